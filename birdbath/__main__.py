@@ -1,0 +1,5 @@
+"""`python -m birdbath` is the `birdbath` command."""
+
+from birdbath.cli import main
+
+main()

@@ -1,0 +1,123 @@
+"""The tables: everything that a restart must not lose, apart from the files under the spool folder.
+
+Times are seconds since the epoch. Ads are JSON text as `classads.Ad` stores them.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, MetaData, String, Table, Text
+
+metadata = MetaData()
+
+counters = Table(
+    "counters",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("value", BigInteger, nullable=False),
+)
+"""Numbers that are never given out twice: "cluster" ids, "version" of ads, "event" sequence."""
+
+transactions = Table(
+    "transactions",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("account", String(255)),
+    Column("duration", Integer, nullable=False),
+    Column("expires_at", Float, nullable=False, index=True),
+    Column("active_cluster", Integer, nullable=False),
+)
+"""Open transactions with their leases; ended ones have no row. `active_cluster` is 0 before the first newCluster."""
+
+staged_clusters = Table(
+    "staged_clusters",
+    metadata,
+    Column("cluster_id", Integer, primary_key=True, autoincrement=False),
+    Column("transaction_id", Integer, nullable=False, index=True),
+    Column("next_proc", Integer, nullable=False),
+)
+
+staged_jobs = Table(
+    "staged_jobs",
+    metadata,
+    Column("cluster_id", Integer, primary_key=True, autoincrement=False),
+    Column("proc_id", Integer, primary_key=True, autoincrement=False),
+    Column("transaction_id", Integer, nullable=False, index=True),
+    Column("ad", Text, nullable=False),
+)
+
+staged_files = Table(
+    "staged_files",
+    metadata,
+    Column("cluster_id", Integer, primary_key=True, autoincrement=False),
+    Column("proc_id", Integer, primary_key=True, autoincrement=False),
+    Column("name", String(255), primary_key=True),
+    Column("position", Integer, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("hash_type", Integer, nullable=False),
+    Column("hash", Text),
+    Column("ranges", Text, nullable=False),
+)
+"""Declared files in order of declaration; `ranges` is JSON text of the received byte ranges, sorted and disjoint."""
+
+staged_actions = Table(
+    "staged_actions",
+    metadata,
+    Column("transaction_id", Integer, primary_key=True, autoincrement=False),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("action", String(16), nullable=False),
+    Column("cluster_id", Integer, nullable=False),
+    Column("proc_id", Integer, nullable=False),
+    Column("arguments", Text, nullable=False),
+)
+"""Holds, releases, removals and closed spools of committed jobs that take effect when the transaction commits."""
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("cluster_id", Integer, primary_key=True, autoincrement=False),
+    Column("proc_id", Integer, primary_key=True, autoincrement=False),
+    Column("version", BigInteger, nullable=False, unique=True),
+    Column("in_queue", Boolean, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("owner", String(255), nullable=False),
+    Column("ad", Text, nullable=False),
+)
+"""Committed jobs. A row that left the queue stays as the history record, with a version of its own for readers."""
+
+simulated_jobs = Table(
+    "simulated_jobs",
+    metadata,
+    Column("cluster_id", Integer, primary_key=True, autoincrement=False),
+    Column("proc_id", Integer, primary_key=True, autoincrement=False),
+    Column("slot", String(255)),
+    Column("due_at", Float),
+    Column("next_policy_at", Float),
+    Index("simulated_jobs_due", "due_at"),
+)
+"""Where the simulated pool runs a job (`slot`) and when something happens to it next (`due_at`)."""
+
+daemon_ads = Table(
+    "daemon_ads",
+    metadata,
+    Column("kind", String(64), primary_key=True),
+    Column("key", String(1024), primary_key=True),
+    Column("version", BigInteger, nullable=False, unique=True),
+    Column("expires_at", Float, nullable=False),
+    Column("ad", Text, nullable=False),
+)
+"""Ads inserted by clients, by table and identity key (reference section 4.1)."""
+
+events = Table(
+    "events",
+    metadata,
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("id", String(36), nullable=False, unique=True),
+    Column("time", Float, nullable=False),
+    Column("type", Integer, nullable=False),
+    Column("cluster_id", Integer, nullable=False),
+    Column("proc_id", Integer, nullable=False),
+    Column("owner", String(255), nullable=False),
+    Column("ad", Text, nullable=False),
+    Index("events_by_job", "cluster_id", "proc_id"),
+)
+"""The event log: gapless sequence, each row written together with the change it reports."""
