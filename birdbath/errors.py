@@ -107,3 +107,7 @@ class InvalidAd(BirdbathError):
 
 class RequestFault(BirdbathError):
     """Answered as a SOAP Client fault with HTTP status 500 instead of a status."""
+
+
+class WrongJobStatus(BirdbathError):
+    """The job is in a state that does not allow this."""

@@ -94,6 +94,12 @@ class AdRecord:
             self._memory.charge(self, PARSED_AD_BYTES)
         return parsed
 
+    def parsed_at(self, now: float) -> classad2.ClassAd:
+        """The parsed form with ServerTime meaning `now`."""
+        parsed = self.parsed
+        parsed["ServerTime"] = int(now)
+        return parsed
+
     def keep_rendering(self, data: bytes) -> None:
         """Keep a rendered form of `attributes` for later replies, as long as memory allows."""
         if self.rendering is None:

@@ -62,10 +62,12 @@ class UnitOfWork:
         """Undo what the block wrote to the database if it raises."""
         # Half the cost of SQLAlchemy's begin_nested(), which is felt at several units a millisecond.
         self.connection.exec_driver_sql("SAVEPOINT unit")
+        callbacks = len(self._after_commit)
         try:
             yield
         except BaseException:
             self.connection.exec_driver_sql("ROLLBACK TO SAVEPOINT unit")
+            del self._after_commit[callbacks:]
             raise
         finally:
             self.connection.exec_driver_sql("RELEASE SAVEPOINT unit")

@@ -121,10 +121,8 @@ class _Batch:
     def __init__(self, unit: UnitOfWork, durable: asyncio.Future[None] | None) -> None:
         self.unit = unit
         self.durable = durable
-        self._ran = 0
 
     def run(self, work: Work[T]) -> T:
-        self._ran += 1
         with self.unit.savepoint():
             return work(self.unit)
 
