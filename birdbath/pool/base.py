@@ -83,6 +83,9 @@ class JobQueue(Protocol):
     def job(self, job: JobId) -> AdRecord | None:
         """One committed job in the queue, or None. Thread-safe."""
 
+    def count(self, owner: str | None = None) -> int:
+        """How many committed jobs are in the queue, of one owner or of all. Thread-safe."""
+
     def job_ad(self, unit: UnitOfWork, job: JobId) -> Ad | None:
         """The ad of a job as this unit sees it, or None when it is not in the queue."""
 

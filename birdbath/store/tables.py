@@ -42,8 +42,10 @@ staged_jobs = Table(
     Column("cluster_id", Integer, primary_key=True, autoincrement=False),
     Column("proc_id", Integer, primary_key=True, autoincrement=False),
     Column("transaction_id", Integer, nullable=False, index=True),
+    Column("removed", Boolean, nullable=False),
     Column("ad", Text, nullable=False),
 )
+"""Jobs of open transactions; a `removed` one is committed as Removed and takes no more files or attributes."""
 
 staged_files = Table(
     "staged_files",
@@ -89,12 +91,25 @@ simulated_jobs = Table(
     metadata,
     Column("cluster_id", Integer, primary_key=True, autoincrement=False),
     Column("proc_id", Integer, primary_key=True, autoincrement=False),
-    Column("slot", String(255)),
+    Column("signature", String(32)),
+    Column("precedence", BigInteger, nullable=False),
+    Column("slot", String(255), unique=True),
+    Column("phase", String(16)),
     Column("due_at", Float),
+    Column("ends_at", Float),
+    Column("progress", BigInteger, nullable=False),
     Column("next_policy_at", Float),
+    Index("simulated_jobs_idle", "signature", "precedence", "cluster_id", "proc_id"),
     Index("simulated_jobs_due", "due_at"),
+    Index("simulated_jobs_policy", "next_policy_at"),
 )
-"""Where the simulated pool runs a job (`slot`) and when something happens to it next (`due_at`)."""
+"""What the simulated pool keeps of each job in its queue, besides the ad.
+
+An idle job has the `signature` it shares with all jobs that match the same slots, and its place among them
+(`precedence`, minus JobPrio). A running one has a `slot` (none on the submit machine), a `phase`, the pool time at which
+that phase is over (`due_at`), the time at which the program ends (`ends_at`) and how many bytes of output it has written
+(`progress`). `next_policy_at` is set when a periodic expression has to be looked at.
+"""
 
 daemon_ads = Table(
     "daemon_ads",

@@ -40,6 +40,12 @@ class QueueMirror:
             self._refresh()
             return self._records.get(job)
 
+    def count(self, owner: str | None = None) -> int:
+        """How many jobs are in the queue, of one owner or of all."""
+        with self._lock:
+            self._refresh()
+            return len(self._records) if owner is None else len(self._owners.get(owner, {}))
+
     def select(self, constraint: Constraint, now: float) -> list[AdRecord]:
         """The records that `constraint` selects, in the order in which the jobs were last queued."""
         with self._lock:

@@ -1,0 +1,35 @@
+# Birdbath on its embedded pool, or in front of a real one by its settings.
+#
+#   docker build --tag birdbath .
+#   docker run --publish 8080:8080 --volume birdbath:/var/lib/birdbath birdbath
+
+FROM python:3.12-slim AS build
+COPY locks/ /src/locks/
+RUN python -m venv /opt/birdbath \
+    && /opt/birdbath/bin/pip install --no-cache-dir --require-hashes -r /src/locks/build.txt \
+    && /opt/birdbath/bin/pip install --no-cache-dir --require-hashes --no-build-isolation --use-pep517 \
+        -r /src/locks/use.txt
+# The package itself last: a change of it alone leaves the layers above as they are.
+COPY pyproject.toml README.md LICENSE /src/
+COPY birdbath/ /src/birdbath/
+RUN /opt/birdbath/bin/pip install --no-cache-dir --no-deps --no-build-isolation --use-pep517 /src
+
+FROM python:3.12-slim
+RUN useradd --system --uid 10001 --user-group --home-dir /var/lib/birdbath --create-home birdbath
+COPY --from=build /opt/birdbath /opt/birdbath
+ENV PATH=/opt/birdbath/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1
+# By number, so that an orchestrator can tell that it is not root.
+USER 10001
+WORKDIR /var/lib/birdbath
+# Everything that must outlive the container: database and spool folder.
+VOLUME ["/var/lib/birdbath"]
+EXPOSE 8080
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=30s --timeout=5s --start-period=20s --retries=3 \
+    CMD ["python", "-c", "import http.client as h, sys; c = h.HTTPConnection('127.0.0.1', 8080, timeout=4); c.request('GET', '/'); sys.exit(c.getresponse().status != 200)"]
+ENTRYPOINT ["birdbath"]
+# In a container the server must listen on every address; what may reach it is said by --publish. The flag that
+# allows this without authentication belongs into this line.
+CMD ["serve", "--home", "/var/lib/birdbath", "--host", "0.0.0.0", "--port", "8080"]

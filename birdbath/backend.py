@@ -1,0 +1,104 @@
+"""Where the operations of a call run: which unit of work, which thread, and durable before it is answered."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from birdbath.collector import Collector, CollectorSettings
+from birdbath.pool.base import AdDirectory, JobQueue
+from birdbath.schedd import Caller, Elsewhere, Renewal, Schedd, ScheddContext, ScheddSettings, Transaction
+from birdbath.soap.operations import OPERATIONS, Operations, Unit
+from birdbath.store import UnitOfWork, Writer
+
+T = TypeVar("T")
+
+LISTINGS = frozenset(
+    {
+        "getJobAds",
+        *(f"query{kind}Ads" for kind in ("Startd", "Schedd", "Master", "Submittor", "License", "Storage", "Any")),
+    }
+)
+"""Reads whose work grows with the pool: never on the event loop."""
+
+
+@dataclass(frozen=True)
+class CallOperations:
+    """Both services for one call."""
+
+    schedd: Schedd
+    collector: Collector
+
+
+class Backend:
+    """Runs calls on an embedded or real pool, for one event loop.
+
+    What a call wrote is durable when `run` returns. An unexpected exception undoes the call alone and propagates.
+    """
+
+    def __init__(
+        self,
+        writer: Writer,
+        queue: JobQueue,
+        directory: AdDirectory,
+        schedd: ScheddSettings,
+        collector: CollectorSettings,
+    ) -> None:
+        self._writer = writer
+        self._queue = queue
+        self._directory = directory
+        self._schedd = schedd
+        self._collector = collector
+        # One long listing at a time: two would only take the interpreter from each other, and twice the memory.
+        self._listing = threading.Lock()
+
+    async def run(self, operation: str, caller: Caller, work: Callable[[Operations], T]) -> T:
+        """Run `work` where `operation` belongs, and again elsewhere if it says so (see `Elsewhere`)."""
+        try:
+            return await self._run(operation, caller, work, None)
+        except Elsewhere as elsewhere:
+            renewal = None
+            if elsewhere.transaction is not None:
+                renewal = await self._renew(caller, elsewhere.transaction)
+            return await self._run_patiently(operation, caller, work, renewal)
+
+    async def _run(
+        self, operation: str, caller: Caller, work: Callable[[Operations], T], renewal: Renewal | None
+    ) -> T:
+        unit = OPERATIONS[operation].unit
+        if unit is Unit.WRITE:
+            return await self._writer.write(lambda unit: work(self._operations(caller, unit)))
+        if operation in LISTINGS:
+            return await self._run_patiently(operation, caller, work, renewal)
+        return work(self._operations(caller, None, renewal=renewal))
+
+    async def _run_patiently(
+        self, operation: str, caller: Caller, work: Callable[[Operations], T], renewal: Renewal | None
+    ) -> T:
+        if OPERATIONS[operation].unit is Unit.WRITE:
+            return await self._writer.write_alone(lambda unit: work(self._operations(caller, unit, patient=True)))
+
+        def read() -> T:
+            with self._listing:
+                return work(self._operations(caller, None, patient=True, renewal=renewal))
+
+        return await asyncio.to_thread(read)
+
+    async def _renew(self, caller: Caller, transaction: Transaction) -> Renewal:
+        return await self._writer.write(
+            lambda unit: self._operations(caller, unit).schedd.renew_lease(transaction)
+        )
+
+    def _operations(
+        self,
+        caller: Caller,
+        unit: UnitOfWork | None,
+        patient: bool = False,
+        renewal: Renewal | None = None,
+    ) -> CallOperations:
+        context = ScheddContext(self._schedd, self._queue, caller, unit, patient)
+        collector = Collector(self._collector, self._directory, unit, self._queue.time())
+        return CallOperations(Schedd(context, renewal), collector)

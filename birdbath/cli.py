@@ -1,0 +1,99 @@
+"""The `birdbath` command: it reads the settings, builds the parts, runs them."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from birdbath import __version__, commands
+from birdbath.errors import BirdbathError
+
+app = typer.Typer(
+    name="birdbath",
+    help="A SOAP front door for HTCondor-style pools: condorSchedd and condorCollector, built anew.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"birdbath {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Options of every command."""
+
+
+@app.command()
+def serve(
+    home: Annotated[
+        Path | None, typer.Option(help="Folder of the database and the spool; made if missing.  [default: ~/.birdbath]")
+    ] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.  [default: 127.0.0.1]")] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Port to listen on; 0 takes a free one.  [default: 8080]")
+    ] = None,
+    collector_port: Annotated[int | None, typer.Option(help="A second port, for collector clients.")] = None,
+    public_url: Annotated[str | None, typer.Option(help="The address that the WSDL names.")] = None,
+    strict: Annotated[
+        bool | None, typer.Option("--strict/--lenient", help="Verify declared files, use all status codes.")
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML file with settings; see the README for all of them.")] = None,
+    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
+) -> None:
+    """Serve condorSchedd and condorCollector on an embedded simulated pool, until SIGTERM or Ctrl-C.
+
+    When it is ready, one line with the URLs is printed on standard output; the log goes to standard error.
+    """
+    # The server's parts take half a second to load, which the everyday commands shall not pay.
+    import asyncio
+
+    from birdbath.server import serve as serve_until_stopped
+    from birdbath.settings import load_settings
+
+    try:
+        settings = load_settings(
+            config,
+            home=home,
+            host=host,
+            port=port,
+            collector_port=collector_port,
+            public_url=public_url,
+            strict=strict,
+            log_level=log_level,
+        )
+        logging.basicConfig(
+            level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+        )
+        asyncio.run(serve_until_stopped(settings, _announce))
+    except BirdbathError as error:
+        typer.echo(f"birdbath: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
+def _announce(urls: list[str]) -> None:
+    others = f" and {', '.join(urls[1:])}" if urls[1:] else ""
+    print(f"Birdbath is ready at {urls[0]}{others} (WSDL: {urls[0]}/condorSchedd.wsdl)", flush=True)
+
+
+commands.register(app)
+
+
+def main() -> None:
+    """Run the command; without a terminal to write to it ends quietly."""
+    try:
+        app()
+    except BrokenPipeError:
+        sys.exit(1)

@@ -1,0 +1,5 @@
+"""What a Collector does that its pool does not: identity, lifetimes and admission of daemon ads, and queries."""
+
+from birdbath.collector.service import Collector, CollectorSettings
+
+__all__ = ["Collector", "CollectorSettings"]

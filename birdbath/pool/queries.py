@@ -1,0 +1,24 @@
+"""Constraints as clients send them."""
+
+from __future__ import annotations
+
+import logging
+
+from birdbath.classads import Constraint
+from birdbath.errors import InvalidAd, RequestFault
+
+_log = logging.getLogger(__name__)
+
+
+def client_constraint(text: str | None, strict: bool) -> Constraint | None:
+    """The constraint in `text`; None when it is no expression, which selects nothing (reference sections 3.14, 4.2).
+
+    With `strict` that raises RequestFault instead.
+    """
+    try:
+        return Constraint(text)
+    except InvalidAd as error:
+        if strict:
+            raise RequestFault(f"Bad constraint: {error}") from None
+        _log.info("A constraint selects nothing: %s", str(error)[:200])
+        return None

@@ -1,0 +1,204 @@
+"""The rows of the simulated pool's jobs: read, changed and written together with the events of the change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Row, and_, bindparam, delete, insert, select, update
+
+from birdbath.classads import Ad
+from birdbath.events import JobEvent
+from birdbath.pool.base import JobId, JobStatus
+from birdbath.store.event_log import append_all
+from birdbath.store.tables import jobs, simulated_jobs
+from birdbath.store.unit_of_work import UnitOfWork
+
+_s = simulated_jobs.c
+_ROW = (
+    select(
+        jobs.c.cluster_id, jobs.c.proc_id, jobs.c.owner, jobs.c.ad, _s.slot, _s.phase, _s.due_at, _s.ends_at, _s.progress
+    )
+    .add_columns(_s.next_policy_at)
+    .join_from(jobs, simulated_jobs, and_(jobs.c.cluster_id == _s.cluster_id, jobs.c.proc_id == _s.proc_id))
+)
+_ONE = _ROW.where(_s.cluster_id == bindparam("cluster"), _s.proc_id == bindparam("proc"))
+_DUE = _ROW.where(_s.due_at <= bindparam("now")).order_by(_s.due_at, _s.cluster_id, _s.proc_id)
+_DUE = _DUE.limit(bindparam("most"))
+_POLICY = _ROW.where(_s.next_policy_at <= bindparam("now")).order_by(_s.next_policy_at, _s.cluster_id, _s.proc_id)
+_POLICY = _POLICY.limit(bindparam("most"))
+_NEXT_DUE = select(_s.due_at).where(_s.due_at.is_not(None)).order_by(_s.due_at).limit(1)
+_NEXT_POLICY = select(_s.next_policy_at).where(_s.next_policy_at.is_not(None)).order_by(_s.next_policy_at).limit(1)
+
+_ADD_JOB = insert(jobs)
+_ADD_SIMULATED = insert(simulated_jobs)
+_SAVE_JOB = (
+    update(jobs)
+    .where(jobs.c.cluster_id == bindparam("cluster"), jobs.c.proc_id == bindparam("proc"))
+    .values({name: bindparam(f"new_{name}") for name in ("version", "in_queue", "status", "ad")})
+)
+_STATE = ("signature", "precedence", "slot", "phase", "due_at", "ends_at", "progress", "next_policy_at")
+_SAVE_SIMULATED = (
+    update(simulated_jobs)
+    .where(_s.cluster_id == bindparam("cluster"), _s.proc_id == bindparam("proc"))
+    .values({name: bindparam(f"new_{name}") for name in _STATE})
+)
+_DROP_SIMULATED = delete(simulated_jobs).where(
+    _s.cluster_id == bindparam("cluster"), _s.proc_id == bindparam("proc")
+)
+
+IMAGE = "image"
+"""The phase of a running program up to the first report of its size."""
+FINISH = "finish"
+"""The phase from then on to its end, and while its output is written."""
+
+
+@dataclass(slots=True, eq=False)
+class QueuedJob:
+    """A job in the queue, as the unit of work that loaded it may change it; see `tables.simulated_jobs`."""
+
+    id: JobId
+    owner: str
+    ad: Ad
+    slot: str | None = None
+    phase: str | None = None
+    due_at: float | None = None
+    ends_at: float | None = None
+    progress: int = 0
+    next_policy_at: float | None = None
+
+    @property
+    def status(self) -> JobStatus:
+        """What the ad says; anything that is no status counts as Idle."""
+        value = self.ad.get("JobStatus")
+        return JobStatus(value) if value in _STATUSES else JobStatus.IDLE
+
+    @property
+    def running(self) -> bool:
+        """Whether the job's program is in execution."""
+        return self.phase is not None
+
+    def vacate(self) -> None:
+        """Give the slot back and forget the run."""
+        self.slot = self.phase = self.due_at = self.ends_at = None
+        self.progress = 0
+
+
+_STATUSES = frozenset(JobStatus)
+
+
+class JobTable:
+    """The jobs one unit of work touches. Nothing is written before `flush`, which gives versions and event numbers."""
+
+    def __init__(self, unit: UnitOfWork, signature: Callable[[Ad], str]) -> None:
+        self._unit = unit
+        self._signature = signature
+        self._loaded: dict[JobId, QueuedJob] = {}
+        self._added: dict[JobId, QueuedJob] = {}
+        self._changed: dict[JobId, QueuedJob] = {}
+        self._left: dict[JobId, QueuedJob] = {}
+        self._events: list[JobEvent] = []
+
+    def load(self, job: JobId) -> QueuedJob | None:
+        """The job, or None when it is not in the queue."""
+        if job in self._left:
+            return None
+        loaded = self._loaded.get(job)
+        if loaded is None:
+            row = self._unit.first(_ONE, {"cluster": job.cluster, "proc": job.proc})
+            loaded = None if row is None else self._keep(row)
+        return loaded
+
+    def due(self, now: float, most: int) -> list[QueuedJob]:
+        """Jobs with a phase that is over by `now`, the earliest first."""
+        return self._rows(_DUE, now, most)
+
+    def policies_due(self, now: float, most: int) -> list[QueuedJob]:
+        """Jobs whose periodic expressions are to be looked at by `now`, the earliest first."""
+        return self._rows(_POLICY, now, most)
+
+    def next_due(self) -> float | None:
+        """When the next phase is over or the next policy is due, as written so far; None for never."""
+        times = [row[0] for row in (self._unit.first(_NEXT_DUE), self._unit.first(_NEXT_POLICY)) if row is not None]
+        return min(times, default=None)
+
+    def add(self, job: QueuedJob, events: Iterable[JobEvent]) -> None:
+        """Put a new job into the queue."""
+        self._loaded[job.id] = self._added[job.id] = job
+        self._events.extend(events)
+
+    def save(self, job: QueuedJob, events: Iterable[JobEvent] = ()) -> None:
+        """Write the job's new version at the next flush."""
+        if job.id not in self._added:
+            self._changed[job.id] = job
+        self._events.extend(events)
+
+    def leave(self, job: QueuedJob) -> None:
+        """Take the job out of the queue: its row stays as the history record."""
+        self._changed.pop(job.id, None)
+        self._left[job.id] = job
+
+    def flush(self) -> int:
+        """Write all that changed, in bulk; returns how many jobs."""
+        count = len(self._added) + len(self._changed) + sum(job not in self._added for job in self._left)
+        if count:
+            version = self._unit.advance("version", count) - count
+            version = self._write_added(version)
+            self._write_changed(version)
+        append_all(self._unit, self._events)
+        self._added, self._changed, self._left, self._events = {}, {}, {}, []
+        return count
+
+    def _write_added(self, version: int) -> int:
+        rows, states = [], []
+        for version, job in enumerate(self._added.values(), version + 1):
+            id_columns = {"cluster_id": job.id.cluster, "proc_id": job.id.proc}
+            left = job.id in self._left
+            rows.append({**id_columns, "owner": job.owner, **self._job_values(job, version, not left)})
+            if not left:
+                states.append({**id_columns, **self._state(job)})
+        self._unit.execute_many(_ADD_JOB, rows)
+        self._unit.execute_many(_ADD_SIMULATED, states)
+        return version
+
+    def _write_changed(self, version: int) -> None:
+        left = [job for job in self._left.values() if job.id not in self._added]
+        rows = [
+            _renamed(job, self._job_values(job, number, in_queue=job.id not in self._left))
+            for number, job in enumerate([*self._changed.values(), *left], version + 1)
+        ]
+        self._unit.execute_many(_SAVE_JOB, rows)
+        states = [_renamed(job, self._state(job)) for job in self._changed.values()]
+        self._unit.execute_many(_SAVE_SIMULATED, states)
+        self._unit.execute_many(_DROP_SIMULATED, [_renamed(job, {}) for job in left])
+
+    @staticmethod
+    def _job_values(job: QueuedJob, version: int, in_queue: bool) -> dict[str, Any]:
+        return {"version": version, "in_queue": in_queue, "status": int(job.status), "ad": job.ad.to_json()}
+
+    def _state(self, job: QueuedJob) -> dict[str, Any]:
+        idle = job.status is JobStatus.IDLE
+        return {
+            "signature": self._signature(job.ad) if idle else None,
+            "precedence": -job.ad.integer("JobPrio"),
+            "slot": job.slot,
+            "phase": job.phase,
+            "due_at": job.due_at,
+            "ends_at": job.ends_at,
+            "progress": job.progress,
+            "next_policy_at": job.next_policy_at,
+        }
+
+    def _rows(self, statement: Any, now: float, most: int) -> list[QueuedJob]:
+        rows: Sequence[Row[Any]] = self._unit.execute(statement, {"now": now, "most": most})
+        return [self._keep(row) for row in rows]
+
+    def _keep(self, row: Row[Any]) -> QueuedJob:
+        job = QueuedJob(JobId(row[0], row[1]), row[2], Ad.from_json(row[3]), *row[4:])
+        return self._loaded.setdefault(job.id, job)
+
+
+def _renamed(job: QueuedJob, values: dict[str, Any]) -> dict[str, Any]:
+    named = {f"new_{name}": value for name, value in values.items()}
+    return {"cluster": job.id.cluster, "proc": job.id.proc, **named}

@@ -1,0 +1,20 @@
+"""What a Schedd does that its pool does not: transactions, staged submissions, files, job templates, ownership."""
+
+from birdbath.schedd.context import Caller, Elsewhere, ScheddContext, ScheddSettings
+from birdbath.schedd.service import Renewal, Schedd, discard, expire_transactions
+from birdbath.schedd.transactions import Transaction, renew_all
+from birdbath.store.sandbox import FileInfo
+
+__all__ = [
+    "Caller",
+    "Elsewhere",
+    "FileInfo",
+    "Renewal",
+    "Schedd",
+    "ScheddContext",
+    "ScheddSettings",
+    "Transaction",
+    "discard",
+    "expire_transactions",
+    "renew_all",
+]

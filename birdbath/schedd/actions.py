@@ -1,0 +1,123 @@
+"""Hold, release, remove and closeSpool, at once or when the transaction commits (reference sections 3.10 to 3.17).
+
+Inside a transaction an action is checked against what the job's state will be by then, recorded, and done at commit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from birdbath.errors import BirdbathError, UnknownJob, WrongJobStatus
+from birdbath.pool.base import ActionDetails, JobAction, JobId, JobStatus
+from birdbath.schedd import staging
+from birdbath.schedd.context import ScheddContext
+from birdbath.schedd.staging import StagedAction
+from birdbath.schedd.transactions import Lease
+
+CLOSE_SPOOL = "close"
+
+_REFUSED = {
+    JobAction.HOLD: "Failed to hold job.",
+    JobAction.RELEASE: "Failed to release job.",
+    JobAction.REMOVE: "Failed to abort the job.",
+}
+
+
+def act(
+    context: ScheddContext, lease: Lease | None, action: JobAction, job: JobId, details: ActionDetails
+) -> None:
+    """Do `action` now, or stage it. Raises BirdbathError (FAIL) when the job is unknown or its state forbids it."""
+    context.check_owner(job)
+    if lease is None:
+        _act_now(context, action, job, details)
+        return
+    status = _expected_status(context, lease, job)
+    if status is None or not _allowed(action, status):
+        raise BirdbathError(_REFUSED[action])
+    _stage(context, lease, action, job, asdict(details))
+    if action is JobAction.REMOVE and staging.is_staged(context.unit, lease.id, job):
+        staging.remove_job(context.unit, job)
+
+
+def _act_now(context: ScheddContext, action: JobAction, job: JobId, details: ActionDetails) -> None:
+    try:
+        context.queue.act(context.unit, action, job, details)
+    except (UnknownJob, WrongJobStatus):
+        raise BirdbathError(_REFUSED[action]) from None
+
+
+def remove_cluster(context: ScheddContext, lease: Lease | None, cluster: int, reason: str | None) -> None:
+    """Remove every job of a cluster, all or none.
+
+    An unauthenticated caller is told SUCCESS when there is none; an authenticated one FAIL.
+    """
+    jobs = context.queue.cluster_jobs(context.unit, cluster)
+    if lease is not None:
+        jobs = jobs + staging.cluster_jobs(context.unit, lease.id, cluster)
+    if not jobs and context.caller.account is not None:
+        raise BirdbathError("Cluster not found")
+    with context.unit.savepoint():
+        for job in jobs:
+            act(context, lease, JobAction.REMOVE, job, ActionDetails(reason=reason))
+
+
+def close_spool(context: ScheddContext, lease: Lease | None, job: JobId) -> None:
+    """Note that the client has all it wants of the job's files. Raises BirdbathError (FAIL) for an unknown job."""
+    context.check_owner(job)
+    if lease is None:
+        _close_now(context, job)
+    elif _expected_status(context, lease, job) is None:
+        raise BirdbathError("The job is unknown")
+    else:
+        _stage(context, lease, CLOSE_SPOOL, job, {})
+
+
+def _close_now(context: ScheddContext, job: JobId) -> None:
+    try:
+        context.queue.collected(context.unit, job)
+    except UnknownJob:
+        raise BirdbathError("The job is unknown") from None
+
+
+def apply_staged(context: ScheddContext, actions: list[StagedAction]) -> None:
+    """Do at commit what was staged. A job that has left the queue, or changed state, meanwhile is passed over."""
+    for staged in actions:
+        try:
+            if staged.action == CLOSE_SPOOL:
+                context.queue.collected(context.unit, staged.job)
+            else:
+                details = ActionDetails(**staged.arguments)
+                context.queue.act(context.unit, JobAction(staged.action), staged.job, details)
+        except (UnknownJob, WrongJobStatus):
+            continue
+
+
+def _stage(context: ScheddContext, lease: Lease, action: str, job: JobId, arguments: dict[str, object]) -> None:
+    position = len(staging.actions(context.unit, lease.id))
+    staging.add_action(context.unit, lease.id, StagedAction(str(action), job, arguments), position)
+
+
+def _allowed(action: str, status: JobStatus) -> bool:
+    if action == JobAction.HOLD:
+        return status is not JobStatus.HELD
+    return action != JobAction.RELEASE or status is JobStatus.HELD
+
+
+def _expected_status(context: ScheddContext, lease: Lease, job: JobId) -> JobStatus | None:
+    """The state that the job will have once the staged actions are done; None for an unknown job."""
+    staged = staging.is_staged(context.unit, lease.id, job)
+    ad = None if staged else context.queue.job_ad(context.unit, job)
+    if not staged and ad is None:
+        return None
+    status = JobStatus(ad.integer("JobStatus", JobStatus.IDLE)) if ad is not None else JobStatus.IDLE
+    removed = status is JobStatus.REMOVED
+    for earlier in staging.actions(context.unit, lease.id):
+        if earlier.job != job or not _allowed(earlier.action, status):
+            continue
+        if earlier.action == JobAction.HOLD:
+            status = JobStatus.HELD
+        elif earlier.action == JobAction.RELEASE:
+            status = JobStatus.REMOVED if removed else JobStatus.IDLE
+        elif earlier.action == JobAction.REMOVE:
+            status, removed = JobStatus.REMOVED, True
+    return status

@@ -1,0 +1,392 @@
+"""The Schedd: the contract's operations (reference section 3), one method each.
+
+A `Schedd` serves one call. Every method raises a BirdbathError with the StatusCode that the reference gives for the
+case; what it changed is durable when its unit of work is. The caller of a method that takes a transaction hands over
+None, or a Transaction with id 0, for "no transaction".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from birdbath.classads import Ad, AdList, AdRecord, Item, ad_from_items
+from birdbath.errors import BirdbathError, Incomplete, InvalidArguments, UnknownCluster, UnknownJob
+from birdbath.pool.base import ActionDetails, JobAction, JobId, NewJob
+from birdbath.pool.queries import client_constraint
+from birdbath.schedd import actions, arguments, files, staging, transactions
+from birdbath.schedd.context import Elsewhere, ScheddContext
+from birdbath.schedd.submission import apply_items, incomplete_files
+from birdbath.schedd.template import job_template
+from birdbath.schedd.transactions import Lease, Transaction
+from birdbath.store.crash_points import crash_point
+from birdbath.store.sandbox import FileInfo
+
+NO_LIMIT = 2147483647
+SMALL_COMMIT = 50
+_NULL_DEVICE = "/dev/null"
+
+
+@dataclass(frozen=True)
+class Renewal:
+    """What renewing the lease of a read's transaction came to: an error, or None."""
+
+    error: BirdbathError | None
+
+
+class Schedd:
+    """The Schedd as one call sees it.
+
+    A read that carries a transaction raises Elsewhere, unless `renewal` tells what renewing its lease came to.
+    """
+
+    def __init__(self, context: ScheddContext, renewal: Renewal | None = None) -> None:
+        self._context = context
+        self._renewal = renewal
+
+    def renew_lease(self, transaction: Transaction) -> Renewal:
+        """Restart the lease for a read that carries it."""
+        try:
+            self._renew(transaction)
+        except BirdbathError as error:
+            return Renewal(error)
+        return Renewal(None)
+
+    # Transactions
+
+    def begin_transaction(self, duration: int) -> Transaction:
+        """Begin a transaction with a lease of `duration` seconds, at least 1, at most what the settings allow."""
+        seconds = transactions.effective_duration(duration, self._context.settings.max_transaction_duration)
+        return transactions.begin(self._context.unit, self._context.caller.account, seconds)
+
+    def commit_transaction(self, txn: Transaction | None) -> None:
+        """Queue all jobs of all clusters and do the staged actions, all or nothing; the transaction is over."""
+        lease = self._renew(txn)
+        unit = self._context.unit
+        self._context.expect(small=staging.job_count(unit, lease.id) <= SMALL_COMMIT)
+        jobs = [NewJob(job, self._completed(job, ad)) for job, ad in staging.jobs(unit, lease.id)]
+        staged = staging.actions(unit, lease.id)
+        crash_point("commit:checked")
+        self._context.queue.accept(unit, jobs)
+        actions.apply_staged(self._context, staged)
+        crash_point("commit:jobs-written")
+        staging.forget(unit, lease.id)
+        transactions.end(unit, lease.id)
+        crash_point("commit:transaction-ended")
+
+    def abort_transaction(self, txn: Transaction | None) -> None:
+        """Discard everything that the transaction staged, its jobs' sandboxes too."""
+        discard(self._context, self._renew(txn).id)
+
+    def extend_transaction(self, txn: Transaction | None, duration: int) -> Transaction:
+        """Restart the lease with `duration` seconds, bounded as at the beginning; the effective value is returned."""
+        lease = self._renew(txn)
+        seconds = transactions.effective_duration(duration, self._context.settings.max_transaction_duration)
+        extended = Transaction(lease.id, seconds)
+        self._renew(extended)
+        return extended
+
+    # Building a submission
+
+    def new_cluster(self, txn: Transaction | None) -> int:
+        """A new cluster id, never used before or again; from now on the only cluster that accepts new jobs."""
+        lease = self._renew(txn)
+        self._check_writable("Could not create a new cluster")
+        self._check_job_limits("Could not create a new cluster")
+        cluster = self._context.queue.reserve_cluster(self._context.unit)
+        staging.add_cluster(self._context.unit, lease.id, cluster)
+        transactions.activate(self._context.unit, lease, cluster)
+        return cluster
+
+    def new_job(self, txn: Transaction | None, cluster: int) -> int:
+        """The next proc id of the active cluster, from 0; its sandbox exists when this is answered."""
+        lease = self._renew(txn)
+        self._check_writable("Could not create a new job")
+        settings = self._context.settings
+        if cluster != lease.active_cluster or cluster < 1:
+            raise self._context.lenient(
+                UnknownCluster(f"Could not create a new job: {cluster} is not the transaction's active cluster")
+            )
+        self._check_job_limits("Could not create a new job")
+        proc = staging.next_proc(self._context.unit, lease.id, cluster)
+        if proc is None or proc >= settings.max_jobs_per_submission:
+            with_limit = f"MAX_JOBS_PER_SUBMISSION is {settings.max_jobs_per_submission}"
+            raise BirdbathError(f"Could not create a new job: {with_limit}")
+        job = JobId(cluster, proc)
+        try:
+            self._context.sandbox(job).create()
+        except OSError as error:
+            raise BirdbathError(f"Could not create the spool directory: {error.strerror}") from error
+        staging.add_job(self._context.unit, lease.id, job, self._new_ad(job))
+        return proc
+
+    def create_job_template(
+        self,
+        cluster: int,
+        proc: int,
+        owner: str | None,
+        universe: int,
+        cmd: str | None,
+        args: str | None,
+        requirements: str | None,
+    ) -> AdList:
+        """The default job ad with these values; ids and universe are not checked.
+
+        Raises InvalidArguments, which carries the ad without arguments, when the quotes in `args` do not balance.
+        """
+        try:
+            normal, error = arguments.join(arguments.parse(args or "")), None
+        except arguments.UnbalancedQuotes as unbalanced:
+            normal, error = "", unbalanced
+        settings = self._context.settings
+        ad = job_template(
+            cluster,
+            proc,
+            owner,
+            universe,
+            cmd,
+            normal,
+            requirements,
+            int(self._context.queue.time()),
+            settings.leave_in_queue,
+            settings.version_string,
+            settings.platform_string,
+        )
+        ads = self._listing([AdRecord.of(ad)])
+        if error is not None:
+            raise InvalidArguments(f"Invalid arguments: {error}", ads)
+        return ads
+
+    def submit(
+        self, txn: Transaction | None, cluster: int, proc: int, ad: Sequence[Item] | None
+    ) -> None:
+        """Store a job's attributes; may be repeated, later values overwrite.
+
+        When an attribute is refused, those before it stay set. With strict checks raises Incomplete when a declared
+        file has not fully arrived or differs from its declared size or hash.
+        """
+        lease, job = self._renew(txn), JobId(cluster, proc)
+        unit = self._context.unit
+        staged = staging.job_ad(unit, lease.id, job)
+        if staged is None:
+            raise UnknownJob("Unknown cluster or job")
+        if cluster != lease.active_cluster:
+            raise BirdbathError(f"Failed to set attributes of job {job}: its cluster is not the active one any more")
+        if ad is None:
+            raise BirdbathError("The job ad is missing")
+        self._check_writable("Failed to set the job's attributes")
+        declared = staging.files(unit, job)
+        sandbox = self._context.sandbox(job)
+        self._context.expect(small=not self._context.settings.strict or not declared)
+        if self._context.settings.strict and (missing := incomplete_files(sandbox, declared)):
+            raise Incomplete(missing)
+        try:
+            apply_items(self._context, job, staged, ad, str(sandbox.path), [file.name for file in declared])
+        finally:
+            staging.set_job_ad(unit, job, staged)
+
+    def discover_job_requirements(self, ad: Sequence[Item] | None) -> list[str]:
+        """The files that would be transferred for such an ad: TransferInput, In, x509userproxy, Cmd."""
+        job = ad_from_items(ad or (), "drop")
+        names = [name.strip() for name in job.string("TransferInput").split(",")]
+        names.append(job.string("In") if job.string("In") != _NULL_DEVICE else "")
+        names.append(job.string("x509userproxy"))
+        names.append(job.string("Cmd") if job.get("TransferExecutable") is not False else "")
+        return list(dict.fromkeys(name for name in names if name))
+
+    # Files
+
+    def declare_file(
+        self,
+        txn: Transaction | None,
+        cluster: int,
+        proc: int,
+        name: str | None,
+        size: int,
+        hash_type: int,
+        hash: str | None,
+    ) -> None:
+        """See `files.declare`."""
+        files.declare(self._context, self._renew(txn), JobId(cluster, proc), name, size, hash_type, hash)
+
+    def send_file(
+        self,
+        txn: Transaction | None,
+        cluster: int,
+        proc: int,
+        name: str | None,
+        offset: int,
+        data: bytes | None,
+    ) -> None:
+        """See `files.send`."""
+        files.send(self._context, self._renew(txn), JobId(cluster, proc), name, offset, data)
+
+    def get_file(
+        self, txn: Transaction | None, cluster: int, proc: int, name: str | None, offset: int, length: int
+    ) -> bytes:
+        """See `files.get`."""
+        self._renew_if_any(txn)
+        self._context.check_owner(JobId(cluster, proc))
+        return files.get(self._context, JobId(cluster, proc), name, offset, length)
+
+    def list_spool(self, txn: Transaction | None, cluster: int, proc: int) -> list[FileInfo]:
+        """See `files.entries`."""
+        self._renew_if_any(txn)
+        self._context.check_owner(JobId(cluster, proc))
+        return files.entries(self._context, JobId(cluster, proc))
+
+    def close_spool(self, txn: Transaction | None, cluster: int, proc: int) -> None:
+        """See `actions.close_spool`."""
+        actions.close_spool(self._context, self._renew_if_any(txn), JobId(cluster, proc))
+
+    # Acting on jobs
+
+    def hold_job(
+        self,
+        txn: Transaction | None,
+        cluster: int,
+        proc: int,
+        reason: str | None,
+        email_user: bool,
+        email_admin: bool,
+        system_hold: bool,
+    ) -> None:
+        """Put a job that is not held on hold."""
+        details = ActionDetails(reason, system_hold, email_user, email_admin)
+        self._act(txn, JobAction.HOLD, JobId(cluster, proc), details)
+
+    def release_job(
+        self,
+        txn: Transaction | None,
+        cluster: int,
+        proc: int,
+        reason: str | None,
+        email_user: bool,
+        email_admin: bool,
+    ) -> None:
+        """Release a held job."""
+        details = ActionDetails(reason, False, email_user, email_admin)
+        self._act(txn, JobAction.RELEASE, JobId(cluster, proc), details)
+
+    def remove_job(
+        self, txn: Transaction | None, cluster: int, proc: int, reason: str | None, force: bool
+    ) -> None:
+        """Remove a job; with `force` it leaves the queue whatever LeaveJobInQueue says."""
+        self._act(txn, JobAction.REMOVE, JobId(cluster, proc), ActionDetails(reason, force=force))
+
+    def remove_cluster(self, txn: Transaction | None, cluster: int, reason: str | None) -> None:
+        """See `actions.remove_cluster`."""
+        actions.remove_cluster(self._context, self._renew_if_any(txn), cluster, reason)
+
+    def request_reschedule(self) -> None:
+        """Ask for a negotiation cycle soon."""
+        self._context.queue.reschedule()
+
+    # Queries
+
+    def get_job_ads(self, txn: Transaction | None, constraint: str | None) -> AdList:
+        """The committed jobs that the constraint selects, all when it is empty; text that is none selects nothing."""
+        self._renew_if_any(txn)
+        parsed = client_constraint(constraint, self._context.settings.strict)
+        if parsed is None:
+            return self._listing([])
+        return self._context.queue.query(parsed, self._context.queue.time())
+
+    def get_job_ad(self, txn: Transaction | None, cluster: int, proc: int) -> AdList:
+        """One committed job. Raises UnknownJob."""
+        self._renew_if_any(txn)
+        job = JobId(cluster, proc)
+        self._context.check_owner(job)
+        record = self._context.queue.job(job)
+        if record is None:
+            raise UnknownJob(f"The specified job is unknown: {job}")
+        return self._listing([record])
+
+    def version_string(self) -> str:
+        """`$CondorVersion: ... $`"""
+        return self._context.settings.version_string
+
+    def platform_string(self) -> str:
+        """`$CondorPlatform: ... $`"""
+        return self._context.settings.platform_string
+
+    # Parts
+
+    def _renew(self, txn: Transaction | None) -> Lease:
+        context = self._context
+        return transactions.renew(
+            context.unit, txn, context.caller.account, context.settings.max_transaction_duration
+        )
+
+    def _renew_if_any(self, txn: Transaction | None) -> Lease | None:
+        if txn is None or txn.id == 0:
+            return None
+        if self._context.unit_of_work is not None:
+            return self._renew(txn)
+        if self._renewal is None:
+            raise Elsewhere(txn)
+        if self._renewal.error is not None:
+            raise self._renewal.error
+        return None
+
+    def _act(
+        self, txn: Transaction | None, action: JobAction, job: JobId, details: ActionDetails
+    ) -> None:
+        actions.act(self._context, self._renew_if_any(txn), action, job, details)
+
+    def _check_writable(self, what: str) -> None:
+        if self._context.caller.account is None and not self._context.settings.queue_all_users_trusted:
+            raise BirdbathError(f"{what}: the caller is not authenticated")
+
+    def _check_job_limits(self, what: str) -> None:
+        settings, queue, account = self._context.settings, self._context.queue, self._context.caller.account
+        limit = settings.max_jobs_submitted
+        if limit < NO_LIMIT and queue.count() >= limit:
+            raise BirdbathError(f"{what}: MAX_JOBS_SUBMITTED is {limit}")
+        limit = settings.max_jobs_per_owner
+        if account is not None and limit < NO_LIMIT and queue.count(account) >= limit:
+            raise BirdbathError(f"{what}: MAX_JOBS_PER_OWNER is {limit}")
+
+    def _new_ad(self, job: JobId) -> Ad:
+        now = int(self._context.queue.time())
+        ad = Ad()
+        ad.update({"MyType": "Job", "TargetType": "Machine", "ClusterId": job.cluster, "ProcId": job.proc})
+        ad.set("GlobalJobId", f"{self._context.settings.name}#{job}#{now}")
+        return ad
+
+    def _completed(self, job: JobId, ad: Ad) -> Ad:
+        """The ad with what a queued job cannot be without; the original let such jobs in and never ran them."""
+        now = int(self._context.queue.time())
+        if "Owner" not in ad and self._context.caller.account is not None:
+            ad.set("Owner", self._context.caller.account)
+        for name, value in (
+            ("Iwd", str(self._context.sandbox(job).path)),
+            ("QDate", now),
+            ("EnteredCurrentStatus", now),
+            ("JobStatus", 1),
+            ("JobPrio", 0),
+        ):
+            if name not in ad:
+                ad.set(name, value)
+        return ad
+
+    def _listing(self, records: Sequence[AdRecord]) -> AdList:
+        return AdList(records, int(self._context.queue.time()))
+
+
+def discard(context: ScheddContext, transaction: int) -> None:
+    """Forget a transaction and, once that is durable, the sandboxes of its jobs."""
+    unit = context.unit
+    sandboxes = [context.sandbox(job) for job, _ in staging.jobs(unit, transaction)]
+    staging.forget(unit, transaction)
+    transactions.end(unit, transaction)
+    for sandbox in sandboxes:
+        unit.after_commit(sandbox.remove)
+
+
+def expire_transactions(context: ScheddContext) -> int:
+    """Abort every transaction whose lease has run out; how many there were."""
+    ended = transactions.expired(context.unit)
+    for identifier in ended:
+        discard(context, identifier)
+    return len(ended)

@@ -1,0 +1,262 @@
+"""The server: its parts built from the settings, its background work, its listening and its clean end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import platform
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import uvicorn
+from sqlalchemy import Engine
+
+import birdbath
+from birdbath.backend import Backend
+from birdbath.classads import AdMemory
+from birdbath.collector import CollectorSettings
+from birdbath.errors import BirdbathError
+from birdbath.http.application import HttpSettings, create_application
+from birdbath.pool.simulated import machines
+from birdbath.pool.simulated.clock import RealClock
+from birdbath.pool.simulated.pool import PoolIdentity, SimulatedPool
+from birdbath.schedd import Caller, ScheddContext, ScheddSettings, expire_transactions, renew_all
+from birdbath.schedd.staging import all_jobs
+from birdbath.settings import Settings
+from birdbath.store import UnitOfWork, Writer, open_engine
+from birdbath.store.sandbox import Spool
+
+_log = logging.getLogger(__name__)
+
+LEASE_CHECK = 1.0
+SWEEP_INTERVAL = 600.0
+RELEASED = datetime(2026, 11, 20, tzinfo=UTC)
+
+
+class CannotListen(BirdbathError):
+    """The address is not to be had."""
+
+
+def version_string() -> str:
+    """`$CondorVersion: ... $`, with the version of the interface that clients look for and Birdbath's own."""
+    return f"$CondorVersion: 8.4.12 {RELEASED:%b %d %Y} BuildID: Birdbath-{birdbath.__version__} $"
+
+
+def platform_string() -> str:
+    """`$CondorPlatform: ... $` of the machine that runs the server."""
+    return f"$CondorPlatform: {platform.machine()}_{platform.system()} $"
+
+
+@dataclass
+class Parts:
+    """What a running server consists of."""
+
+    settings: Settings
+    engine: Engine
+    writer: Writer
+    pool: SimulatedPool
+    schedd: ScheddSettings
+    backend: Backend
+
+    def close(self) -> None:
+        """Give back the database."""
+        self.writer.close()
+        self.engine.dispose()
+
+
+def build(settings: Settings, address: str) -> Parts:
+    """Build the parts on the database and spool of `settings`; every open transaction's lease is renewed once.
+
+    `address` is the `host:port` that the pool's ads name.
+    """
+    settings.folder.mkdir(parents=True, exist_ok=True)
+    engine = open_engine(settings.database)
+    writer = Writer(engine)
+    memory = AdMemory(settings.ad_memory)
+    identity = PoolIdentity(settings.schedd_name, address, version_string(), platform_string())
+    pool = SimulatedPool(
+        engine, Spool(settings.spool), machines.default_description(settings), RealClock(), memory, identity
+    )
+    schedd, collector = _schedd_settings(settings), _collector_settings(settings)
+    writer.write_now(renew_all)
+    backend = Backend(writer, pool.queue, pool.directory, schedd, collector)
+    return Parts(settings, engine, writer, pool, schedd, backend)
+
+
+def _schedd_settings(settings: Settings) -> ScheddSettings:
+    return ScheddSettings(
+        name=settings.schedd_name,
+        uid_domain=settings.uid_domain,
+        strict=settings.strict,
+        max_transaction_duration=settings.max_soap_transaction_duration,
+        leave_in_queue=settings.soap_leave_in_queue,
+        max_jobs_submitted=settings.max_jobs_submitted,
+        max_jobs_per_owner=settings.max_jobs_per_owner,
+        max_jobs_per_submission=settings.max_jobs_per_submission,
+        max_file_reply=settings.max_file_reply,
+        queue_all_users_trusted=settings.queue_all_users_trusted,
+        queue_super_users=settings.queue_super_users,
+        version_string=version_string(),
+        platform_string=platform_string(),
+    )
+
+
+def _collector_settings(settings: Settings) -> CollectorSettings:
+    return CollectorSettings(
+        strict=settings.strict,
+        classad_lifetime=settings.classad_lifetime,
+        collector_requirements=settings.collector_requirements,
+        absent_requirements=settings.absent_requirements,
+        version_string=version_string(),
+        platform_string=platform_string(),
+    )
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises CannotListen with the reason."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        raise CannotListen(f"Cannot listen on {host} port {port}: {error.strerror or error}") from None
+    listener.set_inheritable(True)
+    return listener
+
+
+def url_of(listener: socket.socket) -> str:
+    """`http://host:port` of a listening socket."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+async def serve(settings: Settings, ready: Callable[[list[str]], None]) -> None:
+    """Serve until SIGTERM or SIGINT; `ready` is told the URLs, the first of which is the main one.
+
+    At the end no call is cut off that is answered within seconds; open transactions stay as they are.
+    """
+    listeners = [listen(settings.host, settings.port)]
+    if settings.collector_port is not None:
+        listeners.append(listen(settings.host, settings.collector_port))
+    urls = [url_of(listener) for listener in listeners]
+    parts = await asyncio.to_thread(build, settings, urls[0].removeprefix("http://"))
+    try:
+        await _serve(parts, listeners, lambda: ready(urls))
+    finally:
+        for listener in listeners:
+            listener.close()
+        parts.close()
+
+
+async def _serve(parts: Parts, listeners: list[socket.socket], ready: Callable[[], None]) -> None:
+    application = create_application(parts.backend, _http_settings(parts.settings))
+    config = uvicorn.Config(
+        application,
+        loop="uvloop",
+        http="httptools",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=5,
+        backlog=2048,
+    )
+    server = _AnnouncedServer(config, ready)
+    background = [asyncio.create_task(loop) for loop in (_drive(parts), _expire(parts), _sweep(parts))]
+    try:
+        await server.serve(sockets=listeners)
+    finally:
+        for task in background:
+            task.cancel()
+        await asyncio.gather(*background, return_exceptions=True)
+
+
+class _AnnouncedServer(uvicorn.Server):
+    """Uvicorn's server, which says when it accepts connections."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready()
+
+
+def _http_settings(settings: Settings) -> HttpSettings:
+    return HttpSettings(
+        public_url=settings.public_url,
+        trusted_proxies=settings.trusted_proxies,
+        max_request_bytes=settings.max_request_bytes,
+    )
+
+
+async def _drive(parts: Parts) -> None:
+    """Let the simulated pool do what is due, whenever something is."""
+    kicked = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    parts.pool.on_change(lambda: loop.call_soon_threadsafe(kicked.set))
+
+    async def advance() -> float | None:
+        return await parts.writer.write(parts.pool.advance)
+
+    while True:
+        kicked.clear()
+        due = await _unless_it_fails("advancing the pool", advance, LEASE_CHECK)
+        wait = None if due is None else max(0.0, due - parts.pool.queue.time())
+        if wait == 0.0:
+            await asyncio.sleep(0)
+            continue
+        with suppress(TimeoutError):
+            await asyncio.wait_for(kicked.wait(), wait)
+
+
+async def _expire(parts: Parts) -> None:
+    """Abort transactions whose lease has run out."""
+
+    def expire(unit: UnitOfWork) -> float:
+        context = ScheddContext(parts.schedd, parts.pool.queue, Caller("local"), unit)
+        ended = expire_transactions(context)
+        if ended:
+            _log.info("Transactions expired: %d", ended)
+        return LEASE_CHECK
+
+    while True:
+        await asyncio.sleep(LEASE_CHECK)
+        await _unless_it_fails("expiring transactions", lambda: parts.writer.write(expire), LEASE_CHECK)
+
+
+async def _sweep(parts: Parts) -> None:
+    """Delete spool directories that belong to no job and no transaction."""
+
+    def sweep(unit: UnitOfWork) -> float:
+        swept = parts.pool.sweep(unit, parts.settings.abandoned_spool_age, all_jobs(unit))
+        if swept:
+            _log.info("Abandoned spool directories deleted: %d", swept)
+        return SWEEP_INTERVAL
+
+    while True:
+        await _unless_it_fails("sweeping the spool", lambda: parts.writer.write_alone(sweep), SWEEP_INTERVAL)
+        await asyncio.sleep(SWEEP_INTERVAL)
+
+
+async def _unless_it_fails(
+    what: str, work: Callable[[], Awaitable[float | None]], instead: float
+) -> float | None:
+    """Run background work; a failure is logged, and `instead` seconds from now it is tried again.
+
+    The second of the two places that may catch everything: background work has nobody else to tell.
+    """
+    try:
+        return await work()
+    except Exception:
+        _log.exception("Failed while %s; trying again", what)
+        await asyncio.sleep(instead)
+        return 0.0

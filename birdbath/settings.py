@@ -1,0 +1,113 @@
+"""Every setting of the server, typed, from a TOML file, `BIRDBATH_*` variables and the command line.
+
+The command line wins over variables, variables over the file, the file over the defaults.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from birdbath.errors import BirdbathError
+
+
+class InvalidSettings(BirdbathError):
+    """A setting is unknown or has a value that it cannot have; the text names it and where it came from."""
+
+
+class Settings(BaseSettings):
+    """The settings of one server. Each is documented where it stands; names in capitals are HTCondor's own."""
+
+    model_config = SettingsConfigDict(env_prefix="BIRDBATH_", extra="forbid", frozen=True)
+
+    home: Path = Field(Path("~/.birdbath"), description="folder of the database and the spool")
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(8080, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    collector_port: int | None = Field(
+        None, ge=0, le=65535, description="a second port for the collector; both ports serve both services"
+    )
+    public_url: str | None = Field(None, description="the address that the WSDL names; default: the request's own host")
+    trusted_proxies: tuple[str, ...] = Field(
+        (), description="addresses or networks whose X-Forwarded-* headers are believed"
+    )
+    database_url: str | None = Field(None, description="SQLAlchemy URL; default: SQLite in the home folder")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    pool: Literal["simulated"] = Field("simulated", description="what runs the jobs")
+    schedd_name: str = Field("schedd@birdbath.example.org", description="SCHEDD_NAME")
+    uid_domain: str = Field("birdbath.example.org", description="UID_DOMAIN, the part of User after the @")
+    negotiator_interval: float = Field(5.0, gt=0, description="NEGOTIATOR_INTERVAL, seconds between cycles")
+    program_duration: float = Field(
+        1.0, ge=0, description="seconds that a simulated program runs unless it says otherwise"
+    )
+
+    strict: bool = Field(
+        False, description="verify declared sizes and MD5 hashes at submit, use all status codes, fault bad constraints"
+    )
+    queue_all_users_trusted: bool = Field(
+        True, description="QUEUE_ALL_USERS_TRUSTED: anybody may submit as any Owner, as plain HTTP clients need"
+    )
+    queue_super_users: tuple[str, ...] = Field(("root", "condor"), description="QUEUE_SUPER_USERS")
+    max_soap_transaction_duration: int = Field(
+        -1, description="MAX_SOAP_TRANSACTION_DURATION: longest lease in seconds; 0 or less: no limit"
+    )
+    soap_leave_in_queue: str | None = Field(
+        None, description="SOAP_LEAVE_IN_QUEUE: a further condition of the template's LeaveJobInQueue"
+    )
+    max_jobs_submitted: int = Field(2147483647, ge=0, description="MAX_JOBS_SUBMITTED")
+    max_jobs_per_owner: int = Field(100000, ge=0, description="MAX_JOBS_PER_OWNER")
+    max_jobs_per_submission: int = Field(20000, ge=0, description="MAX_JOBS_PER_SUBMISSION: jobs of one cluster")
+    abandoned_spool_age: float = Field(
+        3600.0, ge=0, description="seconds after which a spool directory that belongs to no job is deleted"
+    )
+
+    classad_lifetime: int = Field(900, ge=1, description="CLASSAD_LIFETIME: seconds that an inserted ad lives")
+    collector_requirements: str | None = Field(None, description="COLLECTOR_REQUIREMENTS")
+    absent_requirements: str | None = Field(None, description="ABSENT_REQUIREMENTS")
+
+    max_request_bytes: int = Field(64 << 20, ge=1024, description="largest request body in bytes")
+    max_file_reply: int = Field(64 << 20, ge=1, description="most bytes that one getFile answers")
+    ad_memory: int = Field(1 << 30, ge=1 << 20, description="bytes that parsed and rendered ads may take in memory")
+
+    @property
+    def folder(self) -> Path:
+        """The home folder, `~` expanded."""
+        return self.home.expanduser().absolute()
+
+    @property
+    def spool(self) -> Path:
+        """The spool folder."""
+        return self.folder / "spool"
+
+    @property
+    def database(self) -> str:
+        """The SQLAlchemy URL of the database."""
+        return self.database_url or f"sqlite:///{self.folder / 'birdbath.db'}"
+
+
+def load_settings(file: Path | None = None, **given: Any) -> Settings:
+    """The settings in force: `given` (those that are not None) over variables over `file` over the defaults.
+
+    Raises InvalidSettings with one line per mistake.
+    """
+
+    class FromFile(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls, settings_cls: type[BaseSettings], *sources: PydanticBaseSettingsSource, **named: Any
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            kept = (named["init_settings"], named["env_settings"])
+            return (*kept, TomlConfigSettingsSource(settings_cls, file)) if file else kept
+
+    if file is not None and not file.is_file():
+        raise InvalidSettings(f"There is no settings file {file}")
+    try:
+        return FromFile(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        lines = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise InvalidSettings("; ".join(lines)) from None
+    except ValueError as error:
+        raise InvalidSettings(f"{file}: {error}") from None

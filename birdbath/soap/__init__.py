@@ -1,0 +1,1 @@
+"""The wire: Spyne types and services, the WSDL, the protocol. No logic."""

@@ -1,0 +1,166 @@
+"""From the bytes of a request to its operation element: XML parsing, SOAP envelope, multi-reference lookup.
+
+Accepts what reference section 1.3 lists; whatever cannot be read raises a fault. Nothing outside of the body is ever
+loaded, and no entity is ever expanded.
+"""
+
+from __future__ import annotations
+
+import codecs
+from email.message import Message
+from typing import Final
+
+from lxml import etree
+
+from birdbath.soap.faults import ClientFault, MustUnderstand, VersionMismatch
+
+Element = etree._Element
+
+SOAP_11: Final = "http://schemas.xmlsoap.org/soap/envelope/"
+SOAP_12: Final = "http://www.w3.org/2003/05/soap-envelope"
+NIL: Final = "{http://www.w3.org/2001/XMLSchema-instance}nil"
+
+MAX_TEXT: Final = 10_000_000
+"""Bytes of one text that libxml2 reads without `huge_tree`, which stays off."""
+
+_REFERENCE_HOPS = 16
+
+
+def _parser(encoding: str | None = None) -> etree.XMLParser:
+    return etree.XMLParser(
+        encoding=encoding,
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        dtd_validation=False,
+        huge_tree=False,
+        remove_comments=True,
+        remove_pis=True,
+    )
+
+
+_PARSER = _parser()
+_LATIN_1_PARSER = _parser("iso-8859-1")
+
+
+class Envelope:
+    """One request's document; its parts are found by `open`.
+
+    `nils` and `references` tell whether the bytes can contain xsi:nil and href at all: looking for them at every
+    element would cost more than all the rest of reading an ad.
+    """
+
+    __slots__ = ("_ids", "body", "has_header", "nils", "references", "root", "soap_12")
+
+    def __init__(self, root: Element, *, nils: bool = True, references: bool = True) -> None:
+        self.root = root
+        self.nils = nils
+        self.references = references
+        self.has_header = False
+        self.soap_12 = False
+        self.body: Element | None = None
+        self._ids: dict[str, Element] | None = None
+
+    def open(self) -> Element:
+        """The operation element: the first child of Body. Raises the faults of reference section 1.5."""
+        namespace = self._version()
+        prefix = f"{{{namespace}}}"
+        for part in self.root:
+            if part.tag == prefix + "Header":
+                self.has_header = True
+                _refuse_mandatory_entries(part, prefix + "mustUnderstand")
+            elif part.tag == prefix + "Body" and self.body is None:
+                self.body = part
+        if self.body is None:
+            raise ClientFault("The SOAP envelope has no Body")
+        if not len(self.body):
+            raise ClientFault("The SOAP Body is empty: no operation is called")
+        return self.body[0]
+
+    def _version(self) -> str:
+        tag = self.root.tag
+        if tag == f"{{{SOAP_11}}}Envelope":
+            return SOAP_11
+        if tag == f"{{{SOAP_12}}}Envelope":
+            self.soap_12 = True
+            return SOAP_12
+        if local_name(tag) == "Envelope":
+            raise VersionMismatch("The namespace of the SOAP envelope is neither that of SOAP 1.1 nor 1.2")
+        raise ClientFault(f"The document is no SOAP envelope but '{tag}'")
+
+    def resolve(self, element: Element) -> Element:
+        """The element that stands for `element`: itself, or what its href refers to within the Body."""
+        hops = 0
+        while (href := element.get("href")) is not None:
+            hops += 1
+            target = self._by_id(href[1:]) if href.startswith("#") else None
+            if target is None or hops > _REFERENCE_HOPS:
+                raise ClientFault(f"The reference '{href}' of element '{local_name(element.tag)}' leads nowhere")
+            element = target
+        return element
+
+    def _by_id(self, name: str) -> Element | None:
+        if self._ids is None:
+            assert self.body is not None
+            self._ids = {}
+            for element in self.body.iter():
+                if (identity := element.get("id")) is not None:
+                    self._ids.setdefault(identity, element)
+        return self._ids.get(name)
+
+
+def parse(data: bytes, content_type: str = "") -> Envelope:
+    """Parse a request. Raises ClientFault when it is no XML, too deep, or has a text above MAX_TEXT bytes.
+
+    The encoding is what the document says. A charset of the Content-Type counts only where the document says nothing;
+    one that nobody knows is ignored.
+    """
+    if not data:
+        raise ClientFault("The request has no content: a SOAP envelope is needed")
+    if b"\0" in data[:4] or data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ClientFault("The request is in UTF-16 or UTF-32; UTF-8 or ISO-8859-1 are understood")
+    try:
+        root = etree.fromstring(data, _parser_for(data, content_type))
+    except etree.XMLSyntaxError as error:
+        raise _syntax_fault(error) from None
+    except (ValueError, LookupError) as error:
+        raise ClientFault(f"The request is not XML: {error}") from None
+    document = root.getroottree().docinfo
+    if document.internalDTD is not None and next(root.iter(etree.Entity), None) is not None:
+        raise ClientFault("The request refers to an entity of its own; only the predefined ones are understood")
+    return Envelope(root, nils=b"nil" in data, references=b"href" in data)
+
+
+def _parser_for(data: bytes, content_type: str) -> etree.XMLParser:
+    if "charset" not in content_type.lower() or b"encoding" in data[:100] or data.startswith(codecs.BOM_UTF8):
+        return _PARSER
+    message = Message()
+    message["content-type"] = content_type
+    charset = message.get_content_charset("utf-8")
+    try:
+        known = codecs.lookup(charset).name
+    except LookupError:
+        return _PARSER
+    return _LATIN_1_PARSER if known == "iso8859-1" else _PARSER
+
+
+def _syntax_fault(error: etree.XMLSyntaxError) -> ClientFault:
+    text = str(error)
+    if "huge" in text.lower() or "too long" in text.lower() or "too big" in text.lower():
+        return ClientFault(
+            f"A text of the request is longer than {MAX_TEXT} bytes: "
+            "send files in chunks of at most 7 MiB before base64 encoding"
+        )
+    return ClientFault(f"The request is not well-formed XML: {text}")
+
+
+def _refuse_mandatory_entries(header: Element, attribute: str) -> None:
+    for entry in header:
+        if (entry.get(attribute) or "").strip() in ("1", "true"):
+            raise MustUnderstand(f"The header entry '{entry.tag}' is not understood")
+
+
+def local_name(tag: str | bytes | bytearray) -> str:
+    """The part of an lxml tag after the namespace."""
+    text = tag if isinstance(tag, str) else bytes(tag).decode()
+    return text[text.rfind("}") + 1 :]

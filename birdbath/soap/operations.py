@@ -1,0 +1,199 @@
+"""What the SOAP services call, and the table of all operations: service, needed level, kind of unit of work.
+
+The two protocols are the seam between the wire and the daemons' logic: per-call objects, synchronous, used inside one
+unit of work. Their methods raise errors of `birdbath.errors`; the services turn those into replies.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeVar
+
+from birdbath.classads import AdList, Item
+from birdbath.schedd import Caller, FileInfo, Transaction
+
+T = TypeVar("T")
+
+AdKind = Literal["startd", "schedd", "master", "submittor", "license", "storage", "any"]
+
+
+class ScheddOperations(Protocol):
+    """The condorSchedd operations (reference section 3), in the caller's unit of work and with the caller's rights.
+
+    `txn` is None when the request carried no transaction: omitted, nil, empty or with id 0.
+    """
+
+    def version_string(self) -> str: ...
+    def platform_string(self) -> str: ...
+    def begin_transaction(self, duration: int) -> Transaction: ...
+    def commit_transaction(self, txn: Transaction | None) -> None: ...
+    def abort_transaction(self, txn: Transaction | None) -> None: ...
+    def extend_transaction(self, txn: Transaction | None, duration: int) -> Transaction: ...
+    def new_cluster(self, txn: Transaction | None) -> int: ...
+    def new_job(self, txn: Transaction | None, cluster: int) -> int: ...
+    def remove_cluster(self, txn: Transaction | None, cluster: int, reason: str | None) -> None: ...
+    def remove_job(
+        self, txn: Transaction | None, cluster: int, proc: int, reason: str | None, force: bool
+    ) -> None: ...
+    def hold_job(
+        self,
+        txn: Transaction | None,
+        cluster: int,
+        proc: int,
+        reason: str | None,
+        email_user: bool,
+        email_admin: bool,
+        system_hold: bool,
+    ) -> None: ...
+    def release_job(
+        self,
+        txn: Transaction | None,
+        cluster: int,
+        proc: int,
+        reason: str | None,
+        email_user: bool,
+        email_admin: bool,
+    ) -> None: ...
+    def submit(self, txn: Transaction | None, cluster: int, proc: int, ad: list[Item] | None) -> None: ...
+    def get_job_ads(self, txn: Transaction | None, constraint: str | None) -> AdList: ...
+    def get_job_ad(self, txn: Transaction | None, cluster: int, proc: int) -> AdList: ...
+    def declare_file(
+        self,
+        txn: Transaction | None,
+        cluster: int,
+        proc: int,
+        name: str | None,
+        size: int,
+        hash_type: int,
+        hash: str | None,
+    ) -> None: ...
+    def send_file(
+        self,
+        txn: Transaction | None,
+        cluster: int,
+        proc: int,
+        name: str | None,
+        offset: int,
+        data: bytes | None,
+    ) -> None: ...
+    def get_file(
+        self, txn: Transaction | None, cluster: int, proc: int, name: str | None, offset: int, length: int
+    ) -> bytes: ...
+    def close_spool(self, txn: Transaction | None, cluster: int, proc: int) -> None: ...
+    def list_spool(self, txn: Transaction | None, cluster: int, proc: int) -> Sequence[FileInfo]: ...
+    def request_reschedule(self) -> None: ...
+    def discover_job_requirements(self, ad: list[Item] | None) -> Sequence[str]: ...
+    def create_job_template(
+        self,
+        cluster: int,
+        proc: int,
+        owner: str | None,
+        universe: int,
+        cmd: str | None,
+        args: str | None,
+        requirements: str | None,
+    ) -> AdList: ...
+
+
+class CollectorOperations(Protocol):
+    """The condorCollector operations (reference section 4)."""
+
+    def version_string(self) -> str: ...
+    def platform_string(self) -> str: ...
+    def insert_ad(self, type: int, ad: list[Item]) -> str: ...
+    def query_ads(self, kind: AdKind, constraint: str | None) -> AdList: ...
+
+
+class Operations(Protocol):
+    """Both daemons for one call."""
+
+    @property
+    def schedd(self) -> ScheddOperations: ...
+    @property
+    def collector(self) -> CollectorOperations: ...
+
+
+class Backend(Protocol):
+    """Runs the work of one call where it belongs."""
+
+    async def run(self, operation: str, caller: Caller, work: Callable[[Operations], T]) -> T:
+        """Run `work` in one unit of work of the kind that `operation` needs; return after what it wrote is durable.
+
+        `work` is synchronous and may run in another thread. An unexpected exception of it rolls everything back and
+        propagates; errors of the contract are answered inside `work` and do not.
+        """
+        ...
+
+
+class Level(enum.Enum):
+    """The permission that an operation asks for (reference section 3.1)."""
+
+    NONE = "none"
+    READ = "read"
+    WRITE = "write"
+
+
+class Unit(enum.Enum):
+    """The kind of unit of work that an operation runs in."""
+
+    NONE = "none"
+    READ = "read"
+    WRITE = "write"
+
+
+@dataclass(frozen=True)
+class OperationInfo:
+    """One operation of the contract.
+
+    `level` of a READ operation may go with a writing unit of work: a call that carries a transaction renews its lease.
+    """
+
+    name: str
+    services: tuple[str, ...]
+    level: Level
+    unit: Unit
+
+
+SCHEDD = "condorSchedd"
+COLLECTOR = "condorCollector"
+
+
+def _table(*rows: tuple[str, tuple[str, ...], Level, Unit]) -> dict[str, OperationInfo]:
+    return {name: OperationInfo(name, services, level, unit) for name, services, level, unit in rows}
+
+
+OPERATIONS: dict[str, OperationInfo] = _table(
+    ("getVersionString", (SCHEDD, COLLECTOR), Level.NONE, Unit.NONE),
+    ("getPlatformString", (SCHEDD, COLLECTOR), Level.NONE, Unit.NONE),
+    ("beginTransaction", (SCHEDD,), Level.WRITE, Unit.WRITE),
+    ("commitTransaction", (SCHEDD,), Level.WRITE, Unit.WRITE),
+    ("abortTransaction", (SCHEDD,), Level.WRITE, Unit.WRITE),
+    ("extendTransaction", (SCHEDD,), Level.WRITE, Unit.WRITE),
+    ("newCluster", (SCHEDD,), Level.WRITE, Unit.WRITE),
+    ("removeCluster", (SCHEDD,), Level.WRITE, Unit.WRITE),
+    ("newJob", (SCHEDD,), Level.WRITE, Unit.WRITE),
+    ("removeJob", (SCHEDD,), Level.WRITE, Unit.WRITE),
+    ("holdJob", (SCHEDD,), Level.WRITE, Unit.WRITE),
+    ("releaseJob", (SCHEDD,), Level.WRITE, Unit.WRITE),
+    ("submit", (SCHEDD,), Level.WRITE, Unit.WRITE),
+    ("getJobAds", (SCHEDD,), Level.READ, Unit.READ),
+    ("getJobAd", (SCHEDD,), Level.READ, Unit.READ),
+    ("declareFile", (SCHEDD,), Level.WRITE, Unit.WRITE),
+    ("sendFile", (SCHEDD,), Level.WRITE, Unit.WRITE),
+    ("getFile", (SCHEDD,), Level.READ, Unit.READ),
+    ("closeSpool", (SCHEDD,), Level.WRITE, Unit.WRITE),
+    ("listSpool", (SCHEDD,), Level.READ, Unit.READ),
+    ("requestReschedule", (SCHEDD,), Level.WRITE, Unit.NONE),
+    ("discoverJobRequirements", (SCHEDD,), Level.READ, Unit.NONE),
+    ("createJobTemplate", (SCHEDD,), Level.READ, Unit.NONE),
+    ("insertAd", (COLLECTOR,), Level.NONE, Unit.WRITE),
+    ("queryStartdAds", (COLLECTOR,), Level.NONE, Unit.READ),
+    ("queryScheddAds", (COLLECTOR,), Level.NONE, Unit.READ),
+    ("queryMasterAds", (COLLECTOR,), Level.NONE, Unit.READ),
+    ("querySubmittorAds", (COLLECTOR,), Level.NONE, Unit.READ),
+    ("queryLicenseAds", (COLLECTOR,), Level.NONE, Unit.READ),
+    ("queryStorageAds", (COLLECTOR,), Level.NONE, Unit.READ),
+    ("queryAnyAds", (COLLECTOR,), Level.NONE, Unit.READ),
+)

@@ -1,0 +1,183 @@
+"""The SOAP server without a transport: bytes in, one call of the daemons' logic, a reply out."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+from birdbath.soap import spyne_compat  # isort: skip  (must come before spyne)
+
+from spyne import Application, MethodContext
+from spyne.server import ServerBase
+
+from birdbath.errors import BirdbathError, RequestFault
+from birdbath.soap import replies, services, types, writing
+from birdbath.soap.faults import ClientFault, ServerFault, SoapFault
+from birdbath.soap.operations import Operations
+from birdbath.soap.protocol import CondorSoap, is_soap_12
+from birdbath.soap.replies import Outcome
+
+assert spyne_compat.SIX_MOVES
+
+logger = logging.getLogger(__name__)
+
+CONTENT_TYPE: Final = "text/xml; charset=utf-8"
+CONTENT_TYPE_12: Final = "application/soap+xml; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What goes back: an HTTP status, a content type, and the body in pieces that are not joined."""
+
+    status: int
+    content_type: str
+    chunks: list[bytes]
+
+    @property
+    def length(self) -> int:
+        """Bytes of the whole body."""
+        return sum(map(len, self.chunks))
+
+
+Run = Callable[[str, Callable[[Operations], Reply]], Awaitable[Reply]]
+"""Runs the work of an operation in a unit of work: `Backend.run` with the caller filled in."""
+
+
+class CondorApplication(Application):
+    """Spyne's application, but unexpected exceptions propagate.
+
+    Spyne answers them itself, with the exception's text; a unit of work would then never learn that it has to roll back.
+    """
+
+    def process_request(self, ctx: MethodContext) -> None:
+        ctx.fire_event("method_call")
+        try:
+            ctx.out_object = [self.call_wrapper(ctx)]
+        except RequestFault as error:
+            ctx.out_error = ClientFault(str(error))
+            ctx.fire_event("method_exception_object")
+        else:
+            ctx.fire_event("method_return_object")
+
+
+class SoapServer(ServerBase):
+    """Both services on one door: an operation's name alone says whose it is (reference section 1.1)."""
+
+    transport = "http://schemas.xmlsoap.org/soap/http"
+
+    def __init__(self) -> None:
+        super().__init__(
+            CondorApplication(
+                [services.Versions, services.Schedd, services.Collector],
+                tns=types.NAMESPACE,
+                name="condor",
+                in_protocol=CondorSoap(),
+                out_protocol=CondorSoap(),
+            )
+        )
+
+    async def answer(self, body: bytes, content_type: str, run: Run) -> Reply:
+        """Answer one request; whatever happens, the reply is well-formed.
+
+        `run` is only called for a request that is understood. An exception that nobody expected is answered with a
+        fault that has a reference number, under which the log holds the traceback; requests are never logged.
+        """
+        call = self.receive(body, content_type)
+        if call.is_refused:
+            return call.reply()
+        try:
+            return await run(call.operation, call.execute)
+        except BirdbathError as error:
+            return call.refuse(error)
+        except Exception:
+            return call.fail(log_unexpected(call.operation))
+
+    def receive(self, body: bytes, content_type: str = "") -> Call:
+        """Understand a request; a call that is not understood `is_refused`."""
+        ctx = MethodContext(self, MethodContext.SERVER)
+        ctx.in_string = [body]
+        (ctx,) = self.generate_contexts(ctx, content_type)
+        if ctx.in_error is None:
+            self.get_in_object(ctx)
+        return Call(self, ctx)
+
+    def get_in_object(self, ctx: MethodContext) -> None:
+        """Convert the request's values; unlike Spyne's, nothing of the request goes to the log."""
+        try:
+            self.app.in_protocol.deserialize(ctx, message=self.app.in_protocol.REQUEST)
+        except SoapFault as error:
+            ctx.in_error = ctx.out_error = error
+            ctx.fire_event("method_exception_object")
+
+
+class Call:
+    """One request that was received: to be executed, or refused."""
+
+    __slots__ = ("_ctx", "_server")
+
+    def __init__(self, server: SoapServer, ctx: MethodContext) -> None:
+        self._server = server
+        self._ctx = ctx
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the request was not understood; its reply is a fault."""
+        return self._ctx.in_error is not None
+
+    @property
+    def operation(self) -> str:
+        """The name of the operation, as in the WSDL."""
+        return str(self._ctx.descriptor.operation_name)
+
+    def execute(self, operations: Operations) -> Reply:
+        """Do it, and write the reply, in the caller's thread and unit of work. Unexpected exceptions propagate."""
+        self._ctx.udc = operations
+        self._server.get_out_object(self._ctx)
+        self._ctx.udc = None
+        return self.reply()
+
+    def refuse(self, error: BirdbathError) -> Reply:
+        """The reply when the operation could not even be begun."""
+        if isinstance(error, RequestFault):
+            return self._fault(ClientFault(str(error)))
+        self._start_over()
+        self._ctx.out_object = [Outcome.refused(error)]
+        return self.reply()
+
+    def fail(self, reference: str) -> Reply:
+        """The reply when something unexpected happened."""
+        return self._fault(ServerFault(f"Internal error; the server's log has it under reference {reference}"))
+
+    def _fault(self, error: SoapFault) -> Reply:
+        self._start_over()
+        self._ctx.out_error = error
+        return self.reply()
+
+    def _start_over(self) -> None:
+        self._ctx.out_error = self._ctx.out_object = self._ctx.out_document = self._ctx.out_string = None
+
+    def reply(self) -> Reply:
+        """Write what the call has come to."""
+        ctx = self._ctx
+        self._server.get_out_string(ctx)
+        ctx.close()
+        if ctx.out_error is None:
+            return Reply(200, CONTENT_TYPE, ctx.out_string)
+        if is_soap_12(ctx):
+            return Reply(500 if ctx.out_error.code == "Server" else 400, CONTENT_TYPE_12, ctx.out_string)
+        return Reply(500, CONTENT_TYPE, ctx.out_string)
+
+
+def log_unexpected(operation: str) -> str:
+    """Log the exception that is being handled, once, and return the reference number that the client is told."""
+    reference = secrets.token_hex(4)
+    logger.exception("unexpected error in %s, reference %s", operation, reference)
+    return reference
+
+
+def refusal(text: str, status: int = 500) -> Reply:
+    """A Client fault for a request whose body was not read."""
+    return Reply(status, CONTENT_TYPE, writing.enveloped([replies.fault(ClientFault(text))]))

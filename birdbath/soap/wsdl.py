@@ -1,0 +1,225 @@
+"""The WSDL of both services, equal in structure to the original files (reference sections 1.1 and 2).
+
+Spyne's generator says the same things in another form (named wrapper types, parts named like their elements, SOAPAction,
+implicit occurrences, an order that changes with the hash seed), and toolkits number and name what they generate by the
+form. So the document is written here, from what Spyne's interface knows about types and operations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import cache
+from typing import Any, Final, Literal
+from xml.sax.saxutils import quoteattr
+
+from birdbath.soap import spyne_compat  # isort: skip  (must come before spyne)
+
+from spyne import Application
+from spyne.interface import InterfaceDocumentsBase
+from spyne.interface.wsdl import Wsdl11
+
+from birdbath.soap import services, types
+from birdbath.soap.operations import COLLECTOR, SCHEDD
+from birdbath.soap.protocol import CondorSoap
+from birdbath.soap.types import SpyneType, wire_name
+
+assert spyne_compat.SIX_MOVES
+
+ServiceName = Literal["condorSchedd", "condorCollector"]
+
+BANNER: Final = "Birdbath service definition"
+DEFAULT_ADDRESS: Final = "http://localhost:80"
+"""The address in the original files."""
+
+_SERVICES: Final[dict[str, tuple[list[Any], tuple[SpyneType, ...]]]] = {
+    SCHEDD: ([services.Versions, services.Schedd], types.SCHEDD_TYPES),
+    COLLECTOR: ([services.Versions, services.Collector], types.COLLECTOR_TYPES),
+}
+
+_HEAD: Final = """\
+<?xml version="1.0" encoding="UTF-8"?>
+<definitions name="{name}" targetNamespace="urn:condor"
+    xmlns:tns="urn:condor"
+    xmlns:SOAP-ENV="http://schemas.xmlsoap.org/soap/envelope/"
+    xmlns:SOAP-ENC="http://schemas.xmlsoap.org/soap/encoding/"
+    xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"
+    xmlns:xsd="http://www.w3.org/2001/XMLSchema"
+    xmlns:condor="urn:condor"
+    xmlns:SOAP="http://schemas.xmlsoap.org/wsdl/soap/"
+    xmlns:MIME="http://schemas.xmlsoap.org/wsdl/mime/"
+    xmlns:DIME="http://schemas.xmlsoap.org/ws/2002/04/dime/wsdl/"
+    xmlns:WSDL="http://schemas.xmlsoap.org/wsdl/"
+    xmlns="http://schemas.xmlsoap.org/wsdl/">"""
+
+_SCHEMA_HEAD: Final = """\
+    <schema targetNamespace="urn:condor"
+        xmlns:SOAP-ENV="http://schemas.xmlsoap.org/soap/envelope/"
+        xmlns:SOAP-ENC="http://schemas.xmlsoap.org/soap/encoding/"
+        xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"
+        xmlns:xsd="http://www.w3.org/2001/XMLSchema"
+        xmlns:condor="urn:condor"
+        xmlns="http://www.w3.org/2001/XMLSchema"
+        elementFormDefault="unqualified" attributeFormDefault="unqualified">
+      <import namespace="http://schemas.xmlsoap.org/soap/encoding/"/>"""
+
+_BODY: Final = '<SOAP:body parts="parameters" use="literal"/>'
+
+_ADDRESS_MARK: Final = "\0"
+
+
+def wsdl(service: ServiceName, address: str = DEFAULT_ADDRESS) -> bytes:
+    """The WSDL of a service that is reached at `address`, a URL; the same bytes for the same arguments.
+
+    Nothing of an address is remembered: only the text around it is made once.
+    """
+    before, after = _around_address(service)
+    return before + quoteattr(address).encode() + after
+
+
+@cache
+def _around_address(service: str) -> tuple[bytes, bytes]:
+    classes, declared = _SERVICES[service]
+    application = Application(
+        classes,
+        tns=types.NAMESPACE,
+        name=service,
+        in_protocol=CondorSoap(),
+        out_protocol=CondorSoap(),
+        classes=declared,
+        documents_container=Documents,
+    )
+    document = application.interface.docs.wsdl11
+    document.build_interface_document(_ADDRESS_MARK)
+    before, after = document.get_interface_document().split(quoteattr(_ADDRESS_MARK).encode())
+    return before, after
+
+
+class Documents(InterfaceDocumentsBase):
+    """What Spyne's interface asks for its documents: only the WSDL, in our form."""
+
+    def __init__(self, interface: Any) -> None:
+        super().__init__(interface, wsdl11=CondorWsdl(interface))
+
+
+class CondorWsdl(Wsdl11):
+    """Spyne's WSDL document in the form that gSOAP gave the original."""
+
+    def __init__(self, interface: Any) -> None:
+        super().__init__(interface, element_form_default="unqualified")
+        self._document = b""
+
+    def get_interface_document(self) -> bytes:
+        """The document that was built last."""
+        return self._document
+
+    def build_interface_document(self, url: str) -> None:
+        """Build the document for a service at `url`."""
+        self.url = url
+        self._document = ("\n".join(self._lines()) + "\n").encode()
+
+    @property
+    def _operations(self) -> list[Any]:
+        return [m for s in self.interface.services for m in s.public_methods.values()]
+
+    def _lines(self) -> Iterator[str]:
+        name = self.interface.get_name()
+        yield _HEAD.format(name=name)
+        yield "  <types>"
+        yield from self._schema()
+        yield "  </types>"
+        for method in self._operations:
+            for message, element in _messages(method):
+                yield f'  <message name="{message}">'
+                yield f'    <part name="parameters" element="condor:{element}"/>'
+                yield "  </message>"
+        yield from self._port_type(name)
+        yield from self._binding(name)
+        yield from self._service(name)
+        yield "</definitions>"
+
+    def _schema(self) -> Iterator[str]:
+        yield _SCHEMA_HEAD
+        for kind in self.interface.app.classes:
+            yield from _type_lines(kind)
+        for method in self._operations:
+            for message in (method.in_message, method.out_message):
+                yield f'      <element name="{message.get_type_name()}">'
+                yield "        <complexType>"
+                yield from _sequence(message, " " * 10)
+                yield "        </complexType>"
+                yield "      </element>"
+        yield "    </schema>"
+
+    def _port_type(self, name: str) -> Iterator[str]:
+        yield f'  <portType name="{name}PortType">'
+        for method in self._operations:
+            (request, _), (response, _) = _messages(method)
+            yield f'    <operation name="{method.operation_name}">'
+            yield f"      <documentation>{method.doc}</documentation>"
+            yield f'      <input message="tns:{request}"/>'
+            yield f'      <output message="tns:{response}"/>'
+            yield "    </operation>"
+        yield "  </portType>"
+
+    def _binding(self, name: str) -> Iterator[str]:
+        yield f'  <binding name="{name}" type="tns:{name}PortType">'
+        yield '    <SOAP:binding style="document" transport="http://schemas.xmlsoap.org/soap/http"/>'
+        for method in self._operations:
+            yield f'    <operation name="{method.operation_name}">'
+            yield '      <SOAP:operation soapAction=""/>'
+            yield f"      <input>{_BODY}</input>"
+            yield f"      <output>{_BODY}</output>"
+            yield "    </operation>"
+        yield "  </binding>"
+
+    def _service(self, name: str) -> Iterator[str]:
+        yield f'  <service name="{name}">'
+        yield f"    <documentation>{BANNER}</documentation>"
+        yield f'    <port name="{name}" binding="tns:{name}">'
+        yield f"      <SOAP:address location={quoteattr(self.url)}/>"
+        yield "    </port>"
+        yield "  </service>"
+
+
+def _messages(method: Any) -> Iterable[tuple[str, str]]:
+    """Names of the messages of an operation, each with its element; the collector's queries are named otherwise."""
+    name = method.operation_name
+    request = f"{name}Request" if name.startswith("query") else name
+    return (request, name), (f"{name}Response", f"{name}Response")
+
+
+def _type_lines(kind: SpyneType) -> Iterator[str]:
+    if issubclass(kind, types.ComplexModel):
+        yield f'      <complexType name="{kind.get_type_name()}">'
+        yield from _sequence(kind, " " * 8)
+        yield "      </complexType>"
+        return
+    numbers = getattr(kind.Attributes, "numbers", {})
+    yield f'      <simpleType name="{wire_name(kind)}">'
+    yield '        <restriction base="xsd:string">'
+    for value in kind.Attributes.values if numbers else ():
+        yield f'          <enumeration value="{value}"/><!-- = {numbers[value]} -->'
+    yield "        </restriction>"
+    yield "      </simpleType>"
+
+
+def _sequence(kind: SpyneType, indent: str) -> Iterator[str]:
+    yield f"{indent}<sequence>"
+    for name, member in kind._type_info.items():
+        attributes = member.Attributes
+        most = "unbounded" if attributes.max_occurs == float("inf") else "1"
+        prefix = "condor" if _is_ours(member) else "xsd"
+        nil = ' nillable="true"' if attributes.nillable else _said_not_nillable(attributes)
+        yield (
+            f'{indent}  <element name="{name}" type="{prefix}:{wire_name(member)}"'
+            f' minOccurs="{attributes.min_occurs}" maxOccurs="{most}"{nil}/>'
+        )
+    yield f"{indent}</sequence>"
+
+
+def _is_ours(kind: SpyneType) -> bool:
+    return issubclass(kind, types.ComplexModel) or hasattr(kind.Attributes, "wire_name")
+
+
+def _said_not_nillable(attributes: Any) -> str:
+    return ' nillable="false"' if getattr(attributes, "says_not_nillable", False) else ""

@@ -1,0 +1,1 @@
+"""The tests of Birdbath: `scripts/test` runs them all."""

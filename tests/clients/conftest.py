@@ -1,0 +1,100 @@
+"""A real server in a process of its own, and the programs that the toolkits' tests need."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.clients.programs import GsoapPrograms, build_gsoap
+from tests.toolkit import require
+
+CLIENTS = Path(__file__).parent
+REPOSITORY = CLIENTS.parent.parent
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a Birdbath server with an empty home, `http://127.0.0.1:PORT`."""
+    home = tmp_path_factory.mktemp("home")
+    log = home.parent / "server.log"
+    command = [sys.executable, "-m", "birdbath", "serve"]
+    command += ["--home", str(home), "--host", "127.0.0.1", "--port", "0"]
+    with (
+        log.open("wb") as errors,
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=REPOSITORY
+        ) as process,
+    ):
+        try:
+            assert process.stdout is not None
+            address = ready_address(process.stdout) or pytest.fail(log.read_text())
+            # Whatever the server prints later must not fill the pipe and stop it.
+            threading.Thread(target=process.stdout.read, daemon=True).start()
+            yield address
+        finally:
+            process.terminate()
+
+
+def ready_address(lines: Iterator[str]) -> str | None:
+    """The first address that the server says it listens on; None if it ended without one."""
+    for line in lines:
+        if found := re.search(r"http://127\.0\.0\.1:[1-9][0-9]*", line):
+            return found[0]
+    return None
+
+
+@pytest.fixture
+def payload() -> bytes:
+    """An input file that is no text: every byte value, line ends, NULs, and no round size."""
+    return bytes(range(256)) * 390 + b"\r\n\r\n\0\0]]>&lt;\xff"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, payload: bytes) -> Path:
+    """Where a client finds its `payload.bin` and leaves `fetched.out`."""
+    (tmp_path / "payload.bin").write_bytes(payload)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def npm_folder() -> Path:
+    """The folder of the Node.js programs, with what its lock file names installed."""
+    require("nodejs, 20.19 or newer", node_version() >= (20, 19))
+    require("npm", shutil.which("npm") is not None)
+    folder = CLIENTS / "npm"
+    wanted = hashlib.sha256((folder / "package-lock.json").read_bytes()).hexdigest()
+    stamp = folder / "node_modules" / ".birdbath-lock"
+    with (folder / "package.json").open() as guard:
+        fcntl.flock(guard, fcntl.LOCK_EX)  # another worker of the same test run may be installing
+        if not stamp.exists() or stamp.read_text() != wanted:
+            command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=5"]
+            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+            require(f"npm packages soap and soap-htcondor ({done.stderr.strip()})", done.returncode == 0)
+            stamp.write_text(wanted)
+    return folder
+
+
+def node_version() -> tuple[int, ...]:
+    """Of the `node` in the PATH; empty when there is none."""
+    if shutil.which("node") is None:
+        return ()
+    shown = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout
+    return tuple(int(number) for number in re.findall(r"\d+", shown))
+
+
+@pytest.fixture(scope="session")
+def gsoap_programs(server: str, tmp_path_factory: pytest.TempPathFactory) -> GsoapPrograms:
+    """The C++ programs, generated from the WSDLs that the server serves and compiled."""
+    for program, package in (("wsdl2h", "gsoap"), ("soapcpp2", "gsoap"), ("g++", "g++")):
+        require(f"{program} (Debian package {package})", shutil.which(program) is not None)
+    require("stdsoap2.h (Debian package libgsoap-dev)", Path("/usr/include/stdsoap2.h").exists())
+    return build_gsoap(server, CLIENTS / "gsoap", tmp_path_factory.mktemp("gsoap"))

@@ -1,0 +1,21 @@
+"""What holds for every test: an environment without the caller's settings, and how Hypothesis searches."""
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+from tests.toolkit import in_ci
+
+# A test and the servers it starts must not see the settings, proxies or language of whoever runs the tests.
+for _name in list(os.environ):
+    if _name.startswith("BIRDBATH_") or _name.lower() in ("http_proxy", "https_proxy", "all_proxy"):
+        del os.environ[_name]
+os.environ["NO_PROXY"] = "*"
+os.environ["LC_ALL"] = "C.UTF-8"
+
+# No deadline: the machine may be busy with the other half of the tests. In CI the same examples every time,
+# so that a red run tells something of the change it ran on; everywhere else new ones.
+settings.register_profile(
+    "birdbath", deadline=None, derandomize=in_ci(), suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("birdbath")
