@@ -1,16 +1,19 @@
 """ClassAds: parsed, printed, evaluated and matched by `classad2`, which no other package imports."""
 
 from birdbath.classads.ads import Ad, Expression, Item, ad_from_items, attribute_from_item
+from birdbath.classads.constraints import Constraint
 from birdbath.classads.expressions import (
     Attribute,
-    Constraint,
+    CompiledAd,
     Scalar,
     canonical_value,
-    check_text,
+    evaluate,
     is_true,
-    valid_name,
+    matches,
+    python_value,
 )
 from birdbath.classads.records import AdList, AdMemory, AdRecord
+from birdbath.classads.syntax import check_text, valid_name
 
 __all__ = [
     "Ad",
@@ -18,6 +21,7 @@ __all__ = [
     "AdMemory",
     "AdRecord",
     "Attribute",
+    "CompiledAd",
     "Constraint",
     "Expression",
     "Item",
@@ -26,6 +30,9 @@ __all__ = [
     "attribute_from_item",
     "canonical_value",
     "check_text",
+    "evaluate",
     "is_true",
+    "matches",
+    "python_value",
     "valid_name",
 ]

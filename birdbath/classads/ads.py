@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal
 
-import classad2
 import orjson
 
 from birdbath.classads.expressions import (
     Attribute,
+    CompiledAd,
     Scalar,
     canonical_value,
-    check_text,
     compile_ad,
+    evaluate,
     literal,
-    python_value,
-    valid_name,
 )
+from birdbath.classads.syntax import check_text, valid_name
 from birdbath.errors import InvalidAd
 
 Item = tuple[str | None, str, str | None]
@@ -47,10 +46,15 @@ class Ad:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Ad:
+        """The ad that `to_json` wrote."""
         return cls(map(tuple, orjson.loads(text)))
 
     def to_json(self) -> str:
-        return orjson.dumps(list(self._attributes.values())).decode()
+        """The ad as JSON text. Raises InvalidAd when something that no ClassAd can hold was `put` into it."""
+        try:
+            return orjson.dumps(list(self._attributes.values())).decode()
+        except orjson.JSONEncodeError as error:
+            raise InvalidAd(f"an ad that cannot be stored: {error}") from None
 
     def __iter__(self) -> Iterator[Attribute]:
         return iter(self._attributes.values())
@@ -69,10 +73,12 @@ class Ad:
 
     def set(self, name: str, value: Scalar | Expression) -> None:
         """Set an attribute to a Python value or an Expression. Raises InvalidAd for what a ClassAd cannot hold."""
+        if not valid_name(name):
+            raise InvalidAd(f"not an attribute name: {name[:80]!r}")
         kind, text = canonical_value(value) if isinstance(value, Expression) else literal(value)
         self.put(name, kind, text)
 
-    def update(self, values: dict[str, Scalar | Expression]) -> None:
+    def update(self, values: Mapping[str, Scalar | Expression]) -> None:
         """`set` each of `values`."""
         for name, value in values.items():
             self.set(name, value)
@@ -115,20 +121,20 @@ class Ad:
         value = self.get(name)
         return value if isinstance(value, str) else default
 
-    def compiled(self, **extra: Scalar) -> classad2.ClassAd:
+    def compiled(self, **extra: Scalar) -> CompiledAd:
         """The ad as `classad2` evaluates it, with `extra` attributes on top (such as ServerTime=now)."""
-        attributes = list(self._attributes.values())
-        if extra:
-            attributes = [a for a in attributes if a[0] not in extra]
-            attributes.extend((name, *literal(value)) for name, value in extra.items())
-        return compile_ad(attributes)
+        if not extra:
+            return compile_ad(self._attributes.values())
+        scope = Ad(self)
+        scope.update(extra)
+        return compile_ad(scope)
 
     def evaluate(self, name: str, **extra: Scalar) -> Scalar | None:
         """The value of attribute `name` evaluated in this ad; None when missing, undefined or an error."""
         attribute = self._attributes.get(name.lower())
         if attribute is None:
             return None
-        return self.get(name) if attribute[1] != "x" else python_value(self.compiled(**extra).eval(name))
+        return self.get(name) if attribute[1] != "x" else evaluate(self.compiled(**extra), name)
 
 
 def attribute_from_item(name: str, kind: str, text: str | None) -> Attribute:

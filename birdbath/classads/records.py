@@ -2,62 +2,86 @@
 
 from __future__ import annotations
 
+import threading
+import weakref
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import classad2
 import orjson
 
 from birdbath.classads.ads import PRIVATE, SPECIAL, Ad
-from birdbath.classads.expressions import Attribute, compile_ad
-
-PARSED_AD_BYTES = 12_000
-"""What the parsed form of an ad of about 80 attributes takes (pool reference section 11: 11.4 kB)."""
+from birdbath.classads.expressions import Attribute, CompiledAd, compile_ad
 
 _HIDDEN = PRIVATE | SPECIAL
+_TIME_LITERALS = ('absTime("', 'relTime("')
 
 
 class AdMemory:
     """Bounds the bytes that parsed and rendered forms of ads may take together; the oldest are dropped first.
 
-    Whatever is dropped is made again when it is next asked for: nothing here is the only copy.
+    Whatever is dropped is made again when it is next asked for: nothing here is the only copy. Thread-safe. Records
+    are not kept alive: what a record held is given back when nobody refers to it any more.
     """
 
     def __init__(self, limit: int = 1 << 30) -> None:
         self.limit = limit
-        self.used = 0
-        self._holders: dict[AdRecord, int] = {}
+        self.lock = threading.RLock()
+        self._used = 0
+        self._holders: dict[weakref.ref[AdRecord], int] = {}
+        # Records die in any thread, inside anything; a deque takes the news without a lock.
+        self._dead: deque[weakref.ref[AdRecord]] = deque()
+
+    @property
+    def used(self) -> int:
+        """The bytes held now."""
+        with self.lock:
+            self._bury()
+            return self._used
 
     def charge(self, record: AdRecord, size: int) -> None:
-        """Account `size` more bytes to `record`, dropping the forms of the oldest records past the limit."""
-        self._holders[record] = self._holders.get(record, 0) + size
-        self.used += size
-        while self.used > self.limit and len(self._holders) > 1:
-            oldest = next(iter(self._holders))
-            if oldest is record:
-                self._holders[record] = self._holders.pop(record)
-                continue
-            oldest.forget()
+        """Account `size` more bytes to `record`, dropping the forms of the oldest records past the limit.
+
+        What does not fit even alone is dropped at once.
+        """
+        with self.lock:
+            self._bury()
+            held = self._holders.pop(weakref.ref(record), 0)
+            self._holders[weakref.ref(record, self._dead.append)] = held + size
+            self._used += size
+            while self._used > self.limit:
+                oldest = next(iter(self._holders))
+                holder = oldest()
+                if holder is None:
+                    self._used -= self._holders.pop(oldest)
+                else:
+                    holder.forget()
 
     def release(self, record: AdRecord) -> None:
         """Account nothing to `record` any more."""
-        self.used -= self._holders.pop(record, 0)
+        with self.lock:
+            self._used -= self._holders.pop(weakref.ref(record), 0)
+
+    def _bury(self) -> None:
+        while self._dead:
+            self._used -= self._holders.pop(self._dead.popleft(), 0)
 
 
 class AdRecord:
     """One version of one ad, as it may be shown: private attributes are left out, specials are apart.
 
-    `source` is the ad's stored JSON text. Readers may share a record between threads: its forms are made at most
-    twice, never wrongly.
+    `source` is the ad's stored JSON text. Readers may share a record between threads: its forms may be made twice,
+    but never wrongly, and are accounted once.
     """
 
-    __slots__ = ("__weakref__", "_memory", "_parsed", "key", "rendering", "source")
+    __slots__ = ("__weakref__", "_memory", "_parsed", "_tells_time", "key", "rendering", "source")
 
     def __init__(self, source: str | bytes, memory: AdMemory, key: tuple[int, int] = (0, 0)) -> None:
         self.source = source
         self.key = key
         self.rendering: bytes | None = None
-        self._parsed: classad2.ClassAd | None = None
+        self._parsed: CompiledAd | None = None
+        self._tells_time = False
         self._memory = memory
 
     @classmethod
@@ -71,8 +95,15 @@ class AdRecord:
 
     @property
     def attributes(self) -> list[Attribute]:
-        """What may be shown, in order, without MyType, TargetType, ServerTime, undefined and error literals."""
-        return [a for a in orjson.loads(self.source) if a[1] not in "ue" and a[0].lower() not in _HIDDEN]
+        """What may be shown, in order: neither private attributes nor MyType, TargetType and ServerTime, nor literals
+        that are neither string, number nor boolean (reference section 5.1)."""
+        return [
+            a
+            for a in orjson.loads(self.source)
+            if a[1] not in "ue"
+            and a[0].lower() not in _HIDDEN
+            and not (a[1] == "x" and a[2].startswith(_TIME_LITERALS) and _is_time_literal(a[2]))
+        ]
 
     @property
     def my_type(self) -> str:
@@ -86,31 +117,64 @@ class AdRecord:
         return next((a[2] for a in orjson.loads(self.source) if a[0].lower() == name), "")
 
     @property
-    def parsed(self) -> classad2.ClassAd:
-        """The parsed form; private attributes can be evaluated but not shown."""
+    def parsed(self) -> CompiledAd:
+        """The parsed form; private attributes can be evaluated but not shown. For evaluation see `scope`."""
+        parsed = self._parsed
+        return self._parse() if parsed is None else parsed
+
+    def scope(self, now: float) -> CompiledAd:
+        """The parsed form to evaluate something in at `now`, which ServerTime means in all of its expressions."""
         parsed = self._parsed
         if parsed is None:
-            parsed = self._parsed = compile_ad(orjson.loads(self.source))
-            self._memory.charge(self, PARSED_AD_BYTES)
+            parsed = self._parse()
+        if self._tells_time:
+            parsed["ServerTime"] = parsed["CurrentTime"] = int(now)
         return parsed
 
-    def parsed_at(self, now: float) -> classad2.ClassAd:
-        """The parsed form with ServerTime meaning `now`."""
+    def parsed_at(self, now: float) -> CompiledAd:
+        """The parsed form with ServerTime meaning `now` for everything that is evaluated in it."""
         parsed = self.parsed
         parsed["ServerTime"] = int(now)
         return parsed
 
+    def _parse(self) -> CompiledAd:
+        attributes: list[Attribute] = orjson.loads(self.source)
+        parsed = compile_ad(attributes)
+        with self._memory.lock:
+            self._tells_time = any(_tells_time(a) for a in attributes)
+            if self._parsed is None:
+                self._parsed = parsed
+                self._memory.charge(self, _parsed_size(attributes, len(self.source)))
+        return parsed
+
     def keep_rendering(self, data: bytes) -> None:
         """Keep a rendered form of `attributes` for later replies, as long as memory allows."""
-        if self.rendering is None:
-            self.rendering = data
-            self._memory.charge(self, len(data))
+        with self._memory.lock:
+            if self.rendering is None:
+                self.rendering = data
+                self._memory.charge(self, len(data))
 
     def forget(self) -> None:
         """Drop the forms; they are made again when needed."""
-        self.rendering = None
-        self._parsed = None
-        self._memory.release(self)
+        with self._memory.lock:
+            self.rendering = None
+            self._parsed = None
+            self._memory.release(self)
+
+
+def _is_time_literal(text: str) -> bool:
+    return text.find('"', len(_TIME_LITERALS[0])) == len(text) - 2
+
+
+def _tells_time(attribute: Attribute) -> bool:
+    return attribute[1] == "x" and "time" in (text := attribute[2].lower()) and (
+        "servertime" in text or "currenttime" in text
+    )
+
+
+def _parsed_size(attributes: list[Attribute], length: int) -> int:
+    """About what the parsed form takes: measured 100 bytes an attribute, a byte a character, and the nodes of trees."""
+    return 500 + 100 * len(attributes) + length + 12 * sum(len(a[2]) for a in attributes if a[1] == "x")
 
 
 @dataclass(frozen=True)

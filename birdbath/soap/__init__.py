@@ -1,1 +1,22 @@
-"""The wire: Spyne types and services, the WSDL, the protocol. No logic."""
+"""The wire: Spyne types and services, the WSDL, the protocol. No logic.
+
+`SoapServer` answers requests, `wsdl` describes the services, `operations` says what the services call.
+"""
+
+from birdbath.soap.operations import OPERATIONS, Backend, Level, OperationInfo, Operations, Unit
+from birdbath.soap.server import Reply, SoapServer, refusal
+from birdbath.soap.wsdl import ServiceName, wsdl
+
+__all__ = [
+    "OPERATIONS",
+    "Backend",
+    "Level",
+    "OperationInfo",
+    "Operations",
+    "Reply",
+    "ServiceName",
+    "SoapServer",
+    "Unit",
+    "refusal",
+    "wsdl",
+]

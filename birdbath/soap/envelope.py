@@ -1,13 +1,15 @@
 """From the bytes of a request to its operation element: XML parsing, SOAP envelope, multi-reference lookup.
 
-Accepts what reference section 1.3 lists; whatever cannot be read raises a fault. Nothing outside of the body is ever
-loaded, and no entity is ever expanded.
+Accepts what reference section 1.3 lists; whatever cannot be read raises a fault. Nothing outside of the body
+is ever loaded, and no entity is ever expanded.
 """
 
 from __future__ import annotations
 
 import codecs
+import re
 from email.message import Message
+from functools import lru_cache
 from typing import Final
 
 from lxml import etree
@@ -24,6 +26,8 @@ MAX_TEXT: Final = 10_000_000
 """Bytes of one text that libxml2 reads without `huge_tree`, which stays off."""
 
 _REFERENCE_HOPS = 16
+_ANY_NIL = re.compile(rb"nil\s*=").search
+_ANY_HREF = re.compile(rb"href\s*=").search
 
 
 def _parser(encoding: str | None = None) -> etree.XMLParser:
@@ -40,14 +44,14 @@ def _parser(encoding: str | None = None) -> etree.XMLParser:
 
 
 _PARSER = _parser()
-_LATIN_1_PARSER = _parser("iso-8859-1")
+_PARSERS: Final = {"iso8859-1": _parser("iso-8859-1")}
 
 
 class Envelope:
     """One request's document; its parts are found by `open`.
 
-    `nils` and `references` tell whether the bytes can contain xsi:nil and href at all: looking for them at every
-    element would cost more than all the rest of reading an ad.
+    `nils` and `references` tell whether the bytes can contain xsi:nil and href at all: looking for them at
+    every element would cost more than all the rest of reading an ad.
     """
 
     __slots__ = ("_ids", "body", "has_header", "nils", "references", "root", "soap_12")
@@ -95,7 +99,9 @@ class Envelope:
             hops += 1
             target = self._by_id(href[1:]) if href.startswith("#") else None
             if target is None or hops > _REFERENCE_HOPS:
-                raise ClientFault(f"The reference '{href}' of element '{local_name(element.tag)}' leads nowhere")
+                raise ClientFault(
+                    f"The reference '{href}' of element '{local_name(element.tag)}' leads nowhere"
+                )
             element = target
         return element
 
@@ -112,8 +118,8 @@ class Envelope:
 def parse(data: bytes, content_type: str = "") -> Envelope:
     """Parse a request. Raises ClientFault when it is no XML, too deep, or has a text above MAX_TEXT bytes.
 
-    The encoding is what the document says. A charset of the Content-Type counts only where the document says nothing;
-    one that nobody knows is ignored.
+    The encoding is what the document says. A charset of the Content-Type counts only where the document says
+    nothing; one that nobody knows is ignored.
     """
     if not data:
         raise ClientFault("The request has no content: a SOAP envelope is needed")
@@ -127,25 +133,31 @@ def parse(data: bytes, content_type: str = "") -> Envelope:
         raise ClientFault(f"The request is not XML: {error}") from None
     document = root.getroottree().docinfo
     if document.internalDTD is not None and next(root.iter(etree.Entity), None) is not None:
-        raise ClientFault("The request refers to an entity of its own; only the predefined ones are understood")
-    return Envelope(root, nils=b"nil" in data, references=b"href" in data)
+        raise ClientFault(
+            "The request refers to an entity of its own; only the predefined ones are understood"
+        )
+    return Envelope(root, nils=_ANY_NIL(data) is not None, references=_ANY_HREF(data) is not None)
 
 
 def _parser_for(data: bytes, content_type: str) -> etree.XMLParser:
-    if "charset" not in content_type.lower() or b"encoding" in data[:100] or data.startswith(codecs.BOM_UTF8):
+    if b"encoding" in data[:100] or data.startswith(codecs.BOM_UTF8):
         return _PARSER
+    return _PARSERS.get(_charset(content_type), _PARSER)
+
+
+@lru_cache(maxsize=64)
+def _charset(content_type: str) -> str:
+    """Python's name of the charset that a Content-Type names; empty where it names none that is known."""
     message = Message()
     message["content-type"] = content_type
-    charset = message.get_content_charset("utf-8")
     try:
-        known = codecs.lookup(charset).name
-    except LookupError:
-        return _PARSER
-    return _LATIN_1_PARSER if known == "iso8859-1" else _PARSER
+        return codecs.lookup(message.get_content_charset("")).name
+    except (LookupError, ValueError):
+        return ""
 
 
 def _syntax_fault(error: etree.XMLSyntaxError) -> ClientFault:
-    text = str(error)
+    text = error.msg or "nothing in it"
     if "huge" in text.lower() or "too long" in text.lower() or "too big" in text.lower():
         return ClientFault(
             f"A text of the request is longer than {MAX_TEXT} bytes: "

@@ -1,4 +1,5 @@
-"""SOAP faults: what a request that cannot be understood, or an unexpected error, is answered with (reference 1.5)."""
+"""SOAP faults: what a request that cannot be understood, or an unexpected error, is answered with (reference
+1.5)."""
 
 from __future__ import annotations
 

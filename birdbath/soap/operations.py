@@ -1,7 +1,8 @@
 """What the SOAP services call, and the table of all operations: service, needed level, kind of unit of work.
 
-The two protocols are the seam between the wire and the daemons' logic: per-call objects, synchronous, used inside one
-unit of work. Their methods raise errors of `birdbath.errors`; the services turn those into replies.
+The two protocols are the seam between the wire and the daemons' logic: per-call objects, synchronous, used
+inside one unit of work. Their methods raise errors of `birdbath.errors`; the services turn those into
+replies.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ AdKind = Literal["startd", "schedd", "master", "submittor", "license", "storage"
 
 
 class ScheddOperations(Protocol):
-    """The condorSchedd operations (reference section 3), in the caller's unit of work and with the caller's rights.
+    """The condorSchedd operations (reference section 3), in the caller's unit of work and with the caller's
+    rights.
 
     `txn` is None when the request carried no transaction: omitted, nil, empty or with id 0.
     """
@@ -119,10 +121,11 @@ class Backend(Protocol):
     """Runs the work of one call where it belongs."""
 
     async def run(self, operation: str, caller: Caller, work: Callable[[Operations], T]) -> T:
-        """Run `work` in one unit of work of the kind that `operation` needs; return after what it wrote is durable.
+        """Run `work` in one unit of work of the kind that `operation` needs; return after what it wrote is
+        durable.
 
-        `work` is synchronous and may run in another thread. An unexpected exception of it rolls everything back and
-        propagates; errors of the contract are answered inside `work` and do not.
+        `work` is synchronous and may run in another thread. An unexpected exception of it rolls everything
+        back and propagates; errors of the contract are answered inside `work` and do not.
         """
         ...
 
@@ -147,7 +150,8 @@ class Unit(enum.Enum):
 class OperationInfo:
     """One operation of the contract.
 
-    `level` of a READ operation may go with a writing unit of work: a call that carries a transaction renews its lease.
+    `unit` is what the operation itself does. A READ call that carries a transaction also renews its lease,
+    which is for whoever runs it to arrange.
     """
 
     name: str

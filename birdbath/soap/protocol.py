@@ -1,8 +1,9 @@
 """The wire as a Spyne protocol: Soap11 with our own parsing, conversion and writing in place of Spyne's.
 
-Every method here is a stage that Spyne's server calls with a MethodContext, in this order: create_in_document,
-decompose_incoming_envelope, generate_method_contexts, deserialize, serialize, create_out_string. `ctx.in_document` is an
-`Envelope` as soon as there is one; `ctx.out_document` is a list of chunks.
+Every method here is a stage that Spyne's server calls with a MethodContext, in this order:
+create_in_document, decompose_incoming_envelope, generate_method_contexts, deserialize, serialize,
+create_out_string. `ctx.in_document` is an `Envelope` as soon as there is one; `ctx.out_document` is a list of
+chunks.
 """
 
 from __future__ import annotations
@@ -57,7 +58,9 @@ class CondorSoap(Soap11):
         handles = self.app.interface.service_method_map.get(ctx.method_request_string)
         if not handles:
             name = ctx.method_request_string
-            raise ClientFault(f"Method '{_readable(name)}' not implemented: method name or namespace not recognized")
+            raise ClientFault(
+                f"Method '{_readable(name)}' not implemented: method name or namespace not recognized"
+            )
         ctx.descriptor = handles[0]
         return [ctx]
 
@@ -77,7 +80,8 @@ class CondorSoap(Soap11):
         ctx.out_document = [opening, *writer(ctx.out_object[0]), closing]
 
     def create_out_string(self, ctx: MethodContext, charset: str | None = None) -> None:
-        """Put the envelope around it. Replies are SOAP 1.1 whatever the request was; faults follow the request."""
+        """Put the envelope around it. Replies are SOAP 1.1 whatever the request was; faults follow the
+        request."""
         ctx.out_string = writing.enveloped(
             ctx.out_document,
             has_header=isinstance(ctx.in_document, Envelope) and ctx.in_document.has_header,

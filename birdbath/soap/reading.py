@@ -1,7 +1,8 @@
-"""From an operation element to plain values, steered by the Spyne type of the message (reference section 1.3).
+"""From an operation element to plain values, steered by the Spyne type of the message (reference section
+1.3).
 
-Own conversion, because Spyne's validators refuse what real clients send (numeric enumerations, qualified children) and
-its lenient mode accepts what must be a fault (`1_0`, `maybe`, base64 of `!!!`).
+Own conversion, because Spyne's validators refuse what real clients send (numeric enumerations, qualified
+children) and its lenient mode accepts what must be a fault (`1_0`, `maybe`, base64 of `!!!`).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ _BLANKS: Final = " \t\r\n"
 _INTEGER = re.compile(r"[+-]?[0-9]{1,40}")
 _BOOLEANS: Final = {"true": True, "1": True, "false": False, "0": False, "": False}
 _KINDS: Final = {name: chr(number) for name, number in types.ATTRIBUTE_KINDS.items()} | {"": ""}
+_ITEM_PARTS: Final = frozenset(("name", "type", "value"))
 _KIND_NUMBERS: Final = frozenset(types.ATTRIBUTE_KINDS.values())
 
 
@@ -107,7 +109,8 @@ def read_transaction(element: Element, envelope: Envelope) -> Transaction | None
 def read_items(element: Element, envelope: Envelope) -> list[Item]:
     """The items of an ad as they came, straight from the tree.
 
-    The form that nearly every client sends is recognised first; whatever differs from it goes the general way.
+    The form that nearly every client sends is recognised first; whatever differs from it goes the general
+    way.
     """
     result: list[Item] = []
     plain = not (envelope.nils or envelope.references)
@@ -141,17 +144,22 @@ def _kind(element: Element, envelope: Envelope) -> str:
 class _Items:
     """Reads items that have nil, references, other orders, prefixes or unknown children.
 
-    What references share is read once: otherwise a small request could refer to one long text a million times.
+    What references share is read once: otherwise a small request could refer to one long text a million
+    times.
     """
 
     def __init__(self, envelope: Envelope) -> None:
         self._envelope = envelope
         self._known: dict[Element, Item] = {}
-        self._values: dict[Element, str] = {}
+        self._texts: dict[Element, str] = {}
 
     def add(self, item: Element, result: list[Item]) -> None:
-        target = self._target(item)
-        if target is None:
+        if not self._envelope.references:
+            if not (self._envelope.nils and is_nil(item)):
+                result.append(self._read(item))
+            return
+        target = self._envelope.resolve(item)
+        if is_nil(target):
             return
         known = self._known.get(target)
         if known is None:
@@ -162,25 +170,22 @@ class _Items:
         parts: dict[str, str | None] = {}
         for child in item:
             name = local_name(child.tag)
-            if name in ("name", "type", "value") and name not in parts:
+            if name in _ITEM_PARTS and name not in parts:
                 parts[name] = self._value(child, name)
         return parts.get("name"), parts.get("type") or "", parts.get("value")
 
     def _value(self, child: Element, name: str) -> str | None:
-        target = self._target(child)
-        if target is None:
+        envelope = self._envelope
+        target = envelope.resolve(child) if envelope.references else child
+        if envelope.nils and is_nil(target):
             return None
         if name == "type":
-            return _kind(target, self._envelope)
+            return _kind(target, envelope)
         if target is child:
             return child.text or ""
-        if target not in self._values:
-            self._values[target] = target.text or ""
-        return self._values[target]
-
-    def _target(self, element: Element) -> Element | None:
-        target = self._envelope.resolve(element) if self._envelope.references else element
-        return None if is_nil(target) else target
+        if target not in self._texts:
+            self._texts[target] = target.text or ""
+        return self._texts[target]
 
 
 def is_nil(element: Element) -> bool:

@@ -1,7 +1,7 @@
 """From the outcome of an operation to the bytes of its response, by the type the contract says it returns.
 
-The tables of reference sections 1.4 and 2.2 in code: which elements are omitted, which are empty, which integers are
-always there.
+The tables of reference sections 1.4 and 2.2 in code: which elements are omitted, which are empty, which
+integers are always there.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ class Outcome:
 
     @classmethod
     def refused(cls, error: BirdbathError) -> Outcome:
-        """The outcome of an operation that raised `error`; two errors carry a value that is answered all the same."""
+        """The outcome of an operation that raised `error`; two errors carry a value that is answered all the
+        same."""
         value: object = None
         if isinstance(error, Incomplete):
             value = error.missing

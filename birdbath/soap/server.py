@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 from collections.abc import Awaitable, Callable
@@ -23,6 +24,9 @@ from birdbath.soap.replies import Outcome
 assert spyne_compat.SIX_MOVES
 
 logger = logging.getLogger(__name__)
+
+THREAD_BYTES: Final = 256 * 1024
+"""Requests above this size are read in a thread: it takes milliseconds, and others are waiting."""
 
 CONTENT_TYPE: Final = "text/xml; charset=utf-8"
 CONTENT_TYPE_12: Final = "application/soap+xml; charset=utf-8"
@@ -49,7 +53,8 @@ Run = Callable[[str, Callable[[Operations], Reply]], Awaitable[Reply]]
 class CondorApplication(Application):
     """Spyne's application, but unexpected exceptions propagate.
 
-    Spyne answers them itself, with the exception's text; a unit of work would then never learn that it has to roll back.
+    Spyne answers them itself, with the exception's text; a unit of work would then never learn that it has to
+    roll back.
     """
 
     def process_request(self, ctx: MethodContext) -> None:
@@ -82,10 +87,14 @@ class SoapServer(ServerBase):
     async def answer(self, body: bytes, content_type: str, run: Run) -> Reply:
         """Answer one request; whatever happens, the reply is well-formed.
 
-        `run` is only called for a request that is understood. An exception that nobody expected is answered with a
-        fault that has a reference number, under which the log holds the traceback; requests are never logged.
+        `run` is only called for a request that is understood. An exception that nobody expected is answered
+        with a fault that has a reference number, under which the log holds the traceback; requests are never
+        logged.
         """
-        call = self.receive(body, content_type)
+        if len(body) > THREAD_BYTES:
+            call = await asyncio.to_thread(self.receive, body, content_type)
+        else:
+            call = self.receive(body, content_type)
         if call.is_refused:
             return call.reply()
         try:
@@ -133,7 +142,12 @@ class Call:
         return str(self._ctx.descriptor.operation_name)
 
     def execute(self, operations: Operations) -> Reply:
-        """Do it, and write the reply, in the caller's thread and unit of work. Unexpected exceptions propagate."""
+        """Do it, and write the reply, in the caller's thread and unit of work. Unexpected exceptions
+        propagate.
+
+        A unit of work that has to be run again may execute the call again.
+        """
+        self._start_over()
         self._ctx.udc = operations
         self._server.get_out_object(self._ctx)
         self._ctx.udc = None
@@ -149,7 +163,9 @@ class Call:
 
     def fail(self, reference: str) -> Reply:
         """The reply when something unexpected happened."""
-        return self._fault(ServerFault(f"Internal error; the server's log has it under reference {reference}"))
+        return self._fault(
+            ServerFault(f"Internal error; the server's log has it under reference {reference}")
+        )
 
     def _fault(self, error: SoapFault) -> Reply:
         self._start_over()
@@ -172,7 +188,8 @@ class Call:
 
 
 def log_unexpected(operation: str) -> str:
-    """Log the exception that is being handled, once, and return the reference number that the client is told."""
+    """Log the exception that is being handled, once, and return the reference number that the client is
+    told."""
     reference = secrets.token_hex(4)
     logger.exception("unexpected error in %s, reference %s", operation, reference)
     return reference

@@ -1,4 +1,5 @@
-"""The Spyne services: each operation declared with its wire names and types, and handed to the daemons' logic.
+"""The Spyne services: each operation declared with its wire names and types, and handed to the daemons'
+logic.
 
 Nothing is decided here. `operation` is the one place where errors of the contract become replies.
 """
@@ -43,8 +44,9 @@ def operation(
 ) -> Callable[[Work], tuple[str, Any]]:
     """Declare a function as the operation `name`: it gets `Operations` and the parameters' values in order.
 
-    What it returns is answered with SUCCESS and "Success" (no message when `silent`), or with its own Outcome. An
-    error of the contract is answered with its status in the same container; a RequestFault becomes a fault.
+    What it returns is answered with SUCCESS and "Success" (no message when `silent`), or with its own
+    Outcome. An error of the contract is answered with its status in the same container; a RequestFault
+    becomes a fault.
     """
 
     def declare(function: Work) -> tuple[str, Any]:
@@ -137,9 +139,7 @@ def new_job(operations: Operations, txn: Txn, cluster: int) -> int:
     return operations.schedd.new_job(txn, cluster)
 
 
-@operation(
-    "removeJob", ANY_TRANSACTION, CLUSTER, JOB, REASON, ("force-removal", Flag), returns=types.Status
-)
+@operation("removeJob", ANY_TRANSACTION, CLUSTER, JOB, REASON, ("force-removal", Flag), returns=types.Status)
 def remove_job(
     operations: Operations, txn: Txn, cluster: int, proc: int, reason: str | None, force: bool
 ) -> None:
@@ -243,7 +243,13 @@ def declare_file(
 
 @operation("sendFile", TRANSACTION, CLUSTER, JOB, NAME, OFFSET, ("data", Data), returns=types.Status)
 def send_file(
-    operations: Operations, txn: Txn, cluster: int, proc: int, name: str | None, offset: int, data: bytes | None
+    operations: Operations,
+    txn: Txn,
+    cluster: int,
+    proc: int,
+    name: str | None,
+    offset: int,
+    data: bytes | None,
 ) -> None:
     """Store a piece of a declared file."""
     operations.schedd.send_file(txn, cluster, proc, name, offset, data)

@@ -1,8 +1,9 @@
-"""Makes Spyne 2.14.0 importable on Python 3.12 and 3.13, and keeps its garbage collection out of the request path.
+"""Makes Spyne 2.14.0 importable on Python 3.12 and 3.13, and keeps its garbage collection out of the request
+path.
 
-Import this module before anything from `spyne`. Why: Spyne's bundled `six` offers its moved modules by an importer
-without `find_spec`, which Python 3.12 no longer accepts; Spyne imports `cgi` for `parse_header`, and Python 3.13 has no
-`cgi`. On Python 3.11 nothing is replaced.
+Import this module before anything from `spyne`. Why: Spyne's bundled `six` offers its moved modules by an
+importer without `find_spec`, which Python 3.12 no longer accepts; Spyne imports `cgi` for `parse_header`, and
+Python 3.13 has no `cgi`. On Python 3.11 nothing is replaced.
 """
 
 from __future__ import annotations

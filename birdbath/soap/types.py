@@ -1,7 +1,8 @@
 """The contract's types as Spyne types, in the order of the original schema (reference sections 2.1 and 2.2).
 
-Only their names and shapes matter: they make the WSDL and steer the conversion of requests. Requests are converted
-into plain values (`reading`), replies are written from plain values (`replies`); no object of these classes is made.
+Only their names and shapes matter: they make the WSDL and steer the conversion of requests. Requests are
+converted into plain values (`reading`), replies are written from plain values (`replies`); no object of these
+classes is made.
 """
 
 from __future__ import annotations
@@ -241,7 +242,8 @@ SCHEDD_TYPES: Final[tuple[SpyneType, ...]] = (
     FileInfoArray,
     FileInfoArrayAndStatus,
 )
-"""The schema's types in the order of the original condorSchedd file; old toolkits number what they generate."""
+"""The schema's types in the order of the original condorSchedd file; old toolkits number what they
+generate."""
 
 COLLECTOR_TYPES: Final[tuple[SpyneType, ...]] = (
     StatusCode,

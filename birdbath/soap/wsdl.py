@@ -1,8 +1,9 @@
 """The WSDL of both services, equal in structure to the original files (reference sections 1.1 and 2).
 
-Spyne's generator says the same things in another form (named wrapper types, parts named like their elements, SOAPAction,
-implicit occurrences, an order that changes with the hash seed), and toolkits number and name what they generate by the
-form. So the document is written here, from what Spyne's interface knows about types and operations.
+Spyne's generator says the same things in another form (named wrapper types, parts named like their elements,
+SOAPAction, implicit occurrences, an order that changes with the hash seed), and toolkits number and name what
+they generate by the form. So the document is written here, from what Spyne's interface knows about types and
+operations.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from xml.sax.saxutils import quoteattr
 
 from birdbath.soap import spyne_compat  # isort: skip  (must come before spyne)
 
-from spyne import Application
+from spyne import Application, ComplexModel
 from spyne.interface import InterfaceDocumentsBase
 from spyne.interface.wsdl import Wsdl11
 
@@ -182,14 +183,15 @@ class CondorWsdl(Wsdl11):
 
 
 def _messages(method: Any) -> Iterable[tuple[str, str]]:
-    """Names of the messages of an operation, each with its element; the collector's queries are named otherwise."""
+    """Names of the messages of an operation, each with its element; the collector's queries are named
+    otherwise."""
     name = method.operation_name
     request = f"{name}Request" if name.startswith("query") else name
     return (request, name), (f"{name}Response", f"{name}Response")
 
 
 def _type_lines(kind: SpyneType) -> Iterator[str]:
-    if issubclass(kind, types.ComplexModel):
+    if issubclass(kind, ComplexModel):
         yield f'      <complexType name="{kind.get_type_name()}">'
         yield from _sequence(kind, " " * 8)
         yield "      </complexType>"
@@ -218,7 +220,7 @@ def _sequence(kind: SpyneType, indent: str) -> Iterator[str]:
 
 
 def _is_ours(kind: SpyneType) -> bool:
-    return issubclass(kind, types.ComplexModel) or hasattr(kind.Attributes, "wire_name")
+    return issubclass(kind, ComplexModel) or hasattr(kind.Attributes, "wire_name")
 
 
 def _said_not_nillable(attributes: Any) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.programs import GsoapPrograms, build_gsoap
+from tests.clients.programs import AXIS_JARS, GsoapPrograms, build_axis, build_gsoap
 from tests.toolkit import require
 
 CLIENTS = Path(__file__).parent
@@ -98,3 +98,12 @@ def gsoap_programs(server: str, tmp_path_factory: pytest.TempPathFactory) -> Gso
         require(f"{program} (Debian package {package})", shutil.which(program) is not None)
     require("stdsoap2.h (Debian package libgsoap-dev)", Path("/usr/include/stdsoap2.h").exists())
     return build_gsoap(server, CLIENTS / "gsoap", tmp_path_factory.mktemp("gsoap"))
+
+
+@pytest.fixture(scope="session")
+def axis_class_path(server: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What `java -cp` needs to run the Axis client, whose stubs come from the served WSDLs."""
+    for program in ("java", "javac"):
+        require(f"{program} (Debian package default-jdk-headless)", shutil.which(program) is not None)
+    require("Axis 1.4 (Debian package libaxis-java)", all(jar.exists() for jar in AXIS_JARS))
+    return build_axis(server, CLIENTS / "axis", tmp_path_factory.mktemp("axis"))

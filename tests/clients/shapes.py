@@ -107,7 +107,8 @@ def soap_lite(operation: str, children: Children) -> str:
     """SOAP::Lite 0.6: marks from SOAP's encoding everywhere, types guessed from the values."""
     return (
         f'<?xml version="1.0" encoding="UTF-8"?><SOAP-ENV:Envelope xmlns:xsi="{XSI}" '
-        f'xmlns:SOAP-ENC="{ENCODING}" xmlns:SOAP-ENV="{SOAP}" xmlns:xsd="{XSD}" SOAP-ENV:encodingStyle="{ENCODING}"><SOAP-ENV:Body>'
+        f'xmlns:SOAP-ENC="{ENCODING}" xmlns:SOAP-ENV="{SOAP}" xmlns:xsd="{XSD}" '
+        f'SOAP-ENV:encodingStyle="{ENCODING}"><SOAP-ENV:Body>'
         f'<namesp1:{operation} xmlns:namesp1="urn:condor">{"".join(lite_elements(children))}'
         f"</namesp1:{operation}></SOAP-ENV:Body></SOAP-ENV:Envelope>"
     )

@@ -1,4 +1,4 @@
-"""The whole cycle of the reference, section 3.21, in the request shapes of toolkits that cannot be run here."""
+"""The whole cycle of the reference, section 3.21, in the shapes of toolkits that cannot be run here."""
 
 from __future__ import annotations
 

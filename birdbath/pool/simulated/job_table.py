@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Row, and_, bindparam, delete, insert, select, update
@@ -11,6 +10,7 @@ from sqlalchemy import Row, and_, bindparam, delete, insert, select, update
 from birdbath.classads import Ad
 from birdbath.events import JobEvent
 from birdbath.pool.base import JobId, JobStatus
+from birdbath.pool.simulated.queued_job import QueuedJob
 from birdbath.store.event_log import append_all
 from birdbath.store.tables import jobs, simulated_jobs
 from birdbath.store.unit_of_work import UnitOfWork
@@ -48,44 +48,7 @@ _DROP_SIMULATED = delete(simulated_jobs).where(
     _s.cluster_id == bindparam("cluster"), _s.proc_id == bindparam("proc")
 )
 
-IMAGE = "image"
-"""The phase of a running program up to the first report of its size."""
-FINISH = "finish"
-"""The phase from then on to its end, and while its output is written."""
-
-
-@dataclass(slots=True, eq=False)
-class QueuedJob:
-    """A job in the queue, as the unit of work that loaded it may change it; see `tables.simulated_jobs`."""
-
-    id: JobId
-    owner: str
-    ad: Ad
-    slot: str | None = None
-    phase: str | None = None
-    due_at: float | None = None
-    ends_at: float | None = None
-    progress: int = 0
-    next_policy_at: float | None = None
-
-    @property
-    def status(self) -> JobStatus:
-        """What the ad says; anything that is no status counts as Idle."""
-        value = self.ad.get("JobStatus")
-        return JobStatus(value) if value in _STATUSES else JobStatus.IDLE
-
-    @property
-    def running(self) -> bool:
-        """Whether the job's program is in execution."""
-        return self.phase is not None
-
-    def vacate(self) -> None:
-        """Give the slot back and forget the run."""
-        self.slot = self.phase = self.due_at = self.ends_at = None
-        self.progress = 0
-
-
-_STATUSES = frozenset(JobStatus)
+_MAX_PRIORITY = 2**31
 
 
 class JobTable:
@@ -169,9 +132,10 @@ class JobTable:
             for number, job in enumerate([*self._changed.values(), *left], version + 1)
         ]
         self._unit.execute_many(_SAVE_JOB, rows)
+        # First what gives slots back: no two rows may hold one slot.
+        self._unit.execute_many(_DROP_SIMULATED, [_renamed(job, {}) for job in left])
         states = [_renamed(job, self._state(job)) for job in self._changed.values()]
         self._unit.execute_many(_SAVE_SIMULATED, states)
-        self._unit.execute_many(_DROP_SIMULATED, [_renamed(job, {}) for job in left])
 
     @staticmethod
     def _job_values(job: QueuedJob, version: int, in_queue: bool) -> dict[str, Any]:
@@ -181,7 +145,7 @@ class JobTable:
         idle = job.status is JobStatus.IDLE
         return {
             "signature": self._signature(job.ad) if idle else None,
-            "precedence": -job.ad.integer("JobPrio"),
+            "precedence": -max(-_MAX_PRIORITY, min(job.ad.integer("JobPrio"), _MAX_PRIORITY)),
             "slot": job.slot,
             "phase": job.phase,
             "due_at": job.due_at,

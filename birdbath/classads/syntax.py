@@ -1,0 +1,257 @@
+"""The text of expressions, before `classad2` sees it: old and new syntax, tokens, depth.
+
+The wire and the job queue carry *old* ClassAd syntax, in which a backslash is an ordinary character except before a
+double quote (protocol reference section 5.5); `classad2` parses *new* syntax. The rest of this module keeps from
+`classad2` what crashes or silently misleads it (pool reference sections 3 and 11).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator
+
+from birdbath.errors import InvalidAd
+
+MAX_EXPRESSION_LENGTH = 64 * 1024
+MAX_DEPTH = 300
+"""`classad2` gives up at a depth of 400; the rest is left to the attributes that an expression refers to."""
+MAX_NESTING = 160
+"""`classad2` parses 165 brackets inside each other."""
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_RESERVED = frozenset({"true", "false", "undefined", "error", "is", "isnt", "parent"})
+
+_LITERAL_BACKSLASH = re.compile(r'\\(?!"(?!\s*\Z))')
+_COMMENT = r"//[^\n]*|/\*.*?\*/"
+_QUOTED = r'''"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*\''''
+NUMBER = r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"
+_WORD = r"[A-Za-z_][A-Za-z0-9_]*"
+_TOKEN = re.compile(
+    rf"(?P<comment>{_COMMENT})|(?P<operand>{_QUOTED}|{NUMBER}|{_WORD})|(?P<space>\s+)"
+    r"|&&|\|\||=\?=|=!=|[=!<>]=|<<|>>>?|\?:|.",
+    re.DOTALL,
+)
+_OLD_QUOTED = r'''"(?:[^"\\]|\\(?!")|\\"(?!\s*\Z)|\\(?="\s*\Z))*"|'(?:[^'\\]|\\.)*\''''
+_OLD_NUMBERS = re.compile(rf"{_OLD_QUOTED}|{_WORD}|({NUMBER})")
+_NEW_NUMBERS = re.compile(rf"{_QUOTED}|{_WORD}|({NUMBER})")
+_SCOPED = re.compile(
+    rf"{_QUOTED}|\.\s*{_WORD}|(?<!\w)(?:(?P<scope>my|target)\s*\.\s*)?(?P<name>{_WORD})", re.DOTALL | re.IGNORECASE
+)
+
+_OPENING, _CLOSING = frozenset("([{"), frozenset(")]}")
+_SEPARATORS = frozenset({",", ";", "=", "?", ":", "?:"})
+"""What binds weaker than || and so bounds its operands."""
+
+
+def valid_name(name: str) -> bool:
+    """Whether `name` may name an attribute of a job or daemon ad: a letter or underscore, then those and digits."""
+    return _NAME.match(name) is not None
+
+
+def check_text(text: str) -> None:
+    """Refuse text that `classad2` would cut (NUL) or crash on (lone surrogates). Raises InvalidAd."""
+    if "\0" in text:
+        raise InvalidAd("a NUL character cannot stand in a ClassAd")
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise InvalidAd("a lone surrogate cannot stand in a ClassAd") from None
+
+
+def quote(text: str) -> str:
+    """`text` as a string literal in new syntax."""
+    if "\\" in text or '"' in text:
+        text = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{text}"'
+
+
+def attribute_name(name: str) -> str:
+    """`name` as it stands before the `=` in new syntax."""
+    return f"'{name}'" if name.lower() in _RESERVED else name
+
+
+def to_new_syntax(text: str) -> str:
+    """Old-syntax expression text as new syntax: backslashes that are ordinary characters are doubled.
+
+    A backslash before the very last double quote is ordinary too, as HTCondor reads `"C:\\dir\\"`.
+    """
+    return _LITERAL_BACKSLASH.sub(r"\\\\", text) if "\\" in text else text
+
+
+def prepared(text: str) -> str:
+    """Old-syntax expression text from a client as new syntax that `classad2` can parse, print and evaluate safely.
+
+    Comments are dropped. Chains of || and && that are too long for `classad2` are bracketed as balanced trees, which
+    changes no value: both operators are associative, undefined and error included. Raises InvalidAd for text that is
+    too long, cannot be in an ad, or stays too deep; text that passes may still be no expression.
+    """
+    if len(text) > MAX_EXPRESSION_LENGTH:
+        raise InvalidAd(f"an expression is longer than {MAX_EXPRESSION_LENGTH} characters")
+    check_text(text)
+    text = to_new_syntax(text)
+    if "//" in text or "/*" in text:
+        text = _without_comments(text)
+    if len(text) <= MAX_DEPTH or _depth(text) <= MAX_DEPTH:
+        return text
+    text = _balanced(text)
+    if _depth(text) > MAX_DEPTH:
+        raise InvalidAd(f"an expression is more than {MAX_DEPTH} operators deep")
+    return text
+
+
+def _without_comments(text: str) -> str:
+    return "".join(" " if match["comment"] else match.group() for match in _TOKEN.finditer(text))
+
+
+def _operators(text: str) -> Iterator[str]:
+    """The tokens that are neither operands, blanks nor comments; `is` and `isnt` count as operators."""
+    for match in _TOKEN.finditer(text):
+        if match.lastgroup is None or (match.lastgroup == "operand" and match.group().lower() in ("is", "isnt")):
+            yield match.group()
+
+
+def _depth(text: str) -> int:
+    """An upper bound of the depth of the tree that `text` parses to. Raises InvalidAd when brackets nest too deep.
+
+    Every operator may stand above everything else between the same separators of the same brackets.
+    """
+    # Of each open bracket: operators since the last comma, deepest operand since, deepest part before that comma.
+    levels = [[0, 1, 0]]
+    for token in _operators(text):
+        level = levels[-1]
+        if token in _OPENING:
+            levels.append([0, 1, 0])
+            if len(levels) > MAX_NESTING:
+                raise InvalidAd(f"an expression nests more than {MAX_NESTING} brackets")
+        elif token in _CLOSING:
+            if len(levels) > 1:
+                levels.pop()
+                outer = levels[-1]
+                outer[0] += token == "]"  # subscripts chain like operators
+                outer[1] = max(outer[1], level[0] + level[1] + 1, level[2] + 1)
+        elif token in ",;":
+            level[:] = 0, 1, max(level[2], level[0] + level[1])
+        else:
+            level[0] += 1
+    return sum(operators for operators, _, _ in levels) + max(max(inner, part) for _, inner, part in levels)
+
+
+def _balanced(text: str) -> str:
+    """`text` with every chain of || or && bracketed as a balanced tree, in brackets of any depth."""
+    levels: list[list[str]] = [[]]
+    for match in _TOKEN.finditer(text):
+        token = match.group()
+        if token in _OPENING:
+            levels.append([token])
+        elif token in _CLOSING and len(levels) > 1:
+            opening, *inner = levels.pop()
+            levels[-1].append(f"{opening}{_balanced_level(inner)}{token}")
+        else:
+            levels[-1].append(token)
+    while len(levels) > 1:  # an unclosed bracket: no expression, as the parser will say
+        inner = levels.pop()
+        levels[-1].extend(inner)
+    return _balanced_level(levels[0])
+
+
+def _balanced_level(tokens: list[str]) -> str:
+    parts: list[str] = []
+    start = 0
+    for index, token in enumerate(tokens):
+        if token in _SEPARATORS:
+            parts += _balanced_chain(tokens[start:index], "||"), token
+            start = index + 1
+    return "".join([*parts, _balanced_chain(tokens[start:], "||")])
+
+
+def _balanced_chain(tokens: list[str], operator: str) -> str:
+    operands: list[list[str]] = [[]]
+    for token in tokens:
+        if token == operator:
+            operands.append([])
+        else:
+            operands[-1].append(token)
+    texts = [_balanced_chain(part, "&&") if operator == "||" else "".join(part) for part in operands]
+    return _tree(texts, operator)
+
+
+def _tree(operands: list[str], operator: str) -> str:
+    if len(operands) <= 2:
+        return operator.join(operands)
+    middle = len(operands) // 2
+    left, right = _tree(operands[:middle], operator), _tree(operands[middle:], operator)
+    return f"({left}){operator}({right})"
+
+
+def conjuncts(text: str) -> list[str]:
+    """The terms of which all must be true for a prepared `text` to be true; `text` itself when it is no conjunction."""
+    text = text.strip()
+    depth, start, terms = 0, 0, []
+    closes_early = False
+    for match in _TOKEN.finditer(text):
+        token = match.group()
+        if token in _OPENING:
+            depth += 1
+        elif token in _CLOSING:
+            depth -= 1
+            closes_early = closes_early or (depth == 0 and match.end() < len(text))
+        elif depth == 0 and (token in _SEPARATORS or token == "||"):
+            return [text]
+        elif depth == 0 and token == "&&":
+            terms.append(text[start : match.start()])
+            start = match.end()
+    if terms:
+        return [part for term in (*terms, text[start:]) for part in conjuncts(term)]
+    if text.startswith("(") and text.endswith(")") and not closes_early:
+        return conjuncts(text[1:-1])
+    return [text]
+
+
+def replace_references(text: str, replacement: Callable[[str, str], str | None]) -> str:
+    """Prepared `text` with each reference for which `replacement(scope, name)` gives a text replaced by that.
+
+    `scope` is "my", "target" or ""; names after another dot, and the names of a nested ad's attributes, are left alone.
+    """
+
+    def replaced(match: re.Match[str]) -> str:
+        name = match["name"]
+        if name is None or _DEFINES.match(text, match.end()):
+            return match.group()
+        new = replacement((match["scope"] or "").lower(), name)
+        return match.group() if new is None else new
+
+    return _SCOPED.sub(replaced, text)
+
+
+_DEFINES = re.compile(r"\s*=(?![=?!])")
+
+
+def check_integers(text: str, printed: str) -> None:
+    """Raise InvalidAd unless the integers of `printed`, which `classad2` read from `text`, are those of `text`.
+
+    It takes what does not fit into 64 bits for 0, silently. Both texts are in new syntax.
+    """
+    if _integers(text) != _integers(printed):
+        raise InvalidAd("an integer does not fit into 64 bits")
+
+
+def _integers(text: str) -> list[str]:
+    return [number for number in _NEW_NUMBERS.findall(text) if number.isdigit()]
+
+
+def with_exact_reals(text: str, printed: str) -> str:
+    """`printed`, in old syntax, with those reals of `text`, in new syntax, that printing cut to 16 digits in full."""
+    exact = [float(number) for number in _NEW_NUMBERS.findall(text) if number and not number.isdigit()]
+    exact = [real for real in exact if math.isfinite(real)]  # the others are printed as calls of real()
+    cut = [float(number) for number in _OLD_NUMBERS.findall(printed) if number and not number.isdigit()]
+    if cut == exact or cut != [float(f"{real:.16G}") for real in exact]:
+        return printed
+    remaining = iter(exact)
+
+    def restored(match: re.Match[str]) -> str:
+        number = match[1]
+        return match.group() if number is None or number.isdigit() else repr(next(remaining))
+
+    return _OLD_NUMBERS.sub(restored, printed)

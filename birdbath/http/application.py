@@ -1,0 +1,131 @@
+"""The ASGI application: SOAP by POST on any path, the WSDL files and a page by GET."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from birdbath.http import addresses, pages
+from birdbath.http.asgi import (
+    Disconnected,
+    Headers,
+    Receive,
+    Scope,
+    Send,
+    TooLarge,
+    TooSlow,
+    header,
+    read_body,
+    respond,
+)
+from birdbath.schedd import Caller
+from birdbath.soap import Backend, Reply, ServiceName, SoapServer, refusal
+
+_CLOSE: Headers = [(b"connection", b"close")]
+_FRESH: Headers = [(b"cache-control", b"no-cache"), (b"vary", b"Host")]
+_ALLOW: Headers = [(b"allow", b"GET, HEAD, POST")]
+_TEXT = "text/plain; charset=utf-8"
+
+
+@dataclass(frozen=True)
+class HttpSettings:
+    """What the HTTP side has to know.
+
+    public_url: the URL of the server's root that the WSDL names; None: the request's own host.
+    trusted_proxies: addresses or CIDR networks whose X-Forwarded-Proto, -Host, -Prefix and -For are believed.
+    max_request_bytes: the longest request body; a longer one is answered 413.
+    body_seconds: how long the client may send nothing while its body is incomplete; then it is answered 408.
+    """
+
+    public_url: str | None = None
+    trusted_proxies: tuple[str, ...] = ()
+    max_request_bytes: int = 64 * 1024 * 1024
+    body_seconds: float = 60.0
+
+
+def create_application(
+    backend: Backend,
+    settings: HttpSettings | None = None,
+    default_service: Literal["schedd", "collector"] = "schedd",
+) -> HttpApplication:
+    """The application over `backend`; `default_service` is whose WSDL `/?wsdl` gives.
+
+    Both services are answered whatever the path. Raises ValueError for settings that make no sense.
+    """
+    return HttpApplication(backend, settings or HttpSettings(), default_service)
+
+
+class HttpApplication:
+    """See `create_application`."""
+
+    def __init__(self, backend: Backend, settings: HttpSettings, default_service: str) -> None:
+        self._backend = backend
+        self._settings = settings
+        self._trusted = addresses.networks(settings.trusted_proxies)
+        self._default: ServiceName = "condorCollector" if default_service == "collector" else "condorSchedd"
+        self._soap = SoapServer()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+        elif scope["type"] != "http":
+            await send({"type": "websocket.close"})
+        elif scope["method"] == "POST":
+            await self._post(scope, receive, send)
+        elif scope["method"] in ("GET", "HEAD"):
+            await self._get(scope, send)
+        else:
+            text = f"{scope['method']} is not supported here: SOAP comes by POST, the WSDL by GET.\n"
+            await respond(send, 405, _TEXT, [text.encode()], extra=_ALLOW)
+
+    async def _post(self, scope: Scope, receive: Receive, send: Send) -> None:
+        settings = self._settings
+        extra: Headers | None = None
+        try:
+            body = await read_body(scope, receive, settings.max_request_bytes, settings.body_seconds)
+        except Disconnected:
+            return
+        except TooLarge:
+            reply = refusal(f"The request is longer than {settings.max_request_bytes} bytes", 413)
+            extra = _CLOSE
+        except TooSlow:
+            reply = refusal(
+                f"The request did not arrive: nothing came for {settings.body_seconds:g} seconds", 408
+            )
+            extra = _CLOSE
+        else:
+            reply = await self._answer(scope, body)
+        await respond(send, reply.status, reply.content_type, reply.chunks, extra=extra)
+
+    async def _answer(self, scope: Scope, body: bytes) -> Reply:
+        caller = Caller(addresses.caller_address(scope, self._trusted))
+        content_type = header(scope, b"content-type").decode("latin-1")
+        backend = self._backend
+        return await self._soap.answer(
+            body, content_type, lambda operation, work: backend.run(operation, caller, work)
+        )
+
+    async def _get(self, scope: Scope, send: Send) -> None:
+        path, query = scope["path"], scope.get("query_string", b"").decode("latin-1")
+        head = scope["method"] == "HEAD"
+        base = addresses.base_url(scope, self._settings.public_url, self._trusted)
+        service = pages.service_of(path, query, self._default)
+        if service is not None:
+            page = pages.wsdl_page(service, base)
+            await respond(send, 200, "text/xml; charset=utf-8", [page], extra=_FRESH, head=head)
+        elif path in ("", "/"):
+            await respond(
+                send, 200, "text/html; charset=utf-8", [pages.index_page(base)], extra=_FRESH, head=head
+            )
+        else:
+            text = b"There is nothing here. See / for what is; SOAP comes by POST, on any path.\n"
+            await respond(send, 404, _TEXT, [text], head=head)
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    """Nothing to start or stop: whoever made the backend also closes it."""
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

@@ -1,0 +1,113 @@
+"""The few ASGI shapes that the application uses, and how bodies are read and sent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
+from typing import Any, Final
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+BLOCK_BYTES: Final = 256 * 1024
+"""A reply goes out in pieces of about this size, so that no second copy of a long one is ever made."""
+
+
+class Disconnected(Exception):
+    """The client is gone; nobody waits for a reply."""
+
+
+class TooLarge(Exception):
+    """The body is longer than allowed."""
+
+
+class TooSlow(Exception):
+    """Nothing of the body arrived for too long."""
+
+
+def header(scope: Scope, name: bytes) -> bytes:
+    """The first value of a request header, by lower-case name; empty where there is none."""
+    for key, value in scope["headers"]:
+        if key == name:
+            return bytes(value)
+    return b""
+
+
+async def read_body(scope: Scope, receive: Receive, limit: int, seconds: float) -> bytes:
+    """The whole request body of at most `limit` bytes, each piece within `seconds`.
+
+    Raises TooLarge, TooSlow or Disconnected. A client whose body is too large is let finish for a while,
+    because most read no reply before; what it sends is not kept.
+    """
+    declared = header(scope, b"content-length")
+    too_large = declared.isdigit() and int(declared) > limit
+    if too_large and header(scope, b"expect").lower() == b"100-continue":
+        raise TooLarge
+    pieces: list[bytes] = []
+    size = 0
+    more = True
+    while more and size <= 2 * limit:
+        piece, more = await _receive_piece(receive, seconds)
+        size += len(piece)
+        too_large = too_large or size > limit
+        if too_large:
+            pieces.clear()
+        else:
+            pieces.append(piece)
+    if too_large:
+        raise TooLarge
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+async def _receive_piece(receive: Receive, seconds: float) -> tuple[bytes, bool]:
+    try:
+        async with asyncio.timeout(seconds):
+            message = await receive()
+    except TimeoutError:
+        raise TooSlow from None
+    if message["type"] == "http.disconnect":
+        raise Disconnected
+    return message.get("body", b""), message.get("more_body", False)
+
+
+def blocks(chunks: Iterable[bytes], size: int = BLOCK_BYTES) -> Iterator[bytes]:
+    """The same bytes in blocks of `size` to twice that, the last one shorter; made one at a time."""
+    pending: list[bytes] = []
+    length = 0
+    for chunk in chunks:
+        if len(chunk) > size:
+            if pending:
+                yield b"".join(pending)
+                pending, length = [], 0
+            yield from (chunk[start : start + size] for start in range(0, len(chunk), size))
+            continue
+        pending.append(chunk)
+        length += len(chunk)
+        if length >= size:
+            yield b"".join(pending)
+            pending, length = [], 0
+    if pending:
+        yield b"".join(pending)
+
+
+async def respond(
+    send: Send,
+    status: int,
+    content_type: str,
+    chunks: list[bytes],
+    *,
+    extra: Headers | None = None,
+    head: bool = False,
+) -> None:
+    """Send a response with its Content-Length; without the body when `head`."""
+    length = sum(map(len, chunks))
+    headers = [(b"content-type", content_type.encode("latin-1")), (b"content-length", b"%d" % length)]
+    await send({"type": "http.response.start", "status": status, "headers": headers + (extra or [])})
+    if not head and length > BLOCK_BYTES:
+        for block in blocks(chunks):
+            await send({"type": "http.response.body", "body": block, "more_body": True})
+        chunks = []
+    await send({"type": "http.response.body", "body": b"" if head else b"".join(chunks)})

@@ -1,0 +1,76 @@
+"""What GET answers: the WSDL files and one page that says what this is."""
+
+from __future__ import annotations
+
+from html import escape
+from importlib.metadata import PackageNotFoundError, version
+from typing import Final
+
+from birdbath.soap import ServiceName, wsdl
+
+SCHEDD_PATH: Final = "/schedd"
+COLLECTOR_PATH: Final = "/collector"
+
+_PATHS: Final[dict[ServiceName, str]] = {"condorSchedd": SCHEDD_PATH, "condorCollector": COLLECTOR_PATH}
+
+_FILES: Final[dict[str, ServiceName]] = {f"{name.lower()}.wsdl": name for name in _PATHS}
+
+_PAGE: Final = """\
+<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>Birdbath</title>
+<style>
+  body {{ font: 1.05rem/1.5 system-ui, sans-serif; max-width: 42rem; margin: 3rem auto; padding: 0 1rem;
+         color: #222; background: #fdfdfb }}
+  h1 {{ font-size: 1.6rem }}
+  code {{ font-family: ui-monospace, monospace; font-size: .95em }}
+  @media (prefers-color-scheme: dark) {{ body {{ color: #ddd; background: #1b1d1e }} a {{ color: #8cc4ff }} }}
+</style>
+</head>
+<body>
+<h1>Birdbath {version}</h1>
+<p>A SOAP front door for HTCondor-style pools: the interface that <code>condor_schedd</code> and
+<code>condor_collector</code> spoke from 2005 to 2018. Jobs are submitted, watched and fetched by POST;
+clients generated from the original WSDL work unchanged.</p>
+<ul>
+  <li><a href="condorSchedd.wsdl">condorSchedd.wsdl</a>: the job queue, at <code>{schedd}</code></li>
+  <li><a href="condorCollector.wsdl">condorCollector.wsdl</a>: the machines, at <code>{collector}</code></li>
+</ul>
+</body>
+</html>
+"""
+
+
+def service_of(path: str, query: str, default: ServiceName) -> ServiceName | None:
+    """Which WSDL a GET asks for: by file name, or by `?wsdl` on any path; None when it asks for none."""
+    name = path.rpartition("/")[2].lower()
+    if name.endswith(".wsdl"):
+        return _FILES.get(name)
+    if query.lower() not in ("wsdl", "wsdl="):
+        return None
+    if "collector" in path.lower():
+        return "condorCollector"
+    return "condorSchedd" if "schedd" in path.lower() else default
+
+
+def wsdl_page(service: ServiceName, base: str) -> bytes:
+    """The WSDL of a service of the server at `base`."""
+    return wsdl(service, base + _PATHS[service])
+
+
+def index_page(base: str) -> bytes:
+    """The page at `/`."""
+    text = _PAGE.format(
+        version=escape(_version()), schedd=escape(base + SCHEDD_PATH), collector=escape(base + COLLECTOR_PATH)
+    )
+    return text.encode()
+
+
+def _version() -> str:
+    try:
+        return version("birdbath")
+    except PackageNotFoundError:  # run from a checkout that was not installed
+        return ""

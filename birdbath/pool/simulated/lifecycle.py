@@ -1,0 +1,301 @@
+"""The life of a job: how its ad changes from state to state, and which events that gives. No I/O.
+
+Functions change the job they are given and return the events to be logged, in order. `now` is the pool's time. Attribute
+names and their meaning are HTCondor's, as in real ads; semantics of hold, release and remove are those of the protocol
+reference, sections 3.10 to 3.13.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from birdbath.classads import Ad, Expression, Scalar
+from birdbath.events import EventType, JobEvent
+from birdbath.pool.base import ActionDetails, JobStatus
+from birdbath.pool.simulated.queued_job import FINISH, IMAGE, QueuedJob
+
+_VACATED_BY_REMOVAL = 1023
+_REQUEUED = 1022
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a job runs: a slot, or the submit machine. Memory in MiB, disk in KiB."""
+
+    slot: str
+    slot_id: int
+    machine: str
+    address: str
+    cpus: int
+    memory: int
+    disk: int
+
+
+@dataclass(frozen=True)
+class Hold:
+    """Why a job is held: HTCondor's hold code and subcode, and the reason (None leaves the job's own alone)."""
+
+    reason: str | None
+    code: int
+    subcode: int = 0
+    system: bool = False
+    email_user: bool = False
+    email_admin: bool = False
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a program ended: its exit code, CPU seconds, and bytes received before and sent after it."""
+
+    exit_code: int
+    cpu: float = 0.0
+    received: int = 0
+    sent: int = 0
+
+
+Fields = dict[str, Scalar | Expression]
+
+
+def _event(job: QueuedJob, kind: EventType, now: float, fields: Fields | None = None) -> JobEvent:
+    return JobEvent(kind, job.id.cluster, job.id.proc, job.owner, now, fields or {})
+
+
+def _increase(ad: Ad, name: str, by: int = 1) -> None:
+    ad.set(name, ad.integer(name) + by)
+
+
+def _add_seconds(ad: Ad, name: str, seconds: float) -> None:
+    value = ad.get(name)
+    ad.set(name, (float(value) if isinstance(value, int | float) else 0.0) + seconds)
+
+
+def _move(ad: Ad, old: str, new: str) -> None:
+    """`old` becomes `new`; nothing happens when there is none, or only an undefined one."""
+    attribute = ad.attribute(old)
+    if attribute is not None and attribute[1] != "u":
+        ad.rename(old, new)
+    else:
+        ad.delete(old)
+
+
+def _enter(job: QueuedJob, status: JobStatus, now: float) -> None:
+    job.ad.set("LastJobStatus", int(job.status))
+    job.ad.set("JobStatus", int(status))
+    job.ad.set("EnteredCurrentStatus", int(now))
+
+
+def submit(job: QueuedJob, now: float, submit_host: str) -> list[JobEvent]:
+    """A job enters the queue, Idle unless its ad says Held or Removed (it was held or removed before its commit)."""
+    if job.status not in (JobStatus.HELD, JobStatus.REMOVED):
+        job.ad.set("JobStatus", int(JobStatus.IDLE))
+    events = [_event(job, EventType.SUBMIT, now, {"SubmitHost": submit_host})]
+    if job.status is JobStatus.HELD:
+        events.append(_held_event(job, now))
+    elif job.status is JobStatus.REMOVED:
+        events.append(_aborted_event(job, now))
+    return events
+
+
+def start(job: QueuedJob, place: Place, now: float, ends_at: float, image_at: float, received: int) -> list[JobEvent]:
+    """An Idle job was matched and its program starts; it will end at `ends_at`, having received so many bytes."""
+    moment, ad = int(now), job.ad
+    _enter(job, JobStatus.RUNNING, now)
+    if ad.integer("JobStartDate") == 0:
+        ad.update({"JobStartDate": moment, "InitialWaitDuration": max(0, moment - ad.integer("QDate", moment))})
+        ad.set("FirstJobMatchDate", moment)
+    _move(ad, "JobCurrentStartDate", "JobLastStartDate")
+    for name in ("NumJobMatches", "NumJobStarts", "NumShadowStarts", "JobRunCount"):
+        _increase(ad, name)
+    for name in ("LastMatchTime", "JobCurrentStartDate", "JobCurrentStartExecutingDate", "ShadowBday"):
+        ad.set(name, moment)
+    for name in ("TransferInStarted", "TransferInFinished", "LastJobLeaseRenewal"):
+        ad.set(name, moment)
+    ad.update({"CurrentHosts": 1, "RemoteHost": place.slot, "RemoteSlotID": place.slot_id})
+    ad.update({"StartdIpAddr": place.address, "StartdPrincipal": "execute-side@matchsession"})
+    ad.set("PublicClaimId", f"{place.address}#{moment}#{ad.integer('JobRunCount')}#...")
+    ad.update({"CpusProvisioned": place.cpus, "MemoryProvisioned": place.memory, "DiskProvisioned": place.disk})
+    ad.update({"MachineAttrCpus0": place.cpus, "MachineAttrSlotWeight0": place.cpus, "OrigMaxHosts": 1})
+    ad.update({"BytesRecvd": float(received), "BytesSent": 0.0})
+    job.ends_at = ends_at
+    job.phase, job.due_at = (IMAGE, image_at) if image_at < ends_at else (FINISH, ends_at)
+    properties = f"[ Cpus = {place.cpus}; Disk = {place.disk}; Memory = {place.memory} ]"
+    fields: Fields = {"ExecuteHost": place.address, "SlotName": place.slot, "ExecuteProps": Expression(properties)}
+    return [_event(job, EventType.EXECUTE, now, fields)]
+
+
+_IMAGE_KIB, _RESIDENT_KIB = 5092, 4852
+
+
+def grow(job: QueuedJob, now: float) -> list[JobEvent]:
+    """The running program's size is known for the first time."""
+    ad = job.ad
+    ad.update({"ImageSize": max(ad.integer("ImageSize"), 7500), "ImageSize_RAW": _IMAGE_KIB})
+    ad.update({"ResidentSetSize": 5000, "ResidentSetSize_RAW": _RESIDENT_KIB})
+    ad.set("MemoryUsage", Expression("((ResidentSetSize + 1023) / 1024)"))
+    ad.set("LastJobLeaseRenewal", int(now))
+    job.phase, job.due_at = FINISH, job.ends_at
+    fields: Fields = {"Size": _IMAGE_KIB, "MemoryUsage": 5, "ResidentSetSize": _RESIDENT_KIB}
+    return [_event(job, EventType.IMAGE_SIZE, now, fields)]
+
+
+def _stop(job: QueuedJob, now: float) -> float:
+    """End the run: account for its time, give the slot back. Returns its wall-clock seconds."""
+    ad = job.ad
+    wall = float(max(0, int(now) - ad.integer("JobCurrentStartDate", int(now))))
+    _add_seconds(ad, "RemoteWallClockTime", wall)
+    _add_seconds(ad, "CumulativeSlotTime", wall * max(1, ad.integer("MachineAttrSlotWeight0", 1)))
+    ad.set("LastRemoteWallClockTime", wall)
+    ad.rename("RemoteHost", "LastRemoteHost")
+    ad.rename("PublicClaimId", "LastPublicClaimId")
+    for name in ("RemoteSlotID", "StartdIpAddr", "ShadowBday"):
+        ad.delete(name)
+    ad.set("CurrentHosts", 0)
+    job.vacate()
+    return wall
+
+
+def note_exit(job: QueuedJob, ending: Ending) -> None:
+    """Set the attributes that OnExitHold and OnExitRemove look at."""
+    job.ad.update({"ExitBySignal": False, "ExitCode": ending.exit_code, "ExitStatus": ending.exit_code})
+    job.ad.delete("ExitSignal")
+
+
+def _account(job: QueuedJob, ending: Ending) -> None:
+    ad = job.ad
+    _add_seconds(ad, "RemoteUserCpu", ending.cpu)
+    _add_seconds(ad, "CumulativeRemoteUserCpu", ending.cpu)
+    _add_seconds(ad, "RemoteSysCpu", 0.0)
+    ad.update({"BytesSent": float(ending.sent), "BytesRecvd": float(ending.received)})
+
+
+def complete(job: QueuedJob, now: float, ending: Ending) -> list[JobEvent]:
+    """The running program ended and the job is done: Completed."""
+    ad, moment = job.ad, int(now)
+    note_exit(job, ending)
+    _account(job, ending)
+    wall = _stop(job, now)
+    _enter(job, JobStatus.COMPLETED, now)
+    _increase(ad, "CommittedTime", int(wall))
+    _add_seconds(ad, "CommittedSlotTime", wall * max(1, ad.integer("MachineAttrSlotWeight0", 1)))
+    _increase(ad, "NumJobCompletions")
+    for name in ("CompletionDate", "JobFinishedHookDone", "TransferOutStarted", "TransferOutFinished"):
+        ad.set(name, moment)
+    ad.set("TerminationPending", True)
+    return [_event(job, EventType.JOB_TERMINATED, now, _terminated_fields(job, ending, wall))]
+
+
+def _usage(seconds: float) -> str:
+    days, rest = divmod(int(seconds), 86400)
+    return f"Usr {days} {rest // 3600:02}:{rest // 60 % 60:02}:{rest % 60:02}, Sys 0 00:00:00"
+
+
+def _terminated_fields(job: QueuedJob, ending: Ending, wall: float) -> Fields:
+    fields: Fields = {"TerminatedNormally": True, "ReturnValue": ending.exit_code}
+    used = _usage(ending.cpu)
+    fields |= {"RunLocalUsage": _usage(0), "RunRemoteUsage": used, "TotalLocalUsage": _usage(0)}
+    total = job.ad.get("RemoteUserCpu")
+    fields["TotalRemoteUsage"] = _usage(total if isinstance(total, int | float) else 0)
+    fields |= {"SentBytes": float(ending.sent), "ReceivedBytes": float(ending.received)}
+    fields |= {"TotalSentBytes": float(ending.sent), "TotalReceivedBytes": float(ending.received)}
+    fields |= {"TimeExecuteUsage": int(wall), "TimeSlotBusyUsage": int(wall)}
+    for resource in ("Cpus", "Memory", "Disk"):
+        fields[resource] = job.ad.integer(f"{resource}Provisioned")
+    return fields
+
+
+def _evicted_event(job: QueuedJob, now: float, reason: str, code: int, subcode: int, **more: Scalar) -> JobEvent:
+    received = job.ad.get("BytesRecvd")
+    fields: Fields = {"Checkpointed": False, "RunLocalUsage": _usage(0), "RunRemoteUsage": _usage(0)}
+    fields |= {"SentBytes": 0.0, "ReceivedBytes": received if isinstance(received, float) else 0.0}
+    fields |= {"TerminatedAndRequeued": False, "TerminatedNormally": False}
+    fields |= {"Reason": reason, "ReasonCode": code, "ReasonSubCode": subcode}
+    return _event(job, EventType.JOB_EVICTED, now, fields | more)
+
+
+def _vacate(job: QueuedJob, now: float, reason: str, code: int, subcode: int = 0) -> list[JobEvent]:
+    """Stop the program before its end, if it runs."""
+    if not job.running:
+        return []
+    _stop(job, now)
+    job.ad.update({"LastVacateTime": int(now), "VacateReason": reason, "VacateReasonCode": code})
+    job.ad.set("VacateReasonSubCode", subcode)
+    _increase(job.ad, "NumVacates")
+    return [_evicted_event(job, now, reason, code, subcode)]
+
+
+def requeue(job: QueuedJob, now: float, ending: Ending) -> list[JobEvent]:
+    """The program ended, but OnExitRemove wants it to run again: back to Idle."""
+    note_exit(job, ending)
+    _account(job, ending)
+    _stop(job, now)
+    _enter(job, JobStatus.IDLE, now)
+    reason = "OnExitRemove is false: the job runs again"
+    more: Fields = {"TerminatedAndRequeued": True, "TerminatedNormally": True, "ReturnValue": ending.exit_code}
+    return [_evicted_event(job, now, reason, _REQUEUED, 0, **more)]
+
+
+def hold(job: QueuedJob, now: float, why: Hold) -> list[JobEvent]:
+    """Any job that is not Held becomes so; a running program is stopped (reference section 3.12)."""
+    ad = job.ad
+    if job.status is JobStatus.REMOVED:
+        ad.set("JobStatusOnRelease", int(JobStatus.REMOVED))
+    events = _vacate(job, now, why.reason or "Unspecified", why.code, why.subcode)
+    _enter(job, JobStatus.HELD, now)
+    if why.reason is not None:
+        ad.set("HoldReason", why.reason)
+    ad.update({"HoldReasonCode": why.code, "HoldReasonSubCode": why.subcode, "LastSuspensionTime": 0})
+    _move(ad, "ReleaseReason", "LastReleaseReason")
+    _increase(ad, "NumHolds")
+    if why.system:
+        _increase(ad, "NumSystemHolds")
+    return [*events, _held_event(job, now, _mail(why.email_user, why.email_admin))]
+
+
+def _mail(user: bool, admin: bool) -> Fields:
+    """Who is to be told by mail; recorded with the event, for whoever sends mails."""
+    return {**({"EmailUser": True} if user else {}), **({"EmailAdmin": True} if admin else {})}
+
+
+def _held_event(job: QueuedJob, now: float, mail: Fields | None = None) -> JobEvent:
+    ad = job.ad
+    fields: Fields = {"HoldReason": ad.string("HoldReason", "Unspecified")}
+    fields |= {"HoldReasonCode": ad.integer("HoldReasonCode"), "HoldReasonSubCode": ad.integer("HoldReasonSubCode")}
+    return _event(job, EventType.JOB_HELD, now, fields | (mail or {}))
+
+
+def release(job: QueuedJob, now: float, details: ActionDetails) -> list[JobEvent]:
+    """A Held job goes back to what it was before, Removed or else Idle (reference section 3.13)."""
+    ad = job.ad
+    removed = ad.get("JobStatusOnRelease") == JobStatus.REMOVED
+    _enter(job, JobStatus.REMOVED if removed else JobStatus.IDLE, now)
+    ad.delete("JobStatusOnRelease")
+    _forget_hold(ad)
+    ad.set("LastSuspensionTime", 0)
+    if details.reason is not None:
+        ad.set("ReleaseReason", details.reason)
+    fields: Fields = {"Reason": details.reason} if details.reason else {}
+    return [_event(job, EventType.JOB_RELEASED, now, fields | _mail(details.email_user, details.email_admin))]
+
+
+def _forget_hold(ad: Ad) -> None:
+    for name in ("HoldReason", "HoldReasonCode", "HoldReasonSubCode"):
+        _move(ad, name, f"Last{name}")
+
+
+def remove(job: QueuedJob, now: float, reason: str | None) -> list[JobEvent]:
+    """Any job becomes Removed; doing it again only overwrites the reason (reference section 3.10)."""
+    again = job.status is JobStatus.REMOVED
+    if reason:
+        job.ad.set("RemoveReason", reason)
+    if again:
+        return []
+    events = _vacate(job, now, reason or "Unspecified", _VACATED_BY_REMOVAL)
+    _enter(job, JobStatus.REMOVED, now)
+    job.ad.delete("JobStatusOnRelease")
+    _forget_hold(job.ad)
+    return [*events, _aborted_event(job, now)]
+
+
+def _aborted_event(job: QueuedJob, now: float) -> JobEvent:
+    reason = job.ad.string("RemoveReason")
+    return _event(job, EventType.JOB_ABORTED, now, {"Reason": reason} if reason else {})

@@ -1,0 +1,46 @@
+"""A job as the simulated pool works on it: its ad, and where and how far it is in its run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from birdbath.classads import Ad
+from birdbath.pool.base import JobId, JobStatus
+
+_STATUSES = frozenset(JobStatus)
+
+IMAGE = "image"
+"""The phase of a running program up to the first report of its size."""
+FINISH = "finish"
+"""The phase from then on to its end, and while its output is written."""
+
+
+@dataclass(slots=True, eq=False)
+class QueuedJob:
+    """A job in the queue, as the unit of work that loaded it may change it; see `tables.simulated_jobs`."""
+
+    id: JobId
+    owner: str
+    ad: Ad
+    slot: str | None = None
+    phase: str | None = None
+    due_at: float | None = None
+    ends_at: float | None = None
+    progress: int = 0
+    next_policy_at: float | None = None
+
+    @property
+    def status(self) -> JobStatus:
+        """What the ad says; anything that is no status counts as Idle."""
+        value = self.ad.get("JobStatus")
+        return JobStatus(value) if value in _STATUSES else JobStatus.IDLE
+
+    @property
+    def running(self) -> bool:
+        """Whether the job's program is in execution."""
+        return self.phase is not None
+
+    def vacate(self) -> None:
+        """Give the slot back and forget the run."""
+        self.slot = self.phase = self.due_at = self.ends_at = None
+        self.progress = 0
