@@ -111,10 +111,10 @@ def canonical_value(text: str) -> tuple[str, str]:
         return canonical_value((signed[1] or "") + signed[2])
     ad = parse(text)
     value = ad["x"]
+    if isinstance(value, classad2.Value):  # an int as well
+        return ("u", "undefined") if value is classad2.Value.Undefined else ("e", "error")
     if isinstance(value, bool | int | str) or (isinstance(value, float) and "reltime" not in text.lower()):
         return literal(value)
-    if isinstance(value, classad2.Value):
-        return ("u", "undefined") if value == classad2.Value.Undefined else ("e", "error")
     return _canonical_expression(text, ad)
 
 
@@ -164,7 +164,9 @@ def python_value(value: object) -> Scalar | None:
     """An evaluated `classad2` value as bool, int, float or str; None for undefined, error, lists and ads."""
     if isinstance(value, datetime):
         return int(value.timestamp())
-    return value if isinstance(value, bool | int | float | str) and not isinstance(value, classad2.Value) else None
+    if isinstance(value, classad2.Value):  # an int as well
+        return None
+    return value if isinstance(value, bool | int | float | str) else None
 
 
 def evaluate(ad: CompiledAd, name: str) -> Scalar | None:

@@ -1,4 +1,4 @@
-"""What a Collector does that its pool does not: identity, lifetimes and admission of daemon ads, and queries."""
+"""What a Collector does that its pool does not: identity, lifetimes and admission of daemon ads; queries."""
 
 from birdbath.collector.service import Collector, CollectorSettings
 

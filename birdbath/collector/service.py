@@ -35,6 +35,11 @@ _QUERIES: dict[str, Sequence[AdKind]] = {
 }
 
 
+_ADDRESS_OF = {AdKind.SUBMITTOR: "ScheddIpAddr", AdKind.CKPTSRVR: "CkptServerIpAddr"}
+
+MAX_KEY = 1024
+
+
 @dataclass(frozen=True)
 class CollectorSettings:
     """The Collector's settings, named after HTCondor's configuration (reference section 6.4)."""
@@ -65,29 +70,37 @@ class Collector:
     def insert_ad(self, ad_type: int, items: Sequence[Item]) -> str:
         """Insert an ad, or replace the one with the same identity; the status message says which.
 
-        It lives for its ClassAdLifetime, else CLASSAD_LIFETIME, counted from its LastHeardFrom, which is now unless the
-        ad has one. Raises AdRefused for an unknown type, a missing key, or an ad that COLLECTOR_REQUIREMENTS refuses.
+        It lives for its ClassAdLifetime, else CLASSAD_LIFETIME, counted from its LastHeardFrom, which is now
+        unless the ad has one. Raises AdRefused for an unknown type, a missing key, or an ad that
+        COLLECTOR_REQUIREMENTS refuses.
         """
         if not 0 <= ad_type < len(AD_TYPES):
             raise AdRefused("Unknown type")
         kind = AD_TYPES[ad_type]
         ad = ad_from_items(items, "drop")
         key = identity_key(kind, ad)
+        if len(key) > MAX_KEY:
+            raise AdRefused(f"The ad's identity is longer than {MAX_KEY} characters")
         self._check(kind, ad)
         if "LastHeardFrom" not in ad:
             ad.set("LastHeardFrom", int(self._now))
-        lifetime = ad.integer("ClassAdLifetime", self._settings.classad_lifetime)
-        expires = ad.integer("LastHeardFrom", int(self._now)) + lifetime
         assert self._unit is not None
         if kind is AdKind.NEGOTIATOR:
             self._directory.invalidate(self._unit, kind)
-        new = self._directory.insert(self._unit, kind, key, ad, expires)
+        new = self._directory.insert(self._unit, kind, key, ad, self._expiry(ad))
         return "New ad inserted" if new else "Updated ad"
+
+    def _expiry(self, ad: Ad) -> float:
+        heard, lifetime = ad.get("LastHeardFrom"), ad.get("ClassAdLifetime")
+        heard = heard if isinstance(heard, int | float) else self._now
+        lifetime = lifetime if isinstance(lifetime, int | float) else self._settings.classad_lifetime
+        return float(heard) + float(lifetime)
 
     def query_ads(self, query: str, constraint: str | None) -> AdList:
         """The ads of a table, or of all tables in order, that the constraint selects; all when it is empty.
 
-        With ABSENT_REQUIREMENTS configured, ads with Absent = TRUE are hidden unless the constraint mentions Absent.
+        With ABSENT_REQUIREMENTS configured, ads with Absent = TRUE are hidden unless the constraint mentions
+        Absent.
         """
         parsed = client_constraint(constraint, self._settings.strict)
         if parsed is None:
@@ -107,12 +120,15 @@ class Collector:
         return self._settings.platform_string
 
     def _check(self, kind: AdKind, ad: Ad) -> None:
-        own, general = ad.string(f"{kind.value}IpAddr"), ad.string("MyAddress")
-        if own and general and host_of(own) != host_of(general):
-            raise AdRefused(f"MyAddress and {kind.value.capitalize()}IpAddr do not agree")
+        """Only who filters ads by their address needs to know that both addresses in an ad are the same."""
         requirements = self._settings.collector_requirements
-        if requirements and not _satisfies(ad, requirements):
+        if not requirements:
+            return
+        if not _satisfies(ad, requirements):
             raise AdRefused("COLLECTOR_REQUIREMENTS refuses the ad")
+        own, general = ad.string(_ADDRESS_OF.get(kind, f"{kind.value}IpAddr")), ad.string("MyAddress")
+        if own and general and (host_of(own) or own) != (host_of(general) or general):
+            raise AdRefused("MyAddress and the daemon's own address do not agree")
 
 
 def _satisfies(ad: Ad, requirements: str) -> bool:

@@ -1,4 +1,6 @@
-"""What a Schedd does that its pool does not: transactions, staged submissions, files, job templates, ownership."""
+"""What a Schedd does that its pool does not: transactions, staged submissions, files, job templates,
+ownership.
+"""
 
 from birdbath.schedd.context import Caller, Elsewhere, ScheddContext, ScheddSettings
 from birdbath.schedd.service import Renewal, Schedd, discard, expire_transactions

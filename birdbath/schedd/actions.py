@@ -1,6 +1,8 @@
-"""Hold, release, remove and closeSpool, at once or when the transaction commits (reference sections 3.10 to 3.17).
+"""Hold, release, remove and closeSpool, at once or when the transaction commits (reference sections 3.10 to
+3.17).
 
-Inside a transaction an action is checked against what the job's state will be by then, recorded, and done at commit.
+Inside a transaction an action is checked against what the job's state will be by then, recorded, and done at
+commit.
 """
 
 from __future__ import annotations
@@ -15,7 +17,9 @@ from birdbath.schedd.staging import StagedAction
 from birdbath.schedd.transactions import Lease
 
 CLOSE_SPOOL = "close"
+SMALL_CLUSTER = 50
 
+_STATUSES = frozenset(JobStatus)
 _REFUSED = {
     JobAction.HOLD: "Failed to hold job.",
     JobAction.RELEASE: "Failed to release job.",
@@ -26,7 +30,10 @@ _REFUSED = {
 def act(
     context: ScheddContext, lease: Lease | None, action: JobAction, job: JobId, details: ActionDetails
 ) -> None:
-    """Do `action` now, or stage it. Raises BirdbathError (FAIL) when the job is unknown or its state forbids it."""
+    """Do `action` now, or stage it. Raises BirdbathError (FAIL) when the job is unknown or its state forbids
+    it.
+    """
+    context.check_writable(_REFUSED[action])
     context.check_owner(job)
     if lease is None:
         _act_now(context, action, job, details)
@@ -34,9 +41,7 @@ def act(
     status = _expected_status(context, lease, job)
     if status is None or not _allowed(action, status):
         raise BirdbathError(_REFUSED[action])
-    _stage(context, lease, action, job, asdict(details))
-    if action is JobAction.REMOVE and staging.is_staged(context.unit, lease.id, job):
-        staging.remove_job(context.unit, job)
+    _stage(context, lease, action, job, details)
 
 
 def _act_now(context: ScheddContext, action: JobAction, job: JobId, details: ActionDetails) -> None:
@@ -51,25 +56,35 @@ def remove_cluster(context: ScheddContext, lease: Lease | None, cluster: int, re
 
     An unauthenticated caller is told SUCCESS when there is none; an authenticated one FAIL.
     """
+    context.check_writable("Failed to remove the cluster")
     jobs = context.queue.cluster_jobs(context.unit, cluster)
     if lease is not None:
         jobs = jobs + staging.cluster_jobs(context.unit, lease.id, cluster)
     if not jobs and context.caller.account is not None:
         raise BirdbathError("Cluster not found")
+    context.expect(small=len(jobs) <= SMALL_CLUSTER)
+    details = ActionDetails(reason=reason)
     with context.unit.savepoint():
         for job in jobs:
-            act(context, lease, JobAction.REMOVE, job, ActionDetails(reason=reason))
+            context.check_owner(job)
+            if lease is None:
+                _act_now(context, JobAction.REMOVE, job, details)
+            else:
+                _stage(context, lease, JobAction.REMOVE, job, details)
 
 
 def close_spool(context: ScheddContext, lease: Lease | None, job: JobId) -> None:
-    """Note that the client has all it wants of the job's files. Raises BirdbathError (FAIL) for an unknown job."""
+    """Note that the client has all it wants of the job's files. Raises BirdbathError (FAIL) for an unknown
+    job.
+    """
+    context.check_writable("Failed to close the spool directory")
     context.check_owner(job)
     if lease is None:
         _close_now(context, job)
     elif _expected_status(context, lease, job) is None:
         raise BirdbathError("The job is unknown")
     else:
-        _stage(context, lease, CLOSE_SPOOL, job, {})
+        _stage(context, lease, CLOSE_SPOOL, job)
 
 
 def _close_now(context: ScheddContext, job: JobId) -> None:
@@ -80,7 +95,9 @@ def _close_now(context: ScheddContext, job: JobId) -> None:
 
 
 def apply_staged(context: ScheddContext, actions: list[StagedAction]) -> None:
-    """Do at commit what was staged. A job that has left the queue, or changed state, meanwhile is passed over."""
+    """Do at commit what was staged. A job that has left the queue, or changed state, meanwhile is passed
+    over.
+    """
     for staged in actions:
         try:
             if staged.action == CLOSE_SPOOL:
@@ -92,9 +109,13 @@ def apply_staged(context: ScheddContext, actions: list[StagedAction]) -> None:
             continue
 
 
-def _stage(context: ScheddContext, lease: Lease, action: str, job: JobId, arguments: dict[str, object]) -> None:
-    position = len(staging.actions(context.unit, lease.id))
-    staging.add_action(context.unit, lease.id, StagedAction(str(action), job, arguments), position)
+def _stage(
+    context: ScheddContext, lease: Lease, action: str, job: JobId, details: ActionDetails | None = None
+) -> None:
+    arguments = {} if details is None else asdict(details)
+    staging.add_action(context.unit, lease.id, StagedAction(str(action), job, arguments))
+    if action == JobAction.REMOVE:
+        staging.remove_job(context.unit, job)
 
 
 def _allowed(action: str, status: JobStatus) -> bool:
@@ -105,14 +126,14 @@ def _allowed(action: str, status: JobStatus) -> bool:
 
 def _expected_status(context: ScheddContext, lease: Lease, job: JobId) -> JobStatus | None:
     """The state that the job will have once the staged actions are done; None for an unknown job."""
-    staged = staging.is_staged(context.unit, lease.id, job)
-    ad = None if staged else context.queue.job_ad(context.unit, job)
-    if not staged and ad is None:
+    ad = staging.job_ad(context.unit, lease.id, job) or context.queue.job_ad(context.unit, job)
+    if ad is None:
         return None
-    status = JobStatus(ad.integer("JobStatus", JobStatus.IDLE)) if ad is not None else JobStatus.IDLE
-    removed = status is JobStatus.REMOVED
-    for earlier in staging.actions(context.unit, lease.id):
-        if earlier.job != job or not _allowed(earlier.action, status):
+    number = ad.integer("JobStatus")
+    status = JobStatus(number) if number in _STATUSES else JobStatus.IDLE
+    removed = status is JobStatus.REMOVED or ad.get("JobStatusOnRelease") == JobStatus.REMOVED
+    for earlier in staging.actions_on(context.unit, lease.id, job):
+        if not _allowed(earlier.action, status):
             continue
         if earlier.action == JobAction.HOLD:
             status = JobStatus.HELD

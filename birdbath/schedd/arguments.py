@@ -1,4 +1,6 @@
-"""HTCondor's V2 "raw" argument syntax: blanks separate, single quotes group, a doubled single quote is a literal one."""
+"""HTCondor's V2 "raw" argument syntax: blanks separate, single quotes group, a doubled single quote is a
+literal one.
+"""
 
 from __future__ import annotations
 

@@ -44,8 +44,8 @@ class ScheddSettings:
 class Elsewhere(Exception):
     """The call has to be run again where it belongs; nothing of it was done.
 
-    With `transaction`, its lease has to be renewed in a unit of work first. Without, the call would hold up the event
-    loop, and belongs into a thread.
+    With `transaction`, its lease has to be renewed in a unit of work first. Without, the call would hold up
+    the event loop, and belongs into a thread.
     """
 
     def __init__(self, transaction: Transaction | None = None) -> None:
@@ -57,8 +57,8 @@ class Elsewhere(Exception):
 class ScheddContext:
     """One call: everything that an operation may use.
 
-    `unit_of_work` is None for a read. `patient` says that the call may take its time, because it does not run on the
-    event loop; one that is not raises Elsewhere rather than take long.
+    `unit_of_work` is None for a read. `patient` says that the call may take its time, because it does not run
+    on the event loop; one that is not raises Elsewhere rather than take long.
     """
 
     settings: ScheddSettings
@@ -86,7 +86,18 @@ class ScheddContext:
         """Whether the caller may submit and act as `owner`."""
         account = self.caller.account
         trusted = self.settings.queue_all_users_trusted
-        return trusted or (account is not None and (account == owner or account in self.settings.queue_super_users))
+        return trusted or (
+            account is not None and (account == owner or account in self.settings.queue_super_users)
+        )
+
+    def check_writable(self, what: str) -> None:
+        """Raise BirdbathError, which begins with `what`, when the caller may not change the queue at all.
+
+        The original let everybody act on everybody's committed jobs as long as no transaction was given
+        (reference section 6.2).
+        """
+        if self.caller.account is None and not self.settings.queue_all_users_trusted:
+            raise BirdbathError(f"{what}: the caller is not authenticated")
 
     def check_owner(self, job: JobId) -> None:
         """Rule 5 of reference section 3.1: an authenticated caller may touch only its own committed jobs.
@@ -101,7 +112,7 @@ class ScheddContext:
             raise NotJobOwner
 
     def lenient(self, error: BirdbathError) -> BirdbathError:
-        """`error` itself with strict status codes, else a plain FAIL of the same text (reference section 9)."""
+        """`error` itself with strict status codes, else a FAIL of the same text (reference section 9)."""
         return error if self.settings.strict else BirdbathError(str(error))
 
     def unknown_file(self, name: str | None) -> BirdbathError:

@@ -1,8 +1,8 @@
 """The Schedd: the contract's operations (reference section 3), one method each.
 
-A `Schedd` serves one call. Every method raises a BirdbathError with the StatusCode that the reference gives for the
-case; what it changed is durable when its unit of work is. The caller of a method that takes a transaction hands over
-None, or a Transaction with id 0, for "no transaction".
+A `Schedd` serves one call. Every method raises a BirdbathError with the StatusCode that the reference gives
+for the case; what it changed is durable when its unit of work is. The caller of a method that takes a
+transaction hands over None, or a Transaction with id 0, for "no transaction".
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ class Renewal:
 class Schedd:
     """The Schedd as one call sees it.
 
-    A read that carries a transaction raises Elsewhere, unless `renewal` tells what renewing its lease came to.
+    A read that carries a transaction raises Elsewhere, unless `renewal` tells what renewing its lease came
+    to.
     """
 
     def __init__(self, context: ScheddContext, renewal: Renewal | None = None) -> None:
@@ -55,31 +56,36 @@ class Schedd:
     # Transactions
 
     def begin_transaction(self, duration: int) -> Transaction:
-        """Begin a transaction with a lease of `duration` seconds, at least 1, at most what the settings allow."""
+        """Begin a transaction with a lease of `duration` seconds, at least 1, at most what the settings
+        allow.
+        """
         seconds = transactions.effective_duration(duration, self._context.settings.max_transaction_duration)
         return transactions.begin(self._context.unit, self._context.caller.account, seconds)
 
     def commit_transaction(self, txn: Transaction | None) -> None:
-        """Queue all jobs of all clusters and do the staged actions, all or nothing; the transaction is over."""
+        """Queue the jobs of all clusters and do the staged actions, all or nothing; the transaction is over."""
         lease = self._renew(txn)
         unit = self._context.unit
         self._context.expect(small=staging.job_count(unit, lease.id) <= SMALL_COMMIT)
         jobs = [NewJob(job, self._completed(job, ad)) for job, ad in staging.jobs(unit, lease.id)]
         staged = staging.actions(unit, lease.id)
         crash_point("commit:checked")
-        self._context.queue.accept(unit, jobs)
-        actions.apply_staged(self._context, staged)
-        crash_point("commit:jobs-written")
-        staging.forget(unit, lease.id)
-        transactions.end(unit, lease.id)
-        crash_point("commit:transaction-ended")
+        with unit.savepoint():
+            self._context.queue.accept(unit, jobs)
+            actions.apply_staged(self._context, staged)
+            crash_point("commit:jobs-written")
+            staging.forget(unit, lease.id)
+            transactions.end(unit, lease.id)
+            crash_point("commit:transaction-ended")
 
     def abort_transaction(self, txn: Transaction | None) -> None:
         """Discard everything that the transaction staged, its jobs' sandboxes too."""
         discard(self._context, self._renew(txn).id)
 
     def extend_transaction(self, txn: Transaction | None, duration: int) -> Transaction:
-        """Restart the lease with `duration` seconds, bounded as at the beginning; the effective value is returned."""
+        """Restart the lease with `duration` seconds, bounded as at the beginning; the effective value is
+        returned.
+        """
         lease = self._renew(txn)
         seconds = transactions.effective_duration(duration, self._context.settings.max_transaction_duration)
         extended = Transaction(lease.id, seconds)
@@ -89,10 +95,10 @@ class Schedd:
     # Building a submission
 
     def new_cluster(self, txn: Transaction | None) -> int:
-        """A new cluster id, never used before or again; from now on the only cluster that accepts new jobs."""
+        """A new cluster id, never used before or again; from now on the only one that accepts new jobs."""
         lease = self._renew(txn)
-        self._check_writable("Could not create a new cluster")
-        self._check_job_limits("Could not create a new cluster")
+        self._context.check_writable("Could not create a new cluster")
+        self._check_job_limits("Could not create a new cluster", lease)
         cluster = self._context.queue.reserve_cluster(self._context.unit)
         staging.add_cluster(self._context.unit, lease.id, cluster)
         transactions.activate(self._context.unit, lease, cluster)
@@ -101,24 +107,27 @@ class Schedd:
     def new_job(self, txn: Transaction | None, cluster: int) -> int:
         """The next proc id of the active cluster, from 0; its sandbox exists when this is answered."""
         lease = self._renew(txn)
-        self._check_writable("Could not create a new job")
+        self._context.check_writable("Could not create a new job")
         settings = self._context.settings
         if cluster != lease.active_cluster or cluster < 1:
             raise self._context.lenient(
-                UnknownCluster(f"Could not create a new job: {cluster} is not the transaction's active cluster")
+                UnknownCluster(
+                    f"Could not create a new job: {cluster} is not the transaction's active cluster"
+                )
             )
-        self._check_job_limits("Could not create a new job")
-        proc = staging.next_proc(self._context.unit, lease.id, cluster)
-        if proc is None or proc >= settings.max_jobs_per_submission:
-            with_limit = f"MAX_JOBS_PER_SUBMISSION is {settings.max_jobs_per_submission}"
-            raise BirdbathError(f"Could not create a new job: {with_limit}")
-        job = JobId(cluster, proc)
-        try:
-            self._context.sandbox(job).create()
-        except OSError as error:
-            raise BirdbathError(f"Could not create the spool directory: {error.strerror}") from error
-        staging.add_job(self._context.unit, lease.id, job, self._new_ad(job))
-        return proc
+        self._check_job_limits("Could not create a new job", lease)
+        unit = self._context.unit
+        with unit.savepoint():  # a proc id that comes to nothing is not used up
+            job = JobId(cluster, staging.next_proc(unit, cluster))
+            if job.proc >= settings.max_jobs_per_submission:
+                limit = f"MAX_JOBS_PER_SUBMISSION is {settings.max_jobs_per_submission}"
+                raise BirdbathError(f"Could not create a new job: {limit}")
+            try:
+                self._context.sandbox(job).create()
+            except OSError as error:
+                raise BirdbathError(f"Could not create the spool directory: {error.strerror}") from error
+            staging.add_job(unit, lease.id, job, self._new_ad(job))
+        return job.proc
 
     def create_job_template(
         self,
@@ -132,7 +141,8 @@ class Schedd:
     ) -> AdList:
         """The default job ad with these values; ids and universe are not checked.
 
-        Raises InvalidArguments, which carries the ad without arguments, when the quotes in `args` do not balance.
+        Raises InvalidArguments, which carries the ad without arguments, when the quotes in `args` do not
+        balance.
         """
         try:
             normal, error = arguments.join(arguments.parse(args or "")), None
@@ -157,24 +167,24 @@ class Schedd:
             raise InvalidArguments(f"Invalid arguments: {error}", ads)
         return ads
 
-    def submit(
-        self, txn: Transaction | None, cluster: int, proc: int, ad: Sequence[Item] | None
-    ) -> None:
+    def submit(self, txn: Transaction | None, cluster: int, proc: int, ad: Sequence[Item] | None) -> None:
         """Store a job's attributes; may be repeated, later values overwrite.
 
-        When an attribute is refused, those before it stay set. With strict checks raises Incomplete when a declared
-        file has not fully arrived or differs from its declared size or hash.
+        When an attribute is refused, those before it stay set. With strict checks raises Incomplete when a
+        declared file has not fully arrived or differs from its declared size or hash.
         """
         lease, job = self._renew(txn), JobId(cluster, proc)
         unit = self._context.unit
-        staged = staging.job_ad(unit, lease.id, job)
+        staged = staging.job_ad(unit, lease.id, job) if staging.is_writable(unit, lease.id, job) else None
         if staged is None:
             raise UnknownJob("Unknown cluster or job")
         if cluster != lease.active_cluster:
-            raise BirdbathError(f"Failed to set attributes of job {job}: its cluster is not the active one any more")
+            raise BirdbathError(
+                f"Failed to set attributes of job {job}: its cluster is not the active one any more"
+            )
         if ad is None:
             raise BirdbathError("The job ad is missing")
-        self._check_writable("Failed to set the job's attributes")
+        self._context.check_writable("Failed to set the job's attributes")
         declared = staging.files(unit, job)
         sandbox = self._context.sandbox(job)
         self._context.expect(small=not self._context.settings.strict or not declared)
@@ -285,7 +295,9 @@ class Schedd:
     # Queries
 
     def get_job_ads(self, txn: Transaction | None, constraint: str | None) -> AdList:
-        """The committed jobs that the constraint selects, all when it is empty; text that is none selects nothing."""
+        """The committed jobs that the constraint selects, all when it is empty; text that is none selects
+        nothing.
+        """
         self._renew_if_any(txn)
         parsed = client_constraint(constraint, self._context.settings.strict)
         if parsed is None:
@@ -329,22 +341,19 @@ class Schedd:
             raise self._renewal.error
         return None
 
-    def _act(
-        self, txn: Transaction | None, action: JobAction, job: JobId, details: ActionDetails
-    ) -> None:
+    def _act(self, txn: Transaction | None, action: JobAction, job: JobId, details: ActionDetails) -> None:
         actions.act(self._context, self._renew_if_any(txn), action, job, details)
 
-    def _check_writable(self, what: str) -> None:
-        if self._context.caller.account is None and not self._context.settings.queue_all_users_trusted:
-            raise BirdbathError(f"{what}: the caller is not authenticated")
-
-    def _check_job_limits(self, what: str) -> None:
-        settings, queue, account = self._context.settings, self._context.queue, self._context.caller.account
-        limit = settings.max_jobs_submitted
-        if limit < NO_LIMIT and queue.count() >= limit:
+    def _check_job_limits(self, what: str, lease: Lease) -> None:
+        """Jobs that are not committed yet count too; of an owner, those of this transaction."""
+        settings, queue, unit = self._context.settings, self._context.queue, self._context.unit
+        account, limit = self._context.caller.account, settings.max_jobs_submitted
+        if limit < NO_LIMIT and queue.count() + staging.all_jobs_count(unit) >= limit:
             raise BirdbathError(f"{what}: MAX_JOBS_SUBMITTED is {limit}")
         limit = settings.max_jobs_per_owner
-        if account is not None and limit < NO_LIMIT and queue.count(account) >= limit:
+        if account is None or limit >= NO_LIMIT:
+            return
+        if queue.count(account) + staging.job_count(unit, lease.id) >= limit:
             raise BirdbathError(f"{what}: MAX_JOBS_PER_OWNER is {limit}")
 
     def _new_ad(self, job: JobId) -> Ad:
@@ -355,7 +364,7 @@ class Schedd:
         return ad
 
     def _completed(self, job: JobId, ad: Ad) -> Ad:
-        """The ad with what a queued job cannot be without; the original let such jobs in and never ran them."""
+        """The ad with what a queued job cannot be without; the original let such jobs in, to run never."""
         now = int(self._context.queue.time())
         if "Owner" not in ad and self._context.caller.account is not None:
             ad.set("Owner", self._context.caller.account)

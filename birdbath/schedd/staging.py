@@ -1,4 +1,4 @@
-"""What a transaction has built so far: clusters, jobs, declared files and actions that wait for its commit."""
+"""What a transaction has built so far: clusters, jobs, declared files, and actions until its commit."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ def _of_job(table: Any) -> Any:
 _ADD_CLUSTER = insert(staged_clusters)
 _NEXT_PROC = (
     update(staged_clusters)
-    .where(staged_clusters.c.cluster_id == bindparam("cluster"), staged_clusters.c.transaction_id == _OF_TRANSACTION)
+    .where(staged_clusters.c.cluster_id == bindparam("cluster"))
     .values(next_proc=staged_clusters.c.next_proc + 1)
     .returning(staged_clusters.c.next_proc)
 )
 _ADD_JOB = insert(staged_jobs)
 _GET_JOB = select(staged_jobs.c.ad).where(
-    _of_job(staged_jobs), staged_jobs.c.transaction_id == _OF_TRANSACTION, ~staged_jobs.c.removed
-)
-_HAS_JOB = select(staged_jobs.c.removed).where(
     _of_job(staged_jobs), staged_jobs.c.transaction_id == _OF_TRANSACTION
+)
+_IS_WRITABLE = select(staged_jobs.c.proc_id).where(
+    _of_job(staged_jobs), staged_jobs.c.transaction_id == _OF_TRANSACTION, ~staged_jobs.c.removed
 )
 _REMOVE_JOB = update(staged_jobs).where(_of_job(staged_jobs)).values(removed=True)
 _CLUSTER_JOBS = (
@@ -63,13 +63,21 @@ _DELETE_FILES = delete(staged_files).where(
         select(staged_clusters.c.cluster_id).where(staged_clusters.c.transaction_id == _OF_TRANSACTION)
     )
 )
-_DELETE = [delete(t).where(t.c.transaction_id == _OF_TRANSACTION) for t in (staged_jobs, staged_actions, staged_clusters)]
+_DELETE = [
+    delete(t).where(t.c.transaction_id == _OF_TRANSACTION)
+    for t in (staged_jobs, staged_actions, staged_clusters)
+]
+_ALL_JOBS_COUNT = select(func.count()).select_from(staged_jobs)
 _ADD_ACTION = insert(staged_actions)
+_LAST_ACTION = select(func.max(staged_actions.c.position)).where(
+    staged_actions.c.transaction_id == _OF_TRANSACTION
+)
 _ACTIONS = (
     select(staged_actions)
     .where(staged_actions.c.transaction_id == _OF_TRANSACTION)
     .order_by(staged_actions.c.position)
 )
+_ACTIONS_ON_JOB = _ACTIONS.where(_of_job(staged_actions))
 
 
 @dataclass(frozen=True)
@@ -97,10 +105,10 @@ def add_cluster(unit: UnitOfWork, transaction: int, cluster: int) -> None:
     unit.execute(_ADD_CLUSTER, {"cluster_id": cluster, "transaction_id": transaction, "next_proc": 0})
 
 
-def next_proc(unit: UnitOfWork, transaction: int, cluster: int) -> int | None:
-    """The next proc id of a cluster of the transaction, counted from 0; None when it is no such cluster."""
-    row = unit.first(_NEXT_PROC, {"transaction": transaction, "cluster": cluster})
-    return None if row is None else int(row.next_proc) - 1
+def next_proc(unit: UnitOfWork, cluster: int) -> int:
+    """The next proc id of a cluster that a transaction made, counted from 0."""
+    (row,) = unit.execute(_NEXT_PROC, {"cluster": cluster})
+    return int(row.next_proc) - 1
 
 
 def add_job(unit: UnitOfWork, transaction: int, job: JobId, ad: Ad) -> None:
@@ -110,24 +118,18 @@ def add_job(unit: UnitOfWork, transaction: int, job: JobId, ad: Ad) -> None:
 
 
 def job_ad(unit: UnitOfWork, transaction: int, job: JobId) -> Ad | None:
-    """The ad so far of a job that this transaction created and has not removed, or None."""
+    """The ad so far of a job that this transaction created, removed since or not; or None."""
     row = unit.first(_GET_JOB, {"transaction": transaction, **_key(job)})
     return None if row is None else Ad.from_json(row.ad)
 
 
 def is_writable(unit: UnitOfWork, transaction: int, job: JobId) -> bool:
     """Whether this transaction created the job and has not removed it."""
-    row = unit.first(_HAS_JOB, {"transaction": transaction, **_key(job)})
-    return row is not None and not row.removed
-
-
-def is_staged(unit: UnitOfWork, transaction: int, job: JobId) -> bool:
-    """Whether this transaction created the job, removed since or not."""
-    return unit.first(_HAS_JOB, {"transaction": transaction, **_key(job)}) is not None
+    return unit.first(_IS_WRITABLE, {"transaction": transaction, **_key(job)}) is not None
 
 
 def remove_job(unit: UnitOfWork, job: JobId) -> None:
-    """Take no more files and attributes for a staged job."""
+    """Take no more files and attributes for the job, if it is a staged one."""
     unit.execute(_REMOVE_JOB, _key(job))
 
 
@@ -150,8 +152,14 @@ def jobs(unit: UnitOfWork, transaction: int) -> list[tuple[JobId, Ad]]:
 
 def job_count(unit: UnitOfWork, transaction: int) -> int:
     """How many jobs the transaction has created."""
-    row = unit.first(_JOB_COUNT, {"transaction": transaction})
-    return 0 if row is None else int(row[0])
+    ((count,),) = unit.execute(_JOB_COUNT, {"transaction": transaction})
+    return int(count)
+
+
+def all_jobs_count(unit: UnitOfWork) -> int:
+    """How many jobs the open transactions have created, all together."""
+    ((count,),) = unit.execute(_ALL_JOBS_COUNT)
+    return int(count)
 
 
 def all_jobs(unit: UnitOfWork) -> set[JobId]:
@@ -192,13 +200,14 @@ def set_ranges(unit: UnitOfWork, job: JobId, name: str, ranges: Ranges) -> None:
     unit.execute(_SET_RANGES, {"file": name, "received": orjson.dumps(ranges).decode(), **_key(job)})
 
 
-def add_action(unit: UnitOfWork, transaction: int, action: StagedAction, position: int) -> None:
-    """Record an action that waits for the commit."""
+def add_action(unit: UnitOfWork, transaction: int, action: StagedAction) -> None:
+    """Record an action that waits for the commit, after those recorded before."""
+    ((last,),) = unit.execute(_LAST_ACTION, {"transaction": transaction})
     unit.execute(
         _ADD_ACTION,
         {
             "transaction_id": transaction,
-            "position": position,
+            "position": 0 if last is None else last + 1,
             "action": action.action,
             "cluster_id": action.job.cluster,
             "proc_id": action.job.proc,
@@ -209,10 +218,12 @@ def add_action(unit: UnitOfWork, transaction: int, action: StagedAction, positio
 
 def actions(unit: UnitOfWork, transaction: int) -> list[StagedAction]:
     """The waiting actions in the order in which they were asked for."""
-    return [
-        StagedAction(row.action, JobId(row.cluster_id, row.proc_id), orjson.loads(row.arguments))
-        for row in unit.execute(_ACTIONS, {"transaction": transaction})
-    ]
+    return [_action(row) for row in unit.execute(_ACTIONS, {"transaction": transaction})]
+
+
+def actions_on(unit: UnitOfWork, transaction: int, job: JobId) -> list[StagedAction]:
+    """Those of the waiting actions that are for one job."""
+    return [_action(row) for row in unit.execute(_ACTIONS_ON_JOB, {"transaction": transaction, **_key(job)})]
 
 
 def forget(unit: UnitOfWork, transaction: int) -> None:
@@ -223,6 +234,10 @@ def forget(unit: UnitOfWork, transaction: int) -> None:
 
 def _key(job: JobId) -> dict[str, int]:
     return {"cluster": job.cluster, "proc": job.proc}
+
+
+def _action(row: Any) -> StagedAction:
+    return StagedAction(row.action, JobId(row.cluster_id, row.proc_id), orjson.loads(row.arguments))
 
 
 def _file(row: Any) -> StagedFile:

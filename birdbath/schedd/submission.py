@@ -1,4 +1,4 @@
-"""Storing a client's attributes into a staged job (reference section 3.6), with the job queue's own checks."""
+"""Storing a client's attributes into a staged job, with the job queue's own checks (reference 3.6)."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from birdbath.schedd.staging import StagedFile
 from birdbath.store.sandbox import Sandbox
 
 MD5HASH = 1
+MAX_OWNER = 255
 _HASH_CHUNK = 1 << 20
 
 
@@ -29,9 +30,9 @@ def apply_items(
 ) -> None:
     """Set Iwd, TransferInput and then the client's items, in their order, on the staged `ad`.
 
-    Nameless items and MyType, TargetType and ServerTime are skipped: the queue sets the first two itself, and the third
-    always means now. Text that is no expression becomes undefined, as the original stored it. Raises AttributeRefused;
-    what was set before the refused item stays in `ad`.
+    Nameless items and MyType, TargetType and ServerTime are skipped: the queue sets the first two itself, and
+    the third always means now. Text that is no expression becomes undefined, as the original stored it.
+    Raises AttributeRefused; what was set before the refused item stays in `ad`.
     """
     ad.set("Iwd", iwd)
     ad.set("TransferInput", ",".join(files))
@@ -77,6 +78,10 @@ def _set_owner(context: ScheddContext, job: JobId, ad: Ad, attribute: Attribute)
         raise InvalidAd("it is UNDEFINED and the caller is not authenticated")
     if not context.may_act_as(owner):
         raise InvalidAd("it is not the caller's own account")
+    if len(owner) > MAX_OWNER:
+        raise InvalidAd(f"it is longer than {MAX_OWNER} characters")
+    if ad.string("Owner", owner) != owner and not context.settings.queue_all_users_trusted:
+        raise InvalidAd("once set it cannot be changed")
     ad.set("Owner", owner)
     _set_user(context, ad)
 
@@ -115,7 +120,7 @@ _CHECKS = {
 
 
 def incomplete_files(sandbox: Sandbox, files: Iterable[StagedFile]) -> list[str]:
-    """The names of declared files that have not fully arrived, or do not have the declared size or MD5 hash."""
+    """The names of declared files that have not fully arrived or lack the declared size or MD5 hash."""
     return [file.name for file in files if not _is_complete(sandbox, file)]
 
 

@@ -23,7 +23,8 @@ def job_template(
 ) -> Ad:
     """The template with `arguments` (V2 text) and times of `now`; Owner and Cmd are absent when None.
 
-    `leave_in_queue` is an extra condition of LeaveJobInQueue. Requirements that are no expression are left TRUE.
+    `leave_in_queue` is an extra condition of LeaveJobInQueue. Requirements that are no expression are left
+    TRUE.
     """
     ad = Ad()
     ad.update({"MyType": "Job", "TargetType": "Machine"})
@@ -34,7 +35,9 @@ def job_template(
         ad.set("Cmd", cmd)
     ad.set("Arguments", arguments)
     ad.put("Requirements", *_requirements(requirements))
-    ad.update({"ClusterId": cluster, "ProcId": proc, "QDate": now, "EnteredCurrentStatus": now, "CompletionDate": 0})
+    ad.update(
+        {"ClusterId": cluster, "ProcId": proc, "QDate": now, "EnteredCurrentStatus": now, "CompletionDate": 0}
+    )
     for name in ("RemoteWallClockTime", "LocalUserCpu", "LocalSysCpu", "RemoteUserCpu", "RemoteSysCpu"):
         ad.set(name, 0.0)
     ad.update({"CoreSize": -1, "ExitStatus": 0, "ExitBySignal": False})
@@ -42,7 +45,9 @@ def job_template(
         ad.set(name, 0)
     ad.update(_DEFAULTS)
     condition = "FilesRetrieved =?= false"
-    ad.set("LeaveJobInQueue", Expression(f"{condition} && ({leave_in_queue})" if leave_in_queue else condition))
+    ad.set(
+        "LeaveJobInQueue", Expression(f"{condition} && ({leave_in_queue})" if leave_in_queue else condition)
+    )
     ad.update({"FilesRetrieved": False, "StageInStart": 1, "StageInFinish": 1, "RequestCpus": 1})
     ad.set("RequestMemory", Expression(_REQUEST_MEMORY))
     ad.set("RequestDisk", Expression("DiskUsage"))

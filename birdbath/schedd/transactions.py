@@ -1,6 +1,8 @@
-"""Transactions and their leases (reference sections 3.1 and 3.2), kept in the database from the moment they begin.
+"""Transactions and their leases (reference sections 3.1 and 3.2), kept in the database from the moment they
+begin.
 
-A lease is restarted by every call that carries the transaction, with the duration in the struct that the client sent.
+A lease is restarted by every call that carries the transaction, with the duration in the struct that the
+client sent.
 """
 
 from __future__ import annotations
@@ -83,10 +85,11 @@ def begin(unit: UnitOfWork, account: str | None, duration: int) -> Transaction:
 
 
 def renew(unit: UnitOfWork, transaction: Transaction | None, account: str | None, maximum: int) -> Lease:
-    """Restart the lease of a transaction for a call that carries it (rules 1 to 3 and 6 of reference section 3.1).
+    """Restart the lease of a transaction for a call that carries it (rules 1 to 3 and 6 of reference section
+    3.1).
 
-    Raises InvalidTransaction when it is none or not live, LeaseNotExtended when its duration is below 1 (its timer then
-    runs on), PermissionDenied when somebody else began it.
+    Raises InvalidTransaction when it is none or not live, LeaseNotExtended when its duration is below 1 (its
+    timer then runs on), PermissionDenied when somebody else began it.
     """
     if transaction is None or transaction.id == 0:
         raise InvalidTransaction
@@ -94,7 +97,12 @@ def renew(unit: UnitOfWork, transaction: Transaction | None, account: str | None
         row = unit.first(_FIND, {"transaction": transaction.id, "now": unit.now})
     else:
         seconds = effective_duration(transaction.duration, maximum)
-        values = {"transaction": transaction.id, "now": unit.now, "expires": unit.now + seconds, "seconds": seconds}
+        values = {
+            "transaction": transaction.id,
+            "now": unit.now,
+            "expires": unit.now + seconds,
+            "seconds": seconds,
+        }
         row = unit.first(_RENEW, values)
     if row is None:
         raise InvalidTransaction

@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeAlias
+from typing import BinaryIO, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 from xml.sax.saxutils import escape
 
@@ -183,7 +183,7 @@ class Wire:
                     assert answer.readline() == b"HTTP/1.1 100 Continue\r\n"
                     assert answer.readline() == b"\r\n"
                 connection.sendall(in_chunks(body) if self.shape.chunked else body)
-                reply = parse(answer.read())
+                reply = read_reply(answer)
         self.replies.append(reply)
         return reply
 
@@ -201,8 +201,11 @@ def in_chunks(body: bytes, size: int = 1000) -> bytes:
     return b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in [*pieces, b""])
 
 
-def parse(data: bytes) -> Reply:
-    head, _, body = data.partition(b"\r\n\r\n")
-    first, *lines = head.decode("ascii").split("\r\n")
-    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    return Reply(int(first.split()[1]), headers, body)
+def read_reply(answer: BinaryIO) -> Reply:
+    """One reply, by its Content-Length as a client reads it that hopes to use the connection again."""
+    status = answer.readline().split()[1]
+    headers: dict[str, str] = {}
+    while line := answer.readline().strip():
+        name, _, value = line.decode("ascii").partition(":")
+        headers[name.lower()] = value.strip()
+    return Reply(int(status), headers, answer.read(int(headers["content-length"])))

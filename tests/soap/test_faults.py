@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 
 import pytest
@@ -14,9 +15,9 @@ from birdbath.soap.server import THREAD_BYTES
 from tests.soap.wire import SERVER, SOAP_12, Daemons, ask, body, call, data, envelope, operation, schedd
 
 
-async def answer(daemons: Daemons, request: bytes) -> Reply:
+def answer(daemons: Daemons, request: bytes) -> Reply:
     caller = Caller("127.0.0.1")
-    return await SERVER.answer(request, "text/xml", lambda name, work: daemons.run(name, caller, work))
+    return asyncio.run(SERVER.answer(request, "text/xml", lambda name, work: daemons.run(name, caller, work)))
 
 
 def parts(reply: Reply) -> tuple[str, str]:
@@ -90,8 +91,8 @@ def test_a_fault_for_soap_12_is_soap_12(name: str, header: str, code: str) -> No
     assert root.findtext("s:Body/s:Fault/s:Reason/s:Text", namespaces=ns)
 
 
-async def test_an_unexpected_error_for_soap_12_is_a_receiver_fault() -> None:
-    reply = await answer(schedd(new_cluster=ZeroDivisionError()), envelope(operation("newCluster"), soap=SOAP_12))
+def test_an_unexpected_error_for_soap_12_is_a_receiver_fault() -> None:
+    reply = answer(schedd(new_cluster=ZeroDivisionError()), envelope(operation("newCluster"), soap=SOAP_12))
     assert reply.status == 500
     assert b"SOAP-ENV:Receiver" in data(reply)
 
@@ -106,8 +107,8 @@ def test_special_characters_in_a_fault_are_escaped() -> None:
     assert "urn:<&" in parts(reply)[1]
 
 
-async def test_a_request_fault_is_a_client_fault() -> None:
-    reply = await answer(schedd(get_job_ads=RequestFault("bad constraint")), call("getJobAds"))
+def test_a_request_fault_is_a_client_fault() -> None:
+    reply = answer(schedd(get_job_ads=RequestFault("bad constraint")), call("getJobAds"))
     assert reply.status == 500
     assert parts(reply) == ("SOAP-ENV:Client", "bad constraint")
 
@@ -123,8 +124,8 @@ class Refusing(Daemons):
         raise self.error
 
 
-async def test_a_refusal_before_the_work_has_the_shape_of_the_operation() -> None:
-    reply = await answer(Refusing(PermissionDenied()), call("newCluster"))
+def test_a_refusal_before_the_work_has_the_shape_of_the_operation() -> None:
+    reply = answer(Refusing(PermissionDenied()), call("newCluster"))
     assert reply.status == 200
     assert body(reply) == (
         "<condor:newClusterResponse><response><status><code>FAIL</code><message>Permission denied</message>"
@@ -132,18 +133,18 @@ async def test_a_refusal_before_the_work_has_the_shape_of_the_operation() -> Non
     )
 
 
-async def test_a_request_fault_before_the_work_is_a_client_fault() -> None:
-    reply = await answer(Refusing(RequestFault("no")), call("newCluster"))
+def test_a_request_fault_before_the_work_is_a_client_fault() -> None:
+    reply = answer(Refusing(RequestFault("no")), call("newCluster"))
     assert parts(reply) == ("SOAP-ENV:Client", "no")
 
 
-async def test_an_unexpected_error_is_logged_once_and_answered_with_its_reference(
+def test_an_unexpected_error_is_logged_once_and_answered_with_its_reference(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG)
     secret = "the-secret-of-the-request"
     request = call("getJobAds", f"<constraint>{secret}</constraint>")
-    reply = await answer(schedd(get_job_ads=ZeroDivisionError("inside")), request)
+    reply = answer(schedd(get_job_ads=ZeroDivisionError("inside")), request)
     code, text = parts(reply)
     assert (reply.status, code) == (500, "SOAP-ENV:Server")
     assert "inside" not in text
@@ -154,7 +155,7 @@ async def test_an_unexpected_error_is_logged_once_and_answered_with_its_referenc
     assert secret not in caplog.text
 
 
-async def test_an_error_after_the_work_replaces_its_reply() -> None:
+def test_an_error_after_the_work_replaces_its_reply() -> None:
     """The unit of work could not be made durable: what the operation wanted to say is void."""
 
     class Failing(Daemons):
@@ -162,7 +163,7 @@ async def test_an_error_after_the_work_replaces_its_reply() -> None:
             work(self.operations)
             raise OSError("disk full")
 
-    reply = await answer(Failing(), call("commitTransaction"))
+    reply = answer(Failing(), call("commitTransaction"))
     assert parts(reply)[0] == "SOAP-ENV:Server"
     assert b"SUCCESS" not in data(reply)
 
@@ -174,10 +175,10 @@ def test_nothing_of_a_bad_request_is_logged(caplog: pytest.LogCaptureFixture) ->
     assert "private-words" not in caplog.text
 
 
-async def test_long_requests_are_read_in_a_thread_with_the_same_result() -> None:
+def test_long_requests_are_read_in_a_thread_with_the_same_result() -> None:
     daemons = schedd()
     request = call("getJobAds", f"<constraint>{'x' * THREAD_BYTES}</constraint>")
-    assert (await answer(daemons, request)).status == 200
+    assert (answer(daemons, request)).status == 200
     assert daemons.arguments == (None, "x" * THREAD_BYTES)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
@@ -72,7 +73,9 @@ def collector(**results: object) -> Daemons:
     return Daemons(collector=Recorder(**results))
 
 
-def envelope(body: str, *, header: str = "", soap: str = SOAP_11, prolog: str = "", attributes: str = "") -> bytes:
+def envelope(
+    body: str, *, header: str = "", soap: str = SOAP_11, prolog: str = "", attributes: str = ""
+) -> bytes:
     """A request document around the content of its Body."""
     return (
         f'{prolog}<e:Envelope xmlns:e="{soap}" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">'
@@ -118,23 +121,14 @@ def arguments(name: str, children: str) -> tuple[Any, ...]:
     request = call(name, children)
     received = SERVER.receive(request)
     assert not received.is_refused, data(received.reply())
-    outcome = _Arguments(daemons)
-    try:
-        received.execute(outcome.operations)
-    except _Stop:
-        pass
+    daemons.schedd.results = daemons.collector.results = _Stops()
+    with suppress(_Stop):
+        received.execute(daemons.operations)
     return daemons.arguments
 
 
 class _Stop(Exception):
     """The call was recorded; what would be written of its answer does not matter here."""
-
-
-class _Arguments:
-    def __init__(self, daemons: Daemons) -> None:
-        for recorder in (daemons.schedd, daemons.collector):
-            recorder.results = _Stops()
-        self.operations = daemons.operations
 
 
 class _Stops(dict[str, object]):

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from birdbath.classads import Ad, Attribute, Scalar
+from birdbath.classads.expressions import python_value
 
 _WORD = re.compile(r"[a-z_]\w*")
 _TIME_CALL = re.compile(r"""("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|\btime\s*\(\s*\)""", re.IGNORECASE | re.DOTALL)
@@ -58,5 +59,4 @@ def evaluate_at(ad: Ad, name: str, now: float) -> Scalar | None:
         return None
     if attribute[1] != "x":
         return ad.get(name)
-    value = compiled_at(closure(ad, (name.lower(),)), now).eval(name)
-    return value if isinstance(value, bool | int | float | str) else None
+    return python_value(compiled_at(closure(ad, (name.lower(),)), now).eval(name))

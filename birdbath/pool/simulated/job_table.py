@@ -60,6 +60,7 @@ class JobTable:
         self._loaded: dict[JobId, QueuedJob] = {}
         self._added: dict[JobId, QueuedJob] = {}
         self._changed: dict[JobId, QueuedJob] = {}
+        self._touched: dict[JobId, QueuedJob] = {}
         self._left: dict[JobId, QueuedJob] = {}
         self._events: list[JobEvent] = []
 
@@ -86,10 +87,9 @@ class JobTable:
         times = [row[0] for row in (self._unit.first(_NEXT_DUE), self._unit.first(_NEXT_POLICY)) if row is not None]
         return min(times, default=None)
 
-    def add(self, job: QueuedJob, events: Iterable[JobEvent]) -> None:
+    def add(self, job: QueuedJob) -> None:
         """Put a new job into the queue."""
         self._loaded[job.id] = self._added[job.id] = job
-        self._events.extend(events)
 
     def save(self, job: QueuedJob, events: Iterable[JobEvent] = ()) -> None:
         """Write the job's new version at the next flush."""
@@ -97,20 +97,27 @@ class JobTable:
             self._changed[job.id] = job
         self._events.extend(events)
 
+    def touch(self, job: QueuedJob) -> None:
+        """Write only what the pool keeps besides the ad, at the next flush: nobody else can see that it changed."""
+        self._touched[job.id] = job
+
     def leave(self, job: QueuedJob) -> None:
         """Take the job out of the queue: its row stays as the history record."""
         self._changed.pop(job.id, None)
+        self._touched.pop(job.id, None)
+        self._loaded.pop(job.id, None)
         self._left[job.id] = job
 
     def flush(self) -> int:
         """Write all that changed, in bulk; returns how many jobs."""
-        count = len(self._added) + len(self._changed) + sum(job not in self._added for job in self._left)
+        count = len(self._added) + len(self._changed) + len(self._left_before())
         if count:
             version = self._unit.advance("version", count) - count
             version = self._write_added(version)
             self._write_changed(version)
+        self._write_states()
         append_all(self._unit, self._events)
-        self._added, self._changed, self._left, self._events = {}, {}, {}, []
+        self._added, self._changed, self._touched, self._left, self._events = {}, {}, {}, {}, []
         return count
 
     def _write_added(self, version: int) -> int:
@@ -126,16 +133,22 @@ class JobTable:
         return version
 
     def _write_changed(self, version: int) -> None:
-        left = [job for job in self._left.values() if job.id not in self._added]
+        left = self._left_before()
         rows = [
             _renamed(job, self._job_values(job, number, in_queue=job.id not in self._left))
             for number, job in enumerate([*self._changed.values(), *left], version + 1)
         ]
         self._unit.execute_many(_SAVE_JOB, rows)
+
+    def _write_states(self) -> None:
         # First what gives slots back: no two rows may hold one slot.
-        self._unit.execute_many(_DROP_SIMULATED, [_renamed(job, {}) for job in left])
-        states = [_renamed(job, self._state(job)) for job in self._changed.values()]
+        self._unit.execute_many(_DROP_SIMULATED, [_renamed(job, {}) for job in self._left_before()])
+        states = [_renamed(job, self._state(job)) for job in (self._changed | self._touched).values()]
         self._unit.execute_many(_SAVE_SIMULATED, states)
+
+    def _left_before(self) -> list[QueuedJob]:
+        """The jobs that leave and were not added in this very unit."""
+        return [job for job in self._left.values() if job.id not in self._added]
 
     @staticmethod
     def _job_values(job: QueuedJob, version: int, in_queue: bool) -> dict[str, Any]:

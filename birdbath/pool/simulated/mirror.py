@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
 
-from sqlalchemy import Engine, bindparam, select
+from sqlalchemy import Engine, Row, bindparam, select
 
 from birdbath.classads import AdMemory, AdRecord, Constraint, is_true
-from birdbath.pool.base import JobId
-from birdbath.store.tables import jobs
+from birdbath.pool.base import JobId, JobStatus
+from birdbath.store.tables import counters, jobs
 
-_CHANGED = (
-    select(jobs.c.cluster_id, jobs.c.proc_id, jobs.c.version, jobs.c.in_queue, jobs.c.owner, jobs.c.status, jobs.c.ad)
-    .where(jobs.c.version > bindparam("seen"))
-    .order_by(jobs.c.version)
+_ROW = select(
+    jobs.c.version, jobs.c.cluster_id, jobs.c.proc_id, jobs.c.in_queue, jobs.c.owner, jobs.c.status, jobs.c.ad
 )
+_CHANGED = _ROW.where(jobs.c.version > bindparam("seen")).order_by(jobs.c.version)
+_QUEUED = _ROW.where(jobs.c.in_queue).order_by(jobs.c.version)
+_NEWEST = select(counters.c.value).where(counters.c.name == "version")
 
 
 class QueueMirror:
@@ -28,11 +32,17 @@ class QueueMirror:
         self._connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         self._memory = memory
         self._lock = threading.Lock()
-        self._seen = 0
+        self._seen: int | None = None
         self._records: dict[JobId, AdRecord] = {}
         self._clusters: dict[int, dict[JobId, AdRecord]] = {}
         self._owners: dict[str, dict[JobId, AdRecord]] = {}
-        self._owner_of: dict[JobId, str] = {}
+        self._standing: dict[JobId, tuple[str, int]] = {}
+        self._census: Counter[tuple[str, int]] = Counter()
+
+    def close(self) -> None:
+        """Give the connection back; the mirror must not be read any more."""
+        with self._lock:
+            self._connection.close()
 
     def get(self, job: JobId) -> AdRecord | None:
         """The record of one job, or None when it is not in the queue."""
@@ -46,17 +56,22 @@ class QueueMirror:
             self._refresh()
             return len(self._records) if owner is None else len(self._owners.get(owner, {}))
 
+    def census(self) -> dict[str, Counter[JobStatus]]:
+        """How many jobs each owner has in each state; owners without jobs are left out."""
+        with self._lock:
+            self._refresh()
+            found: dict[str, Counter[JobStatus]] = {}
+            for (owner, status), number in self._census.items():
+                if number:
+                    found.setdefault(owner, Counter())[JobStatus(status)] = number
+            return found
+
     def select(self, constraint: Constraint, now: float) -> list[AdRecord]:
-        """The records that `constraint` selects, in the order in which the jobs were last queued."""
+        """The records that `constraint` selects, in the order in which the jobs were queued."""
         with self._lock:
             self._refresh()
             candidates = self._candidates(constraint)
-        if constraint.selects_all:
-            return candidates
-        evaluate = constraint.evaluator()
-        if constraint.mentions_time:
-            return [r for r in candidates if is_true(evaluate(r.parsed_at(now)))]
-        return [r for r in candidates if (value := evaluate(r.parsed)) is True or (value and is_true(value))]
+        return select_records(candidates, constraint, now)
 
     def _candidates(self, constraint: Constraint) -> list[AdRecord]:
         pinned = constraint.pinned("clusterid", "procid", "owner")
@@ -73,30 +88,54 @@ class QueueMirror:
         return list(self._records.values())
 
     def _refresh(self) -> None:
-        for row in self._connection.execute(_CHANGED, {"seen": self._seen}):
-            job = JobId(row.cluster_id, row.proc_id)
+        if self._seen is None:
+            # Not the history: only what is queued. What changes meanwhile is newer than the number read first.
+            newest = self._connection.scalar(_NEWEST) or 0
+            self._apply(self._connection.execute(_QUEUED))
+            self._seen = newest
+        for version in self._apply(self._connection.execute(_CHANGED, {"seen": self._seen})):
+            self._seen = version
+
+    def _apply(self, rows: Iterable[Row[Any]]) -> list[int]:
+        versions = []
+        for version, cluster, proc, in_queue, owner, status, ad in rows:
+            job = JobId(cluster, proc)
             old = self._records.get(job)
             if old is not None:
                 old.forget()
-            if row.in_queue:
-                self._put(job, row.owner, AdRecord(row.ad, self._memory, job))
+                self._census[self._standing[job]] -= 1
+            if in_queue:
+                self._put(job, owner, status, AdRecord(ad, self._memory, job))
             elif old is not None:
                 self._drop(job)
-            self._seen = row.version
+            versions.append(version)
+        return versions
 
-    def _put(self, job: JobId, owner: str, record: AdRecord) -> None:
-        if self._owner_of.get(job, owner) != owner:
-            self._drop(job)
-        self._owner_of[job] = owner
+    def _put(self, job: JobId, owner: str, status: int, record: AdRecord) -> None:
+        self._standing[job] = owner, status
+        self._census[owner, status] += 1
         self._records[job] = record
         self._clusters.setdefault(job.cluster, {})[job] = record
         self._owners.setdefault(owner, {})[job] = record
 
     def _drop(self, job: JobId) -> None:
-        owner = self._owner_of.pop(job)
+        owner, _ = self._standing.pop(job)
         del self._records[job]
-        for index, key in ((self._clusters, job.cluster), (self._owners, owner)):
-            group = index[key]  # type: ignore[index]
-            del group[job]
-            if not group:
-                del index[key]  # type: ignore[attr-defined]
+        _drop_from(self._clusters, job.cluster, job)
+        _drop_from(self._owners, owner, job)
+
+
+def _drop_from(index: dict[Any, dict[JobId, AdRecord]], key: int | str, job: JobId) -> None:
+    del index[key][job]
+    if not index[key]:
+        del index[key]
+
+
+def select_records(candidates: list[AdRecord], constraint: Constraint, now: float) -> list[AdRecord]:
+    """Those of `candidates` that `constraint` selects, in their order; `now` is what ServerTime means in it."""
+    if constraint.selects_all:
+        return candidates
+    evaluate = constraint.evaluator()
+    if constraint.mentions_time:
+        return [r for r in candidates if is_true(evaluate(r.parsed_at(now)))]
+    return [r for r in candidates if (value := evaluate(r.parsed)) is True or (value and is_true(value))]

@@ -27,15 +27,15 @@ sub attribute { my ($name, $type, $value) = @_; return {name => $name, type => $
 # An operation; the one child of its reply (`response`, `result` or `status`).
 sub call { my ($operation, @children) = @_; return $server->call($operation, @children)->result }
 
-# The ads below a path of the reply, each a list of its attributes: repeated elements need SOAP::Lite's paths.
+# Repeated elements come out of a reply only by SOAP::Lite's paths: the attributes of the one ad of it ...
+sub ad { my ($operation, @children) = @_; return [$server->call($operation, @children)->valueof('//classAd/item')] }
+
+# ... and each ad of the list called $container.
 sub ads {
-    my ($path, $operation, @children) = @_;
+    my ($container, $operation, @children) = @_;
     my $answer = $server->call($operation, @children);
-    my @ads;
-    for my $index (1 .. scalar(my @found = $answer->valueof("//$path"))) {
-        push @ads, [$answer->valueof("//$path\[$index]/item")];
-    }
-    return @ads;
+    my $count = () = $answer->valueof("//$container/item");
+    return map { [$answer->valueof("//$container/[$_]/item")] } 1 .. $count;
 }
 
 sub as_dict { my ($items) = @_; return {map { $_->{name} => $_->{value} // '' } @$items} }
@@ -54,13 +54,12 @@ sub edited {
 
 sub template {
     my ($cluster, $job, $cmd, $args, $requirements) = @_;
-    my ($ad) = ads('classAd', 'createJobTemplate', number(clusterId => $cluster), number(jobId => $job),
+    return ad('createJobTemplate', number(clusterId => $cluster), number(jobId => $job),
         text(owner => $owner), text(type => 'VANILLA'), text(cmd => $cmd), text(args => $args),
         text(requirements => $requirements));
-    return $ad;
 }
 
-sub job { my (@where) = @_; my ($ad) = ads('classAd', 'getJobAd', @where); return as_dict($ad) }
+sub job { my (@where) = @_; return as_dict(ad('getJobAd', @where)) }
 
 sub gone {
     my (@where) = @_;
@@ -118,7 +117,7 @@ sub await_completion {
     my $constraint = text(constraint => "Owner == \"$owner\" && ClusterId == $cluster && ProcId == 0");
     my @states;
     for (1 .. 600) {
-        my ($ad) = ads('classAdArray/item', 'getJobAds', $constraint);
+        my ($ad) = ads('classAdArray', 'getJobAds', $constraint);
         my $state = as_dict($ad)->{JobStatus};
         push @states, $state if !grep { $_ eq $state } @states;
         last if $state eq '4';
@@ -155,11 +154,11 @@ sub steer {
 }
 
 sub ask_collector {
-    my @machines = ads('result/item', 'queryStartdAds', text(constraint => 'Cpus >= 1 && MyType == "Machine"'));
+    my @machines = ads('result', 'queryStartdAds', text(constraint => 'Cpus >= 1 && MyType == "Machine"'));
     my $ad = ad_element('ad', attribute('MyType', 'STRING-ATTR', 'Portal'), attribute('Name', 'STRING-ATTR', $owner));
     my @inserted = map { call('insertAd', text(type => 'GENERIC-AD-TYPE'), $ad)->{code} } 1 .. 2;
-    my @found = ads('result/item', 'queryAnyAds', text(constraint => "Name == \"$owner\""));
-    my @nothing = ads('result/item', 'queryLicenseAds', text(constraint => 'FALSE'));
+    my @found = ads('result', 'queryAnyAds', text(constraint => "Name == \"$owner\""));
+    my @nothing = ads('result', 'queryLicenseAds', text(constraint => 'FALSE'));
     return {
         machines => scalar @machines,
         inserted => \@inserted,

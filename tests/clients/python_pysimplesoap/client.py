@@ -1,8 +1,9 @@
 """The whole cycle of a portal through PySimpleSOAP: `client.py URL OWNER FOLDER`.
 
 PySimpleSOAP 1.16.2 calls a function that Python 3.11 dropped when it finds httplib2, so httplib2 is hidden
-from it. It declares the wrapper's namespace as the default one and resets it on the children, sends a Header
-always, and leaves base64 to its user.
+from it. It does not understand lists of a simple type (the requirements) unless told not to be strict, makes
+one list of the attributes of all ads of a reply (each ad begins where MyType stands), puts the children into
+the wrapper's namespace, sends a Header always, and leaves base64 to its user.
 """
 
 from __future__ import annotations
@@ -28,6 +29,16 @@ def as_dict(ad: Any) -> dict[str, str]:
     return {item["name"]: item["value"] or "" for item in ad["item"]}
 
 
+def ads_in(container: Any) -> list[dict[str, str]]:
+    ads: list[dict[str, str]] = []
+    for attributes in container["item"] if container else []:
+        for item in attributes["item"]:
+            if item["name"] == "MyType":
+                ads.append({})
+            ads[-1][item["name"]] = item["value"] or ""
+    return ads
+
+
 def edited(template: Any, changes: list[dict[str, str]]) -> dict[str, list[dict[str, str]]]:
     names = {change["name"] for change in changes}
     kept = [
@@ -38,7 +49,7 @@ def edited(template: Any, changes: list[dict[str, str]]) -> dict[str, list[dict[
 
 class Portal:
     def __init__(self, url: str, owner: str) -> None:
-        self.schedd = SoapClient(wsdl=f"{url}/condorSchedd.wsdl", cache=None)
+        self.schedd = SoapClient(wsdl=f"{url}/condorSchedd.wsdl", cache=None, strict=False)
         self.collector = SoapClient(wsdl=f"{url}/condorCollector.wsdl", cache=None)
         self.owner = owner
 
@@ -88,7 +99,7 @@ class Portal:
             "jobs": [job, second],
             "leading": [item["name"] for item in made["item"][:3]],
             "template": as_dict(made),
-            "requirements": [entry["item"] for entry in needs["requirements"]],
+            "requirements": [entry["item"] for entry in needs["requirements"]["item"]],
             "declared": declared,
             "submitted": submitted["status"]["code"],
             "committed": committed["code"],
@@ -103,7 +114,8 @@ class Portal:
         states: list[str] = []
         for _ in range(600):
             answer = self.schedd.getJobAds(constraint=constraint)["response"]
-            state = as_dict(answer["classAdArray"]["item"][0])["JobStatus"]
+            (ad,) = ads_in(answer["classAdArray"])
+            state = ad["JobStatus"]
             if state not in states:
                 states.append(state)
             if state == "4":
@@ -154,10 +166,10 @@ class Portal:
         found = self.collector.queryAnyAds(constraint=f'Name == "{self.owner}"')
         nothing = self.collector.queryLicenseAds(constraint="FALSE")["result"]
         return {
-            "machines": len(machines["result"]["item"]),
+            "machines": len(ads_in(machines["result"])),
             "inserted": inserted,
-            "found": [as_dict(ad) for ad in found["result"]["item"]],
-            "nothing": len(nothing["item"]) if nothing else 0,
+            "found": ads_in(found["result"]),
+            "nothing": len(ads_in(nothing)),
             "version": self.collector.getVersionString()["response"]["message"],
         }
 

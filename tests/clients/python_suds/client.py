@@ -19,7 +19,7 @@ NOTE = 'Gr\u00fc\u00dfe <&> "\u4e16\u754c" \u2713'
 
 
 def as_dict(ad: Any) -> dict[str, str]:
-    return {str(item.name): str(item.value) for item in ad.item}
+    return {str(item.name): str(item.value or "") for item in ad.item}
 
 
 class Portal:

@@ -21,13 +21,15 @@ def attribute(name: str, kind: str, value: str) -> dict[str, str]:
 
 
 def as_dict(ad: Any) -> dict[str, str]:
-    return {item["name"]: item["value"] for item in ad["item"]}
+    return {item["name"]: item["value"] or "" for item in ad["item"]}
 
 
 def edited(template: Any, changes: list[dict[str, str]]) -> dict[str, list[dict[str, str]]]:
-    """The template with `changes` in the place of, or after, its own attributes."""
+    """The template with `changes` after what they leave of it; zeep reads an empty value as None."""
     names = {change["name"] for change in changes}
-    kept = [attribute(i["name"], i["type"], i["value"]) for i in template["item"] if i["name"] not in names]
+    kept = [
+        attribute(i["name"], i["type"], i["value"] or "") for i in template["item"] if i["name"] not in names
+    ]
     return {"item": kept + changes}
 
 
@@ -71,7 +73,7 @@ def submit_jobs(schedd: Any, owner: str, data: bytes) -> dict[str, Any]:
     submitted = schedd.submit(txn, cluster, job, ad)
     second = schedd.newJob(txn, cluster)["integer"]
     never = schedd.createJobTemplate(cluster, second, owner, "VANILLA", "/bin/sleep", "600", "FALSE")
-    schedd.submit(txn, cluster, second, never["classAd"])
+    schedd.submit(txn, cluster, second, edited(never["classAd"], []))
     committed = schedd.commitTransaction(txn)
     return {
         "transaction": begun["transaction"]["id"],
@@ -130,6 +132,7 @@ def steer(schedd: Any, cluster: int, job: int) -> dict[str, Any]:
 
 
 def ask_collector(collector: Any, owner: str) -> dict[str, Any]:
+    """zeep gives the list of ads itself, where the reply has nothing else in it."""
     machines = collector.queryStartdAds('Cpus >= 1 && MyType == "Machine"')
     ad = [attribute("MyType", "STRING-ATTR", "Portal"), attribute("Name", "STRING-ATTR", owner)]
     first = collector.insertAd("GENERIC-AD-TYPE", {"item": ad})
@@ -137,10 +140,10 @@ def ask_collector(collector: Any, owner: str) -> dict[str, Any]:
     found = collector.queryAnyAds(f'Name == "{owner}"')
     nothing = collector.queryLicenseAds("FALSE")
     return {
-        "machines": len(machines["item"]),
+        "machines": len(machines),
         "inserted": [first["code"], second["code"]],
-        "found": [as_dict(ad) for ad in found["item"]],
-        "nothing": len(nothing["item"]) if nothing else 0,
+        "found": [as_dict(ad) for ad in found],
+        "nothing": len(nothing or []),
         "version": collector.getVersionString()["message"],
     }
 

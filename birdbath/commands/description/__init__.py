@@ -1,0 +1,11 @@
+"""Submit descriptions: from the text that `condor_submit` takes to jobs that can be sent to a Schedd.
+
+`language` reads the text with HTCondor's own parser; `jobs` turns the commands of one job into attributes and
+files.
+"""
+
+from birdbath.commands.description.errors import DescriptionError
+from birdbath.commands.description.jobs import PlannedJob, Planner
+from birdbath.commands.description.language import Description, QueueStatement, Row
+
+__all__ = ["Description", "DescriptionError", "PlannedJob", "Planner", "QueueStatement", "Row"]

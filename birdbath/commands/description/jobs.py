@@ -1,0 +1,165 @@
+"""One job of a submit description: its attributes and files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from birdbath.client import AdValue, Universe, literal
+from birdbath.commands.description import sandbox, vocabulary, words
+from birdbath.commands.description.errors import DescriptionError
+from birdbath.commands.description.vocabulary import expression
+from birdbath.errors import InvalidAd
+
+_HELD: dict[str, AdValue] = {
+    "JobStatus": 5,
+    "HoldReason": "submitted on hold at user's request",
+    "HoldReasonCode": 15,
+    "HoldReasonSubCode": 0,
+}
+_CONTAINERS = {"docker": ("docker_image", "WantDocker"), "container": ("container_image", "WantContainer")}
+
+
+@dataclass(frozen=True)
+class PlannedJob:
+    """A job ready to be sent: the attributes that are laid over the server's template, and the files to
+    upload.
+    """
+
+    executable: str
+    universe: Universe
+    attributes: dict[str, AdValue]
+    uploads: dict[str, Path]
+
+    def upload_size(self) -> int:
+        """Bytes to upload."""
+        return sum(path.stat().st_size for path in self.uploads.values())
+
+
+@dataclass(frozen=True)
+class Planner:
+    """Turns the expanded commands of a job into a `PlannedJob`; `owner` and `environment` are the
+    submitter's.
+    """
+
+    owner: str
+    environment: Mapping[str, str]
+
+    def plan(self, expanded: Mapping[str, str]) -> PlannedJob:
+        """Raises `DescriptionError` for commands that cannot be carried out as they are."""
+        commands = {vocabulary.canonical(name): value for name, value in expanded.items()}
+        if "executable" not in commands:
+            raise DescriptionError("there is no executable")
+        universe, extra = _universe(commands)
+        files = sandbox.plan(commands)
+        attributes: dict[str, AdValue] = {"Owner": self.owner, "JobUniverse": int(universe)}
+        attributes |= extra | files.attributes | _sizes(files) | self._words(commands)
+        attributes |= _by_table(commands)
+        attributes |= _accounting(commands, self.owner) | _retries(commands, attributes) | _hold(commands)
+        attributes["Requirements"] = _requirements(commands, attributes)
+        attributes |= _own(commands)
+        return PlannedJob(commands["executable"], universe, attributes, files.uploads)
+
+    def _words(self, commands: Mapping[str, str]) -> dict[str, AdValue]:
+        taken = words.inherited(commands.get("getenv", ""), self.environment)
+        settings = words.environment(commands.get("environment", ""), taken)
+        found: dict[str, AdValue] = {"Arguments": words.arguments(commands.get("arguments", ""))}
+        return found | {"Environment": settings} if settings else found
+
+
+def _universe(commands: Mapping[str, str]) -> tuple[Universe, dict[str, AdValue]]:
+    name = commands.get("universe", "vanilla").lower()
+    if name in _CONTAINERS:
+        command, attribute = _CONTAINERS[name]
+        if command not in commands:
+            raise DescriptionError(f"universe = {name} needs {command}")
+        return Universe.VANILLA, {attribute: True}
+    if name.upper() not in Universe.__members__ and not name.isdecimal():
+        raise DescriptionError(f"universe = {name}: there is no such universe")
+    try:
+        universe = Universe(int(name)) if name.isdecimal() else Universe[name.upper()]
+    except ValueError:
+        raise DescriptionError(f"universe = {name}: there is no such universe") from None
+    if universe is Universe.GRID and "grid_resource" not in commands:
+        raise DescriptionError("universe = grid needs grid_resource")
+    return universe, {}
+
+
+def _by_table(commands: Mapping[str, str]) -> dict[str, AdValue]:
+    found = (
+        vocabulary.attribute(name, value) for name, value in commands.items() if not name.startswith("my.")
+    )
+    attributes = dict(pair for pair in found if pair is not None)
+    if "MinHosts" in attributes:
+        attributes["MaxHosts"] = attributes["MinHosts"]
+    return attributes
+
+
+def _own(commands: Mapping[str, str]) -> dict[str, AdValue]:
+    """`+Attr` and `MY.Attr`: they come last, and win."""
+    found = (vocabulary.attribute(name, value) for name, value in commands.items() if name.startswith("my."))
+    return dict(pair for pair in found if pair is not None)
+
+
+def _sizes(files: sandbox.Sandbox) -> dict[str, AdValue]:
+    """What the upload needs on disk, in KiB."""
+    known = [path.stat().st_size for path in files.uploads.values() if path.exists()]
+    return {"DiskUsage": max(1, -(-sum(known) // 1024))} if known else {}
+
+
+def _accounting(commands: Mapping[str, str], owner: str) -> dict[str, AdValue]:
+    if "accounting_group" not in commands:
+        return {}
+    user = commands.get("accounting_group_user", owner)
+    return {"AcctGroupUser": user, "AccountingGroup": f"{commands['accounting_group']}.{user}"}
+
+
+def _hold(commands: Mapping[str, str]) -> dict[str, AdValue]:
+    return dict(_HELD) if vocabulary.flag(commands.get("hold", "false")) is True else {}
+
+
+def _retries(commands: Mapping[str, str], attributes: Mapping[str, AdValue]) -> dict[str, AdValue]:
+    """`max_retries` and its like make an OnExitRemove, as with `condor_submit`."""
+    if not {"max_retries", "retry_until", "success_exit_code"} & commands.keys():
+        return {}
+    success = _number("success_exit_code", commands.get("success_exit_code", "0"))
+    reasons = ["NumJobCompletions > JobMaxRetries", f"ExitCode =?= {success}"]
+    if until := commands.get("retry_until"):
+        reasons.append(f"ExitCode =?= {until}" if until.lstrip("-").isdecimal() else f"( {until} )")
+    if "on_exit_remove" in commands:
+        reasons.append(f"( {literal(attributes['OnExitRemove'])} )")
+    found: dict[str, AdValue] = {"JobMaxRetries": _number("max_retries", commands.get("max_retries", "2"))}
+    if "success_exit_code" in commands:
+        found["JobSuccessExitCode"] = success
+    return found | {"OnExitRemove": _parsed("retry_until", " || ".join(reasons))}
+
+
+def _number(command: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise DescriptionError(f"{command} = {text}: that is not a number") from None
+
+
+def _requirements(commands: Mapping[str, str], attributes: Mapping[str, AdValue]) -> AdValue:
+    """The job's own requirements, and that a machine has what the job asks for, unless they speak of it
+    already.
+
+    Unlike `condor_submit` this says nothing of Arch and OpSys: who submits over the web may sit at another
+    kind of machine than those of the pool.
+    """
+    own = commands.get("requirements", "").strip()
+    clauses = [f"( {own} )"] if own else []
+    for resource, request in (("Disk", "RequestDisk"), ("Memory", "RequestMemory"), ("Cpus", "RequestCpus")):
+        if request in attributes and not re.search(rf"(?i)\b(?:{resource}|{request})\b", own):
+            clauses.append(f"( TARGET.{resource} >= {request} )")
+    return _parsed("requirements", " && ".join(clauses)) if clauses else True
+
+
+def _parsed(command: str, text: str) -> AdValue:
+    try:
+        return expression(text)
+    except InvalidAd as error:
+        raise DescriptionError(f"{command}: {error}") from None

@@ -1,0 +1,209 @@
+"""The submit language, read by HTCondor's own parser (`htcondor2.Submit`).
+
+The parser takes one `queue` statement, and has nothing that makes job ads without a Schedd. So the text is
+cut at its `queue` statements, each of which is read together with all the commands above it, and expanded job
+by job. As with `condor_submit`, a description may read files, the environment, and the output of programs
+(`include : PROG |`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from birdbath.commands.description.errors import DescriptionError
+
+_QUEUE = re.compile(r"\s*queue(?=\s|$)", re.IGNORECASE)
+_MULTI_LINE = re.compile(r"\s*[\w.+]+\s*@=\s*(\w+)\s*$")
+_FOREACH = re.compile(r"(?:^|\s)(?:in|from|matching(?:\s+(?:files|dirs|any))?)(?=[\s(\[])", re.IGNORECASE)
+_SLICE = re.compile(r"\s*\[([-\d\s:]*)\]")
+_VARIABLES = re.compile(r"(?:^|(?<=\s))[A-Za-z_][\w.]*(?:\s*,\s*[A-Za-z_][\w.]*|\s+[A-Za-z_][\w.]*)*\s*$")
+_REFERENCE = re.compile(r"\$\w*\(\s*([A-Za-z_][\w.]*)")
+
+# HTCondor's own variables of a job, set for every job before its commands are expanded.
+_CLUSTER = ("Cluster", "ClusterId")
+_PROCESS = ("Process", "ProcId")
+_SCRATCH = "birdbath_scratch_"
+
+
+class Row(NamedTuple):
+    """One job of a `queue` statement: its number within an item, its item's number, and the item's variables."""
+
+    step: int
+    item: int
+    variables: Mapping[str, str]
+
+
+class QueueStatement:
+    """One `queue` statement with the commands that are in force there."""
+
+    def __init__(self, text: str) -> None:
+        import htcondor2  # slow to import, and needed by this command only
+
+        try:
+            self._submit = htcondor2.Submit(text)
+        except ValueError as error:
+            # The parser has said where and what on standard error.
+            raise DescriptionError(f"not a submit description ({error})") from None
+        self.commands: dict[str, str] = dict(self._submit.items())
+        self._arguments: str = self._submit.getQArgs() or ""
+        _refuse_cycles(self.commands)
+
+    def rows(self) -> Iterator[Row]:
+        """The jobs to queue, in order. Raises `DescriptionError` for a count or item list that cannot be
+        read.
+        """
+        arguments = self._expanded_text(self._arguments.partition("\n")[0])
+        foreach = _FOREACH.search(arguments)
+        count = self._count(arguments[: foreach.start()] if foreach else arguments, bool(foreach))
+        items = self._items(arguments[foreach.end() :]) if foreach else [{}]
+        for index, variables in enumerate(items):
+            for step in range(count):
+                yield Row(step, index, variables)
+
+    def expand(self, cluster: int, proc: int, row: Row) -> dict[str, str]:
+        """The commands of one job, macros expanded, by lower-case name; those that come out empty are left
+        out.
+
+        `MY.Attr` (and `+Attr`, which is the same) keep the spelling of `Attr`.
+        """
+        values = {name: str(cluster) for name in _CLUSTER} | {name: str(proc) for name in _PROCESS}
+        values |= {"Step": str(row.step), "Row": str(row.item), "ItemIndex": str(row.item), **row.variables}
+        if any("$(" in value for value in row.variables.values()):
+            _refuse_cycles({**self.commands, **row.variables})
+        for name, value in values.items():
+            self._submit[name] = value
+        names = [*self.commands, *(name for name in row.variables if name not in self.commands)]
+        expanded = ((name, self._expanded(name)) for name in names)
+        return {_folded(name): value for name, value in expanded if value}
+
+    def unused(self, known: frozenset[str]) -> list[str]:
+        """The commands that are neither known nor used as a macro by others: most likely misspelt."""
+        texts = [*self.commands.values(), self._arguments]
+        used = {name.lower() for text in texts for name in _REFERENCE.findall(text)}
+        return [
+            name
+            for name in self.commands
+            if name.lower() not in known | used and not name.lower().startswith(("my.", "request_"))
+        ]
+
+    def _expanded(self, name: str) -> str:
+        try:
+            return str(self._submit.expand(name)).strip()
+        except KeyError:  # the parser's word for "expands to nothing"
+            return ""
+
+    def _expanded_text(self, text: str) -> str:
+        if "$" not in text:
+            return text
+        self._submit[_SCRATCH] = text
+        return self._expanded(_SCRATCH)
+
+    def _count(self, text: str, foreach: bool) -> int:
+        if foreach and (variables := _VARIABLES.search(text)):
+            text = text[: variables.start()]
+        if not text.strip():
+            return 1
+        self._submit[_SCRATCH] = text
+        self._submit[_SCRATCH + "count"] = f"$INT({_SCRATCH})"
+        number = self._expanded(_SCRATCH + "count")
+        if not number.isdecimal():
+            raise DescriptionError(f"queue {text.strip()}: that is no number of jobs")
+        return int(number)
+
+    def _items(self, rest: str) -> list[dict[str, str]]:
+        try:
+            items = list(self._submit.itemdata() or ())
+        except (ValueError, IndexError) as error:
+            raise DescriptionError(f"queue {self._arguments.strip()}: {error}") from None
+        rows = [item if isinstance(item, dict) else {"Item": str(item)} for item in items]
+        chosen = _SLICE.match(rest)
+        return rows[_slice(chosen[1])] if chosen else rows
+
+
+class Description:
+    """A submit description: its `queue` statements in order."""
+
+    def __init__(self, text: str) -> None:
+        self.statements = [QueueStatement(section) for section in _sections(text)]
+        if not self.statements:
+            raise DescriptionError("there is no queue statement: nothing to submit")
+
+    @classmethod
+    def read(cls, path: Path) -> Description:
+        """The description in a file. Raises `DescriptionError` also for a DAG, which is another language."""
+        if path.suffix.lower() == ".dag":
+            raise DescriptionError(f"{path} is a DAG; this command takes submit descriptions")
+        try:
+            return cls(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise DescriptionError(f"{path}: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise DescriptionError(f"{path} is not text in UTF-8") from None
+
+
+def _sections(text: str) -> list[str]:
+    """For every `queue` statement the commands above it, without the `queue` statements before it."""
+    sections: list[str] = []
+    commands: list[str] = []
+    lines = iter(text.splitlines())
+    for line in lines:
+        if _QUEUE.match(line):
+            sections.append("\n".join([*commands, line, *_item_list(line, lines), ""]))
+            continue
+        commands.append(line)
+        if multi := _MULTI_LINE.match(line):
+            end = f"@{multi[1]}"
+            commands.extend(_until(lines, lambda inner, end=end: inner.strip() == end))
+        elif line.rstrip().endswith("\\") and not line.lstrip().startswith("#"):
+            commands.extend(_until(lines, lambda inner: not inner.rstrip().endswith("\\")))
+    return sections
+
+
+def _item_list(line: str, lines: Iterator[str]) -> list[str]:
+    """The further lines of a `queue` statement: an item list in parentheses, or continued lines."""
+    more: list[str] = []
+    while line.rstrip().endswith("\\"):
+        line = next(lines, "")
+        more.append(line)
+    if "(" in line and ")" not in line:
+        more.extend(_until(lines, lambda inner: inner.lstrip().startswith(")")))
+    return more
+
+
+def _until(lines: Iterator[str], last: Callable[[str], bool]) -> Iterator[str]:
+    for line in lines:
+        yield line
+        if last(line):
+            return
+
+
+def _slice(text: str) -> slice:
+    try:
+        return slice(*(int(part) if part.strip() else None for part in text.split(":")))
+    except (ValueError, TypeError):
+        raise DescriptionError(f"queue: [{text}] is no slice") from None
+
+
+def _folded(name: str) -> str:
+    prefix, dot, attribute = name.partition(".")
+    return f"my.{attribute}" if dot and prefix.lower() == "my" else name.lower()
+
+
+def _refuse_cycles(commands: Mapping[str, str]) -> None:
+    """Macros that stand for each other in a circle would keep the parser busy for ever."""
+    uses = {name.lower(): {n.lower() for n in _REFERENCE.findall(text)} for name, text in commands.items()}
+    finished: set[str] = set()
+
+    def visit(name: str, above: tuple[str, ...]) -> None:
+        if name in above:
+            raise DescriptionError(f"$({name}) stands for itself: {' -> '.join((*above, name))}")
+        if name not in finished:
+            for used in uses.get(name, ()):
+                visit(used, (*above, name))
+            finished.add(name)
+
+    for name in uses:
+        visit(name, ())

@@ -1,0 +1,138 @@
+"""Which files of the submitting machine go into a job's sandbox, and what they are called there.
+
+A sandbox is one flat folder: every file is known in it by the last part of its path. Folders cannot be
+carried over the SOAP interface, and say so.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from birdbath.client import AdValue
+from birdbath.commands.description import words
+from birdbath.commands.description.errors import DescriptionError
+from birdbath.commands.description.vocabulary import flag
+
+SYSTEM_FOLDERS = ("/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin")
+NULL_DEVICE = "/dev/null"
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+
+
+@dataclass
+class Sandbox:
+    """The files to upload, by their names there, and the attributes that go with them."""
+
+    check: bool
+    uploads: dict[str, Path] = field(default_factory=dict)
+    attributes: dict[str, AdValue] = field(default_factory=dict)
+
+    def add(self, command: str, path: Path) -> str:
+        """Have a file uploaded, and return its name in the sandbox."""
+        if self.check:
+            _check_file(command, path)
+        if self.uploads.setdefault(path.name, path) != path:
+            raise DescriptionError(
+                f"{command}: {path} and {self.uploads[path.name]} have the same name; rename one"
+            )
+        return path.name
+
+
+def plan(commands: Mapping[str, str]) -> Sandbox:
+    """The sandbox of a job with these commands (expanded, by canonical name).
+
+    With `should_transfer_files = NO` nothing is uploaded: both sides see the same file system, and paths stay
+    as given. Raises `DescriptionError` for files that are missing, unless `skip_filechecks` is true.
+    """
+    sandbox = Sandbox(check=flag(commands.get("skip_filechecks", "false")) is not True)
+    folder = Path.cwd() / commands.get("initialdir", "")
+    if commands.get("should_transfer_files", "YES").upper() == "NO":
+        _share(sandbox, commands, folder)
+    else:
+        _executable(sandbox, commands)
+        _inputs(sandbox, commands, folder)
+        _outputs(sandbox, commands)
+    sandbox.attributes["SUBMIT_Iwd"] = str(folder)
+    return sandbox
+
+
+def _share(sandbox: Sandbox, commands: Mapping[str, str], folder: Path) -> None:
+    """Nothing moves: the job runs in the folder it was submitted from."""
+    executable = commands["executable"]
+    sandbox.attributes |= {
+        "Iwd": str(folder),
+        "Cmd": str(Path.cwd() / executable),
+        "TransferExecutable": False,
+    }
+    for command, attribute in (("input", "In"), ("output", "Out"), ("error", "Err"), ("log", "UserLog")):
+        if command in commands:
+            sandbox.attributes[attribute] = commands[command]
+
+
+def _executable(sandbox: Sandbox, commands: Mapping[str, str]) -> None:
+    """Uploaded, unless it is said to be on the machines already, or lies in a folder of the system's own
+    programs.
+    """
+    executable = commands["executable"]
+    if commands.get("universe", "vanilla").lower() == "java":
+        sandbox.add("executable", Path.cwd() / executable)
+        sandbox.attributes["Cmd"] = "java"
+        sandbox.attributes["TransferExecutable"] = False
+        return
+    there_already = os.path.dirname(executable) in SYSTEM_FOLDERS
+    if flag(commands.get("transfer_executable", "false" if there_already else "true")) is False:
+        sandbox.attributes |= {"Cmd": executable, "TransferExecutable": False}
+    else:
+        sandbox.attributes["Cmd"] = sandbox.add("executable", Path.cwd() / executable)
+
+
+def _inputs(sandbox: Sandbox, commands: Mapping[str, str], folder: Path) -> None:
+    standard_input = commands.get("input", NULL_DEVICE)
+    if standard_input != NULL_DEVICE:
+        sandbox.attributes["In"] = sandbox.add("input", folder / standard_input)
+    listed = words.names(commands.get("transfer_input_files", ""))
+    for name in listed:
+        if not _URL.match(name):
+            sandbox.add("transfer_input_files", folder / name)
+    jars = [sandbox.add("jar_files", folder / name) for name in words.names(commands.get("jar_files", ""))]
+    if jars:
+        sandbox.attributes["JarFiles"] = ",".join(jars)
+    if urls := [name for name in listed if _URL.match(name)]:
+        # Otherwise the server makes this list by itself, of the uploaded files.
+        sandbox.attributes["TransferInput"] = ",".join([*sandbox.uploads, *urls])
+
+
+def _outputs(sandbox: Sandbox, commands: Mapping[str, str]) -> None:
+    """Outputs are plain names in the sandbox; where they are to go afterwards stands in TransferOutputRemaps."""
+    remaps = [part for part in words_of_remaps(commands.get("transfer_output_remaps", "")) if part]
+    for command, attribute in (("output", "Out"), ("error", "Err"), ("log", "UserLog")):
+        path = commands.get(command, NULL_DEVICE)
+        if path == NULL_DEVICE:
+            continue
+        name = os.path.basename(path)
+        if not name:
+            raise DescriptionError(f"{command} = {path}: that is a folder")
+        sandbox.attributes[attribute] = name
+        if name != path:
+            remaps.append(f"{name}={path}")
+    if remaps:
+        sandbox.attributes["TransferOutputRemaps"] = ";".join(dict.fromkeys(remaps))
+
+
+def words_of_remaps(text: str) -> list[str]:
+    """`name=path` pairs of a TransferOutputRemaps, which are separated by semicolons."""
+    return [part.strip() for part in text.strip().strip('"').split(";")]
+
+
+def _check_file(command: str, path: Path) -> None:
+    if path.is_dir():
+        raise DescriptionError(
+            f"{command}: {path} is a folder; only files can be sent. List its files instead"
+        )
+    if not path.is_file():
+        raise DescriptionError(f"{command}: {path} does not exist or is not a file")
+    if not os.access(path, os.R_OK):
+        raise DescriptionError(f"{command}: {path} cannot be read")

@@ -1,0 +1,115 @@
+"""The ads of the pool's daemons: templates from real ones, with the parts that follow the simulation."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping
+
+from birdbath.classads import Ad, Expression
+from birdbath.pool.base import JobStatus
+from birdbath.pool.simulated.context import PoolContext
+from birdbath.pool.simulated.machines import Slot, machine_address, placeholders
+from birdbath.pool.simulated.negotiator import Statistics
+from birdbath.pool.simulated.templates import daemon_ad
+
+Census = Mapping[str, Counter[JobStatus]]
+"""How many jobs each owner has in each state."""
+
+
+def _heard(ad: Ad, now: float) -> Ad:
+    ad.update({"LastHeardFrom": int(now), "MyCurrentTime": int(now)})
+    return ad
+
+
+def slot_ad(context: PoolContext, slot: Slot, job: Ad | None, since: float, now: float) -> Ad:
+    """A slot's ad at `now`: unclaimed since `since`, or busy with `job`."""
+    ad = _heard(Ad(slot.ad), now)
+    clock = time.gmtime(now)
+    ad.update({"ClockDay": (clock.tm_wday + 1) % 7, "ClockMin": clock.tm_hour * 60 + clock.tm_min})
+    idle = int(now - context.started)
+    ad.update({"KeyboardIdle": idle, "ConsoleIdle": idle})
+    if job is None:
+        ad.update({"EnteredCurrentState": int(since), "EnteredCurrentActivity": int(since)})
+        ad.set("TotalTimeUnclaimedIdle", int(now - since))
+        return ad
+    started = job.integer("JobCurrentStartDate", int(since))
+    ad.update({"State": "Claimed", "Activity": "Busy", "NumPids": 1, "CpuBusy": False})
+    ad.update({"LoadAvg": 1.0, "CondorLoadAvg": 1.0, "TotalLoadAvg": 1.0, "TotalCondorLoadAvg": 1.0})
+    ad.update({"EnteredCurrentState": started, "EnteredCurrentActivity": started, "JobStart": started})
+    user = job.string("User") or f"{job.string('Owner')}@{context.identity.uid_domain}"
+    ad.update({"RemoteOwner": user, "RemoteUser": user, "ClientMachine": context.identity.machine})
+    ad.set("RemoteScheddName", context.identity.name)
+    ad.set("JobId", f"{job.integer('ClusterId')}.{job.integer('ProcId')}")
+    ad.update({"GlobalJobId": job.string("GlobalJobId"), "JobUniverse": job.integer("JobUniverse", 5)})
+    ad.update({"PublicClaimId": job.string("PublicClaimId"), "CurrentRank": 0.0})
+    ad.update({"TotalTimeClaimedBusy": int(now) - started, "TotalJobRunTime": int(now) - started})
+    return ad
+
+
+def startd_ad(context: PoolContext, index: int, busy: int, now: float) -> Ad:
+    """The ad of a machine's startd, `busy` of whose cores are in use."""
+    machine = context.description.machines[index]
+    address = machine_address(index)
+    ad = daemon_ad("startd", "StartD", placeholders(context.identity, machine.name, address, context.started))
+    ad.update({"Name": machine.name, "TotalSlots": machine.slots, "TotalCpus": float(machine.cpus)})
+    ad.update({"DetectedCpus": machine.cpus, "DetectedMemory": machine.memory, "TotalMemory": machine.memory})
+    ad.update({"TotalDisk": machine.disk, "DetectedDisk": machine.disk, "TotalInUseCpus": float(busy)})
+    return _heard(ad, now)
+
+
+def _on_submit_machine(context: PoolContext, template: str, my_type: str, **more: str) -> Ad:
+    identity = context.identity
+    values = placeholders(identity, identity.machine, identity.address, context.started)
+    return daemon_ad(template, my_type, {**values, **more})
+
+
+def schedd_ad(context: PoolContext, census: Census, now: float) -> Ad:
+    """The schedd's ad. Its address is where the SOAP interface listens; clients look for HasSOAPInterface."""
+    ad = _on_submit_machine(context, "schedd", "Scheduler")
+    totals = sum(census.values(), Counter[JobStatus]())
+    ad.update({"Name": context.identity.name, "HasSOAPInterface": True})
+    ad.update({"TotalJobAds": totals.total(), "NumUsers": len(census), "NumOwners": len(census)})
+    ad.update({"TotalIdleJobs": totals[JobStatus.IDLE], "TotalHeldJobs": totals[JobStatus.HELD]})
+    ad.update({"TotalRunningJobs": totals[JobStatus.RUNNING], "TotalRemovedJobs": totals[JobStatus.REMOVED]})
+    ad.update({"JobsRunning": totals[JobStatus.RUNNING], "ShadowsRunning": totals[JobStatus.RUNNING]})
+    ad.update({"StartLocalUniverse": Expression(f"TotalLocalJobsRunning < {context.description.max_local_jobs}")})
+    return _heard(ad, now)
+
+
+def submitter_ad(context: PoolContext, owner: str, jobs: Counter[JobStatus], now: float) -> Ad:
+    """The ad of one who has jobs in the queue."""
+    name = f"{owner}@{context.identity.uid_domain}"
+    ad = _on_submit_machine(context, "submitter", "Submitter", SUBMITTER=name)
+    ad.update({"Name": name, "ScheddName": context.identity.name})
+    ad.update({"IdleJobs": jobs[JobStatus.IDLE], "HeldJobs": jobs[JobStatus.HELD]})
+    ad.update({"RunningJobs": jobs[JobStatus.RUNNING], "JobsRunning": jobs[JobStatus.RUNNING]})
+    ad.update({"WeightedIdleJobs": jobs[JobStatus.IDLE], "WeightedRunningJobs": float(jobs[JobStatus.RUNNING])})
+    return _heard(ad, now)
+
+
+def master_ad(context: PoolContext, now: float) -> Ad:
+    """The ad of the submit machine's master."""
+    return _heard(_on_submit_machine(context, "master", "DaemonMaster"), now)
+
+
+def negotiator_ad(context: PoolContext, statistics: Statistics, idle: int, now: float) -> Ad:
+    """The negotiator's ad, with what its last cycle did."""
+    ad = _on_submit_machine(context, "negotiator", "Negotiator")
+    slots = len(context.slots)
+    figures = {"Time": int(statistics.time), "End": int(statistics.time), "Matches": statistics.matches}
+    figures |= {"Rejections": statistics.rejections, "NumJobsConsidered": statistics.considered}
+    figures |= {"TotalSlots": slots, "CandidateSlots": slots, "TrimmedSlots": slots, "NumIdleJobs": idle}
+    ad.update({f"LastNegotiationCycle{name}0": value for name, value in figures.items()})
+    return _heard(ad, now)
+
+
+def collector_ad(context: PoolContext, census: Census, busy: int, now: float) -> Ad:
+    """The collector's ad, with its totals."""
+    ad = _on_submit_machine(context, "collector", "Collector")
+    totals = sum(census.values(), Counter[JobStatus]())
+    slots = len(context.slots)
+    ad.update({"RunningJobs": totals[JobStatus.RUNNING], "IdleJobs": totals[JobStatus.IDLE]})
+    ad.update({"HostsTotal": slots, "HostsClaimed": busy, "HostsUnclaimed": slots - busy, "HostsOwner": 0})
+    ad.update({"MachineAds": slots, "SubmitterAds": len(census)})
+    return _heard(ad, now)

@@ -1,0 +1,151 @@
+"""The daemon ads of the simulated pool: the Pool contract's AdDirectory."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Hashable, Sequence
+
+from sqlalchemy import Engine, select
+
+from birdbath.classads import Ad, AdList, AdRecord, Constraint
+from birdbath.pool.base import AdKind, JobId, JobStatus
+from birdbath.pool.simulated import daemons
+from birdbath.pool.simulated.context import PoolContext
+from birdbath.pool.simulated.inserted_ads import InsertedAds
+from birdbath.pool.simulated.lifecycle import Place
+from birdbath.pool.simulated.mirror import select_records
+from birdbath.pool.simulated.negotiator import Negotiator
+from birdbath.store.tables import simulated_jobs
+from birdbath.store.unit_of_work import UnitOfWork
+
+UPDATE_INTERVAL = 300.0
+"""Seconds after which a daemon sends its ad again although nothing changed."""
+
+_s = simulated_jobs.c
+_TAKEN = select(_s.slot, _s.cluster_id, _s.proc_id).where(_s.slot.is_not(None))
+
+Build = Callable[[float], Ad]
+
+
+class SimulatedDirectory:
+    """See `pool.base.AdDirectory`. The pool's own ads follow the committed state of its jobs."""
+
+    def __init__(self, engine: Engine, context: PoolContext, negotiator: Negotiator) -> None:
+        self._connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        self._context = context
+        self._negotiator = negotiator
+        self._inserted = InsertedAds(engine, context.memory)
+        self._lock = threading.Lock()
+        self._own: dict[str, tuple[Hashable, float, AdRecord]] = {}
+        self._since: dict[str, float] = {}
+        self._builders: dict[AdKind, Callable[[], list[AdRecord]]] = {
+            AdKind.COLLECTOR: self._collector,
+            AdKind.STARTD: self._slots,
+            AdKind.SCHEDD: self._schedd,
+            AdKind.MASTER: self._master,
+            AdKind.SUBMITTOR: self._submitters,
+            AdKind.NEGOTIATOR: self._negotiators,
+            AdKind.GENERIC: self._startds,
+        }
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._connection.close()
+        self._inserted.close()
+
+    def query(self, kinds: Sequence[AdKind], constraint: Constraint, now: float) -> AdList:
+        records: list[AdRecord] = []
+        for kind in kinds:
+            with self._lock:
+                records += self._builders[kind]() if kind in self._builders else []
+            records += self._inserted.records(kind, now)
+        return AdList(select_records(records, constraint, now), int(now))
+
+    def insert(self, unit: UnitOfWork, kind: AdKind, key: str, ad: Ad, expires_at: float) -> bool:
+        return self._inserted.insert(unit, kind, key, ad, expires_at, self._context.clock.time())
+
+    def invalidate(self, unit: UnitOfWork, kind: AdKind, key: str | None = None) -> int:
+        return self._inserted.invalidate(unit, kind, key, self._context.clock.time())
+
+    def forget_expired(self, unit: UnitOfWork) -> None:
+        """Delete what expired long ago; nobody sees a difference."""
+        self._inserted.forget_expired(unit, self._context.clock.time())
+
+    def _record(self, name: str, state: Hashable, build: Build) -> AdRecord:
+        """The ad of that name as last sent: built again when `state` changed or the last one is old."""
+        now = self._context.clock.time()
+        known = self._own.get(name)
+        if known is not None:
+            before, built_at, record = known
+            if before == state and now - built_at < UPDATE_INTERVAL:
+                return record
+            record.forget()
+            if before != state:
+                self._since[name] = now
+        record = AdRecord(build(now).to_json(), self._context.memory)
+        self._own[name] = state, now, record
+        return record
+
+    def _taken(self) -> dict[str, JobId]:
+        return {row[0]: JobId(row[1], row[2]) for row in self._connection.execute(_TAKEN)}
+
+    def _slots(self) -> list[AdRecord]:
+        taken = self._taken()
+        return [self._slot(name, taken.get(name)) for name in self._context.slots]
+
+    def _slot(self, name: str, job: JobId | None) -> AdRecord:
+        context = self._context
+        running = None if job is None else context.mirror.get(job)
+
+        def build(now: float) -> Ad:
+            ad = None if running is None else running.ad()
+            since = self._since.get(name, context.started)
+            return daemons.slot_ad(context, context.slots[name], ad, since, now)
+
+        state = None if running is None else (job, running.source)
+        return self._record(name, state, build)
+
+    def _schedd(self) -> list[AdRecord]:
+        census = self._context.mirror.census()
+        state = tuple((owner, *sorted(jobs.items())) for owner, jobs in sorted(census.items()))
+        return [self._record("schedd", state, lambda now: daemons.schedd_ad(self._context, census, now))]
+
+    def _submitters(self) -> list[AdRecord]:
+        return [
+            self._record(
+                f"submitter {owner}",
+                tuple(sorted(jobs.items())),
+                lambda now, owner=owner, jobs=jobs: daemons.submitter_ad(self._context, owner, jobs, now),
+            )
+            for owner, jobs in sorted(self._context.mirror.census().items())
+        ]
+
+    def _master(self) -> list[AdRecord]:
+        return [self._record("master", None, lambda now: daemons.master_ad(self._context, now))]
+
+    def _negotiators(self) -> list[AdRecord]:
+        statistics = self._negotiator.statistics
+        idle = sum(jobs[JobStatus.IDLE] for jobs in self._context.mirror.census().values())
+        state = (statistics.time, statistics.matches, statistics.rejections, idle)
+        return [
+            self._record("negotiator", state, lambda now: daemons.negotiator_ad(self._context, statistics, idle, now))
+        ]
+
+    def _collector(self) -> list[AdRecord]:
+        census = self._context.mirror.census()
+        busy = len(self._taken())
+        running = sum(jobs[JobStatus.RUNNING] for jobs in census.values())
+        idle = sum(jobs[JobStatus.IDLE] for jobs in census.values())
+        state = (busy, running, idle, len(census))
+        return [self._record("collector", state, lambda now: daemons.collector_ad(self._context, census, busy, now))]
+
+    def _startds(self) -> list[AdRecord]:
+        taken = [self._context.slots[name].place for name in self._taken() if name in self._context.slots]
+        return [self._startd(index, taken) for index in range(len(self._context.description.machines))]
+
+    def _startd(self, index: int, taken: list[Place]) -> AdRecord:
+        name = self._context.description.machines[index].name
+        busy = sum(place.cpus for place in taken if place.machine == name)
+        return self._record(
+            f"startd {name}", busy, lambda now: daemons.startd_ad(self._context, index, busy, now)
+        )

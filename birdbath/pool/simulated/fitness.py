@@ -1,0 +1,30 @@
+"""Whether a job can run in the simulated pool at all. The original let a job that lacks something wait for ever."""
+
+from __future__ import annotations
+
+from birdbath.classads import Ad
+from birdbath.pool.simulated.lifecycle import Hold
+
+INCOMPLETE_JOB = 24
+"""HTCondor's code for a job that no shadow can run."""
+
+_REQUIRED = ("Owner", "JobUniverse", "Cmd", "Requirements")
+_UNIVERSES = frozenset({1, 5, 7, 8, 10, 11, 12, 13})
+_GRID = 9
+
+
+def unfitness(ad: Ad) -> Hold | None:
+    """Why the job is to be held at once, or None."""
+    missing = [name for name in _REQUIRED if (attribute := ad.attribute(name)) is None or attribute[1] in "ue"]
+    if missing:
+        return Hold(f"The job cannot run: its ad lacks {', '.join(missing)}", INCOMPLETE_JOB, system=True)
+    universe = ad.integer("JobUniverse", -1)
+    if universe == _GRID:
+        reason = "The job cannot run: this pool has no grid resources (JobUniverse 9)"
+    elif universe not in _UNIVERSES:
+        reason = f"The job cannot run: there is no JobUniverse {universe}"
+    elif not ad.string("Owner") or not ad.string("Cmd"):
+        reason = "The job cannot run: Owner and Cmd must be strings that are not empty"
+    else:
+        return None
+    return Hold(reason, INCOMPLETE_JOB, system=True)

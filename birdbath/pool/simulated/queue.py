@@ -1,0 +1,138 @@
+"""The job queue of the simulated pool: the Pool contract's JobQueue."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import bindparam, select
+
+from birdbath.classads import Ad, AdList, AdRecord, Constraint
+from birdbath.errors import UnknownJob, WrongJobStatus
+from birdbath.events import JobEvent
+from birdbath.pool.base import ActionDetails, JobAction, JobId, JobStatus, NewJob
+from birdbath.pool.simulated import lifecycle
+from birdbath.pool.simulated.context import PoolContext
+from birdbath.pool.simulated.fitness import unfitness
+from birdbath.pool.simulated.job_table import JobTable
+from birdbath.pool.simulated.policies import stays_in_queue
+from birdbath.pool.simulated.queued_job import QueuedJob
+from birdbath.store.sandbox import Sandbox
+from birdbath.store.tables import jobs
+from birdbath.store.unit_of_work import UnitOfWork
+
+_AD = select(jobs.c.ad).where(
+    jobs.c.cluster_id == bindparam("cluster"), jobs.c.proc_id == bindparam("proc"), jobs.c.in_queue
+)
+_CLUSTER = (
+    select(jobs.c.cluster_id, jobs.c.proc_id)
+    .where(jobs.c.cluster_id == bindparam("cluster"), jobs.c.in_queue)
+    .order_by(jobs.c.proc_id)
+)
+_USER_REQUEST = 1
+
+
+class SimulatedQueue:
+    """See `pool.base.JobQueue`."""
+
+    def __init__(self, context: PoolContext) -> None:
+        self._context = context
+
+    def reserve_cluster(self, unit: UnitOfWork) -> int:
+        return unit.advance("cluster")
+
+    def accept(self, unit: UnitOfWork, jobs: Sequence[NewJob]) -> None:
+        context = self._context
+        now = context.clock.time()
+        table = context.table(unit)
+        for new in jobs:
+            job = QueuedJob(new.id, new.ad.string("Owner"), new.ad)
+            table.add(job)
+            events = lifecycle.submit(job, now, context.identity.address)
+            why = unfitness(job.ad) if job.status is JobStatus.IDLE else None
+            if why is not None:
+                events += lifecycle.hold(job, now, why)
+            context.settle(unit, table, job, events, now)
+        table.flush()
+        context.negotiate_soon(unit, now + context.description.cycle_delay)
+
+    def query(self, constraint: Constraint, now: float) -> AdList:
+        return AdList(self._context.mirror.select(constraint, now), int(now))
+
+    def job(self, job: JobId) -> AdRecord | None:
+        return self._context.mirror.get(job)
+
+    def count(self, owner: str | None = None) -> int:
+        return self._context.mirror.count(owner)
+
+    def job_ad(self, unit: UnitOfWork, job: JobId) -> Ad | None:
+        row = unit.first(_AD, {"cluster": job.cluster, "proc": job.proc})
+        return None if row is None else Ad.from_json(row[0])
+
+    def cluster_jobs(self, unit: UnitOfWork, cluster: int) -> list[JobId]:
+        return [JobId(row[0], row[1]) for row in unit.execute(_CLUSTER, {"cluster": cluster})]
+
+    def act(self, unit: UnitOfWork, action: JobAction, job: JobId, details: ActionDetails) -> None:
+        context = self._context
+        now = context.clock.time()
+        table = context.table(unit)
+        queued = self._load(table, job)
+        was_running = queued.running
+        events = _ACTIONS[action](queued, now, details)
+        if action is JobAction.REMOVE and details.force:
+            table.save(queued, events)
+            context.leave(unit, table, queued)
+        else:
+            context.settle(unit, table, queued, events, now)
+        table.flush()
+        if was_running or action is JobAction.RELEASE:
+            context.negotiate_soon(unit, now)
+
+    def collected(self, unit: UnitOfWork, job: JobId) -> None:
+        table = self._context.table(unit)
+        queued = self._load(table, job)
+        queued.ad.set("FilesRetrieved", True)
+        self._context.settle(unit, table, queued, (), self._context.clock.time())
+        table.flush()
+
+    def sandbox(self, job: JobId) -> Sandbox:
+        return self._context.sandbox(job)
+
+    def reschedule(self) -> None:
+        self._context.cycle_at = 0.0
+        self._context.kick_now()
+
+    def time(self) -> float:
+        return self._context.clock.time()
+
+    @staticmethod
+    def _load(table: JobTable, job: JobId) -> QueuedJob:
+        queued = table.load(job)
+        if queued is None:
+            raise UnknownJob(f"Job {job} is not in the queue")
+        return queued
+
+
+def _hold(job: QueuedJob, now: float, details: ActionDetails) -> list[JobEvent]:
+    if job.status is JobStatus.HELD:
+        raise WrongJobStatus(f"Job {job.id} is held already")
+    why = lifecycle.Hold(
+        details.reason,
+        _USER_REQUEST,
+        system=details.system_hold,
+        email_user=details.email_user,
+        email_admin=details.email_admin,
+    )
+    return lifecycle.hold(job, now, why)
+
+
+def _release(job: QueuedJob, now: float, details: ActionDetails) -> list[JobEvent]:
+    if job.status is not JobStatus.HELD:
+        raise WrongJobStatus(f"Job {job.id} is not held")
+    return lifecycle.release(job, now, details)
+
+
+def _remove(job: QueuedJob, now: float, details: ActionDetails) -> list[JobEvent]:
+    return lifecycle.remove(job, now, details.reason)
+
+
+_ACTIONS = {JobAction.HOLD: _hold, JobAction.RELEASE: _release, JobAction.REMOVE: _remove}

@@ -1,0 +1,91 @@
+"""Starting and ending the runs of jobs: the lifecycle together with the sandbox."""
+
+from __future__ import annotations
+
+from birdbath.errors import BirdbathError
+from birdbath.events import JobEvent
+from birdbath.pool.base import JobId, JobStatus
+from birdbath.pool.simulated import lifecycle, policies
+from birdbath.pool.simulated.context import PoolContext
+from birdbath.pool.simulated.execution import CannotRun, Run, piece_length, plan_run, write_outputs
+from birdbath.pool.simulated.job_table import JobTable
+from birdbath.pool.simulated.lifecycle import Ending, Hold, Place
+from birdbath.pool.simulated.machines import Slot
+from birdbath.pool.simulated.policies import Verdict
+from birdbath.pool.simulated.queued_job import IMAGE, QueuedJob
+from birdbath.store.unit_of_work import UnitOfWork
+
+TRANSFER_OUTPUT_ERROR = 12
+WRITE_STEP = 64 * 1024 * 1024
+"""So many bytes of a job's output are written in one unit of work, so that none holds up the others for long."""
+
+
+class Runs:
+    """The runs that one unit of work starts and ends."""
+
+    def __init__(self, context: PoolContext, unit: UnitOfWork, table: JobTable, now: float) -> None:
+        self._context = context
+        self._unit = unit
+        self._table = table
+        self._now = now
+
+    def start(self, job_id: JobId, slot: Slot | None) -> bool:
+        """Start an idle job on a slot (None: on the submit machine). False when it was held instead, or is not idle."""
+        job = self._table.load(job_id)
+        if job is None or job.status is not JobStatus.IDLE:
+            return False
+        place = self._submit_machine() if slot is None else slot.place
+        try:
+            run = self._plan(job, place.slot)
+        except CannotRun as refused:
+            self._settle(job, lifecycle.hold(job, self._now, refused.hold))
+            return False
+        job.slot = None if slot is None else slot.name
+        image_at = self._now + self._context.description.image_update_after
+        ends_at = self._now + run.duration
+        self._settle(job, lifecycle.start(job, place, self._now, ends_at, image_at, run.received))
+        return True
+
+    def go_on(self, job: QueuedJob) -> int:
+        """Do what is due with a running job; returns how many bytes of output that wrote."""
+        if job.phase == IMAGE:
+            self._table.save(job, lifecycle.grow(job, self._now))
+            return 0
+        try:
+            run = self._plan(job, job.ad.string("RemoteHost"))
+            before = job.progress
+            progress = write_outputs(self._unit, self._context.sandbox(job.id), run.outputs, before, WRITE_STEP)
+        except CannotRun as refused:
+            self._settle(job, lifecycle.hold(job, self._now, refused.hold))
+            return 0
+        except (OSError, BirdbathError) as error:
+            why = Hold(f"Transfer output files failure: {error}", TRANSFER_OUTPUT_ERROR)
+            self._settle(job, lifecycle.hold(job, self._now, why))
+            return 0
+        if progress is not None:
+            job.progress = progress
+            self._table.touch(job)
+            return progress - before
+        self._settle(job, self._end(job, run))
+        return run.sent - before
+
+    def _plan(self, job: QueuedJob, slot: str) -> Run:
+        default = self._context.description.default_runtime
+        return plan_run(job.ad, self._context.sandbox(job.id), slot, self._now, default)
+
+    def _end(self, job: QueuedJob, run: Run) -> list[JobEvent]:
+        ending = Ending(run.exit_code, run.cpu, run.received, run.sent)
+        lifecycle.note_exit(job, ending)
+        decision = policies.on_exit(job.ad, self._now)
+        if decision.verdict is Verdict.HOLD:
+            return lifecycle.hold(job, self._now, decision.as_hold())
+        if decision.verdict is Verdict.REQUEUE:
+            return lifecycle.requeue(job, self._now, ending)
+        return lifecycle.complete(job, self._now, ending)
+
+    def _settle(self, job: QueuedJob, events: list[JobEvent]) -> None:
+        self._context.settle(self._unit, self._table, job, events, self._now)
+
+    def _submit_machine(self) -> Place:
+        identity = self._context.identity
+        return Place(identity.name, 0, identity.machine, identity.address, 1, 1024, 1024 * 1024)
