@@ -20,11 +20,9 @@ from birdbath.classads import AdMemory
 from birdbath.collector import CollectorSettings
 from birdbath.errors import BirdbathError
 from birdbath.http.application import HttpSettings, create_application
-from birdbath.pool.simulated import machines
-from birdbath.pool.simulated.clock import RealClock
-from birdbath.pool.simulated.pool import PoolIdentity, SimulatedPool
+from birdbath.pool.simulated.description import PoolDescription, PoolIdentity
+from birdbath.pool.simulated.pool import SimulatedPool
 from birdbath.schedd import Caller, ScheddContext, ScheddSettings, expire_transactions, renew_all
-from birdbath.schedd.staging import all_jobs
 from birdbath.settings import Settings
 from birdbath.store import UnitOfWork, Writer, open_engine
 from birdbath.store.sandbox import Spool
@@ -75,10 +73,14 @@ def build(settings: Settings, address: str) -> Parts:
     settings.folder.mkdir(parents=True, exist_ok=True)
     engine = open_engine(settings.database)
     writer = Writer(engine)
-    memory = AdMemory(settings.ad_memory)
-    identity = PoolIdentity(settings.schedd_name, address, version_string(), platform_string())
     pool = SimulatedPool(
-        engine, Spool(settings.spool), machines.default_description(settings), RealClock(), memory, identity
+        engine,
+        Spool(settings.spool),
+        PoolDescription(cycle_interval=settings.negotiator_interval, default_runtime=settings.program_duration),
+        memory=AdMemory(settings.ad_memory),
+        identity=PoolIdentity(
+            settings.schedd_name, f"<{address}>", settings.uid_domain, version_string(), platform_string()
+        ),
     )
     schedd, collector = _schedd_settings(settings), _collector_settings(settings)
     writer.write_now(renew_all)
@@ -202,17 +204,12 @@ async def _drive(parts: Parts) -> None:
     """Let the simulated pool do what is due, whenever something is."""
     kicked = asyncio.Event()
     loop = asyncio.get_running_loop()
-    parts.pool.on_change(lambda: loop.call_soon_threadsafe(kicked.set))
-
-    async def advance() -> float | None:
-        return await parts.writer.write(parts.pool.advance)
-
+    parts.pool.kick = lambda: loop.call_soon_threadsafe(kicked.set)
     while True:
         kicked.clear()
-        due = await _unless_it_fails("advancing the pool", advance, LEASE_CHECK)
-        wait = None if due is None else max(0.0, due - parts.pool.queue.time())
+        due = await _unless_it_fails("advancing the pool", lambda: parts.writer.write(parts.pool.advance), LEASE_CHECK)
+        wait = None if due is None else parts.pool.clock.delay(due)
         if wait == 0.0:
-            await asyncio.sleep(0)
             continue
         with suppress(TimeoutError):
             await asyncio.wait_for(kicked.wait(), wait)
@@ -237,7 +234,7 @@ async def _sweep(parts: Parts) -> None:
     """Delete spool directories that belong to no job and no transaction."""
 
     def sweep(unit: UnitOfWork) -> float:
-        swept = parts.pool.sweep(unit, parts.settings.abandoned_spool_age, all_jobs(unit))
+        swept = parts.pool.sweep(unit, parts.settings.abandoned_spool_age)
         if swept:
             _log.info("Abandoned spool directories deleted: %d", swept)
         return SWEEP_INTERVAL

@@ -63,7 +63,7 @@ class Schedd:
         return transactions.begin(self._context.unit, self._context.caller.account, seconds)
 
     def commit_transaction(self, txn: Transaction | None) -> None:
-        """Queue the jobs of all clusters and do the staged actions, all or nothing; the transaction is over."""
+        """Queue the jobs of all clusters and do the staged actions, all or nothing; the transaction ends."""
         lease = self._renew(txn)
         unit = self._context.unit
         self._context.expect(small=staging.job_count(unit, lease.id) <= SMALL_COMMIT)

@@ -67,6 +67,15 @@ def enveloped(chunks: Iterable[bytes], *, has_header: bool = False, soap_12: boo
 # ---------------------------------------------------------------- ads
 
 
+class Rendering(bytes):
+    """What follows the ServerTime value of an ad; empty for an ad without attributes.
+
+    It remembers the ad's types, so that a cached ad is answered without a look at its source.
+    """
+
+    types: tuple[str, str]
+
+
 def ad_chunks(ads: AdList) -> list[bytes]:
     """The children of a ClassAdStructArray: one item per ad, none for an ad without attributes."""
     chunks: list[bytes] = []
@@ -74,14 +83,13 @@ def ad_chunks(ads: AdList) -> list[bytes]:
     openings: dict[tuple[str, str], bytes] = {}
     for record in ads.records:
         rendering = record.rendering
-        if rendering is None:
+        if not isinstance(rendering, Rendering):
             rendering = render(record)
         if not rendering:
             continue
-        key = (record.my_type, record.target_type)
-        opening = openings.get(key)
+        opening = openings.get(rendering.types)
         if opening is None:
-            opening = openings[key] = b"</item><item>" + specials(*key, ads.server_time)
+            opening = openings[rendering.types] = b"</item><item>" + specials(rendering, ads.server_time)
         append(opening)
         append(rendering)
     if chunks:
@@ -93,15 +101,15 @@ def ad_chunks(ads: AdList) -> list[bytes]:
 def single_ad(ads: AdList) -> list[bytes]:
     """A `classAd` element with the first ad, or nothing for an ad without attributes."""
     record = ads.records[0]
-    rendering = render(record) if record.rendering is None else record.rendering
+    rendering = record.rendering if isinstance(record.rendering, Rendering) else render(record)
     if not rendering:
         return []
-    opening = specials(record.my_type, record.target_type, ads.server_time)
-    return [b"<classAd>", opening, rendering, b"</classAd>"]
+    return [b"<classAd>", specials(rendering, ads.server_time), rendering, b"</classAd>"]
 
 
-def specials(my_type: str, target_type: str, server_time: int) -> bytes:
-    """The three leading attributes of an ad, up to the ServerTime value; what follows is `render`'s."""
+def specials(rendering: Rendering, server_time: int) -> bytes:
+    """The three leading attributes of an ad up to the ServerTime value; its rendering follows."""
+    my_type, target_type = rendering.types
     return (
         f"<item><name>MyType</name><type>STRING-ATTR</type><value>{escape(my_type)}</value></item>"
         f"<item><name>TargetType</name><type>STRING-ATTR</type><value>{escape(target_type)}</value></item>"
@@ -109,10 +117,10 @@ def specials(my_type: str, target_type: str, server_time: int) -> bytes:
     ).encode()
 
 
-def render(record: AdRecord) -> bytes:
-    """What follows the ServerTime value of an ad; empty for an ad without attributes. Kept with the
-    record."""
-    rendering = render_attributes(record.attributes)
+def render(record: AdRecord) -> Rendering:
+    """Render an ad and keep the rendering with its record."""
+    rendering = Rendering(render_attributes(record.attributes))
+    rendering.types = (record.my_type, record.target_type)
     record.keep_rendering(rendering)
     return rendering
 

@@ -11,9 +11,9 @@ from lxml import etree
 from birdbath.classads import Attribute
 from birdbath.soap.envelope import parse
 from birdbath.soap.reading import read_items
-from birdbath.soap.writing import escape, render_attributes, specials
+from birdbath.soap.writing import escape, render, specials
 from tests.soap.test_output import AD_TEXT, METHODS
-from tests.soap.wire import SERVER, Daemons, ad_list, data, envelope, operation
+from tests.soap.wire import SERVER, Daemons, ad_list, data, envelope, operation, record
 
 FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -37,7 +37,8 @@ def test_escaped_text_comes_back(text: str) -> None:
 @example([("A", "s", "\x1f"), ("B", "s", "")])
 @example([("A", "s", "\x1f"), ("B", "x", "<\x1f>"), ("C", "n", "\0")])
 def test_a_rendered_ad_comes_back_as_its_items(ad: list[Attribute]) -> None:
-    rendered = specials("Job", "Machine", 5) + render_attributes(ad)
+    rendering = render(record(ad))
+    rendered = specials(rendering, 5) + rendering
     document = parse(b"<ad>" + rendered + b"</ad>")
     read = read_items(document.root, document)
     assert read[:3] == [("MyType", "s", "Job"), ("TargetType", "s", "Machine"), ("ServerTime", "n", "5")]

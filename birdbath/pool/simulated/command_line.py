@@ -41,4 +41,8 @@ def arguments(ad: Ad) -> list[str]:
 def environment(ad: Ad) -> dict[str, str]:
     """The job's own variables: Environment (V2) if there, else Env (V1). Raises UnbalancedQuotes."""
     entries = split_v2(ad.string("Environment")) if "Environment" in ad else ad.string("Env").split(";")
-    return {name: value for name, separator, value in (entry.partition("=") for entry in entries) if separator and name}
+    return {
+        name: value
+        for name, separator, value in (entry.partition("=") for entry in entries)
+        if separator and name
+    }

@@ -37,7 +37,7 @@ def slot_ad(context: PoolContext, slot: Slot, job: Ad | None, since: float, now:
     ad.update({"State": "Claimed", "Activity": "Busy", "NumPids": 1, "CpuBusy": False})
     ad.update({"LoadAvg": 1.0, "CondorLoadAvg": 1.0, "TotalLoadAvg": 1.0, "TotalCondorLoadAvg": 1.0})
     ad.update({"EnteredCurrentState": started, "EnteredCurrentActivity": started, "JobStart": started})
-    user = job.string("User") or f"{job.string('Owner')}@{context.identity.uid_domain}"
+    user = job.string("User") or f"{job.string('Owner')}@{context.description.uid_domain}"
     ad.update({"RemoteOwner": user, "RemoteUser": user, "ClientMachine": context.identity.machine})
     ad.set("RemoteScheddName", context.identity.name)
     ad.set("JobId", f"{job.integer('ClusterId')}.{job.integer('ProcId')}")
@@ -60,7 +60,7 @@ def startd_ad(context: PoolContext, index: int, busy: int, now: float) -> Ad:
 
 def _on_submit_machine(context: PoolContext, template: str, my_type: str, **more: str) -> Ad:
     identity = context.identity
-    values = placeholders(identity, identity.machine, identity.address, context.started)
+    values = placeholders(identity, identity.machine, identity.sinful, context.started)
     return daemon_ad(template, my_type, {**values, **more})
 
 
@@ -73,18 +73,22 @@ def schedd_ad(context: PoolContext, census: Census, now: float) -> Ad:
     ad.update({"TotalIdleJobs": totals[JobStatus.IDLE], "TotalHeldJobs": totals[JobStatus.HELD]})
     ad.update({"TotalRunningJobs": totals[JobStatus.RUNNING], "TotalRemovedJobs": totals[JobStatus.REMOVED]})
     ad.update({"JobsRunning": totals[JobStatus.RUNNING], "ShadowsRunning": totals[JobStatus.RUNNING]})
-    ad.update({"StartLocalUniverse": Expression(f"TotalLocalJobsRunning < {context.description.max_local_jobs}")})
+    ad.update(
+        {"StartLocalUniverse": Expression(f"TotalLocalJobsRunning < {context.description.max_local_jobs}")}
+    )
     return _heard(ad, now)
 
 
 def submitter_ad(context: PoolContext, owner: str, jobs: Counter[JobStatus], now: float) -> Ad:
     """The ad of one who has jobs in the queue."""
-    name = f"{owner}@{context.identity.uid_domain}"
+    name = f"{owner}@{context.description.uid_domain}"
     ad = _on_submit_machine(context, "submitter", "Submitter", SUBMITTER=name)
     ad.update({"Name": name, "ScheddName": context.identity.name})
     ad.update({"IdleJobs": jobs[JobStatus.IDLE], "HeldJobs": jobs[JobStatus.HELD]})
     ad.update({"RunningJobs": jobs[JobStatus.RUNNING], "JobsRunning": jobs[JobStatus.RUNNING]})
-    ad.update({"WeightedIdleJobs": jobs[JobStatus.IDLE], "WeightedRunningJobs": float(jobs[JobStatus.RUNNING])})
+    ad.update(
+        {"WeightedIdleJobs": jobs[JobStatus.IDLE], "WeightedRunningJobs": float(jobs[JobStatus.RUNNING])}
+    )
     return _heard(ad, now)
 
 

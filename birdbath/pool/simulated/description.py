@@ -39,6 +39,7 @@ class PoolDescription:
     `cycle_interval`: between negotiation cycles when nothing asks for one; `cycle_delay`: from a submission to the cycle
     it asks for; `policy_interval`: between evaluations of a job's periodic expressions; `default_runtime`: of programs
     that do not say how long they take; `image_update_after`: from a program's start to the first report of its size.
+    `max_local_jobs` run on the submit machine at a time. Users are `owner@uid_domain`.
     """
 
     machines: tuple[MachineDescription, ...] = DEFAULT_MACHINES
@@ -48,17 +49,22 @@ class PoolDescription:
     default_runtime: float = 1.0
     image_update_after: float = 2.0
     max_local_jobs: int = 200
+    uid_domain: str = "birdbath.example.org"
 
 
 @dataclass(frozen=True)
 class PoolIdentity:
-    """Who the pool says it is. `address` is `<ip:port>` of the server that speaks for it."""
+    """Who the pool says it is. `address` is the `host:port` of the server that speaks for it."""
 
-    name: str = "schedd@birdbath"
-    address: str = "<127.0.0.1:8080>"
-    uid_domain: str = "birdbath"
+    name: str = "schedd@birdbath.example.org"
+    address: str = "127.0.0.1:8080"
     version_string: str = "$CondorVersion: 8.4.12 $"
     platform_string: str = "$CondorPlatform: x86_64_Linux $"
+
+    @property
+    def sinful(self) -> str:
+        """The address as HTCondor writes it, `<host:port>`."""
+        return f"<{self.address}>"
 
     @property
     def machine(self) -> str:

@@ -13,7 +13,6 @@ from birdbath.pool.simulated import daemons
 from birdbath.pool.simulated.context import PoolContext
 from birdbath.pool.simulated.inserted_ads import InsertedAds
 from birdbath.pool.simulated.lifecycle import Place
-from birdbath.pool.simulated.mirror import select_records
 from birdbath.pool.simulated.negotiator import Negotiator
 from birdbath.store.tables import simulated_jobs
 from birdbath.store.unit_of_work import UnitOfWork
@@ -59,7 +58,7 @@ class SimulatedDirectory:
             with self._lock:
                 records += self._builders[kind]() if kind in self._builders else []
             records += self._inserted.records(kind, now)
-        return AdList(select_records(records, constraint, now), int(now))
+        return AdList(constraint.select(records, now), int(now))
 
     def insert(self, unit: UnitOfWork, kind: AdKind, key: str, ad: Ad, expires_at: float) -> bool:
         return self._inserted.insert(unit, kind, key, ad, expires_at, self._context.clock.time())
@@ -128,7 +127,9 @@ class SimulatedDirectory:
         idle = sum(jobs[JobStatus.IDLE] for jobs in self._context.mirror.census().values())
         state = (statistics.time, statistics.matches, statistics.rejections, idle)
         return [
-            self._record("negotiator", state, lambda now: daemons.negotiator_ad(self._context, statistics, idle, now))
+            self._record(
+                "negotiator", state, lambda now: daemons.negotiator_ad(self._context, statistics, idle, now)
+            )
         ]
 
     def _collector(self) -> list[AdRecord]:
@@ -137,7 +138,11 @@ class SimulatedDirectory:
         running = sum(jobs[JobStatus.RUNNING] for jobs in census.values())
         idle = sum(jobs[JobStatus.IDLE] for jobs in census.values())
         state = (busy, running, idle, len(census))
-        return [self._record("collector", state, lambda now: daemons.collector_ad(self._context, census, busy, now))]
+        return [
+            self._record(
+                "collector", state, lambda now: daemons.collector_ad(self._context, census, busy, now)
+            )
+        ]
 
     def _startds(self) -> list[AdRecord]:
         taken = [self._context.slots[name].place for name in self._taken() if name in self._context.slots]

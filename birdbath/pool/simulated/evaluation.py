@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Any
 
-from birdbath.classads import Ad, Attribute, Scalar
-from birdbath.classads.expressions import python_value
+from birdbath.classads import Ad, Attribute, CompiledAd, Scalar, evaluate
 
 _WORD = re.compile(r"[a-z_]\w*")
-_TIME_CALL = re.compile(r"""("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|\btime\s*\(\s*\)""", re.IGNORECASE | re.DOTALL)
+_TIME_CALL = re.compile(
+    r"""("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|\btime\s*\(\s*\)""", re.IGNORECASE | re.DOTALL
+)
 _TIMELY = frozenset({"time", "currenttime", "servertime", "random", "mycurrenttime"})
 
 
@@ -39,7 +39,7 @@ def depends_on_time(ad: Ad, name: str) -> bool:
     return any(kind == "x" and not _TIMELY.isdisjoint(words(text)) for _, kind, text in closure(ad, (name,)))
 
 
-def compiled_at(attributes: Iterable[Attribute], now: float) -> Any:
+def compiled_at(attributes: Iterable[Attribute], now: float) -> CompiledAd:
     """A parsed ad of `attributes` for which it is `now`: ServerTime, CurrentTime and time() all say so."""
     moment = int(now)
     return Ad(map(_timed, attributes)).compiled(ServerTime=moment, CurrentTime=moment)
@@ -59,4 +59,4 @@ def evaluate_at(ad: Ad, name: str, now: float) -> Scalar | None:
         return None
     if attribute[1] != "x":
         return ad.get(name)
-    return python_value(compiled_at(closure(ad, (name.lower(),)), now).eval(name))
+    return evaluate(compiled_at(closure(ad, (name.lower(),)), now), name)

@@ -135,7 +135,9 @@ def _script(cmd: str, name: str, words: Sequence[str], files: _SandboxFiles) -> 
 
 def _generic_output(cmd: str, words: Sequence[str], slot: str, duration: float) -> str:
     line = " ".join([cmd, *words])
-    return f"Simulated run of {line} on {slot}: no process was started. It took {duration:g} s and returned 0.\n"
+    return (
+        f"Simulated run of {line} on {slot}: no process was started. It took {duration:g} s and returned 0.\n"
+    )
 
 
 def _runtime(ad: Ad) -> float | None:

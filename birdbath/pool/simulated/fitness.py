@@ -15,7 +15,9 @@ _GRID = 9
 
 def unfitness(ad: Ad) -> Hold | None:
     """Why the job is to be held at once, or None."""
-    missing = [name for name in _REQUIRED if (attribute := ad.attribute(name)) is None or attribute[1] in "ue"]
+    missing = [
+        name for name in _REQUIRED if (attribute := ad.attribute(name)) is None or attribute[1] in "ue"
+    ]
     if missing:
         return Hold(f"The job cannot run: its ad lacks {', '.join(missing)}", INCOMPLETE_JOB, system=True)
     universe = ad.integer("JobUniverse", -1)

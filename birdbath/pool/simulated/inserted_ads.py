@@ -78,7 +78,10 @@ class InsertedAds:
         first = unit.advance("version", len(keys)) - len(keys) + 1
         unit.execute_many(
             _EXPIRE,
-            [{"kind_": kind.value, "key_": key, "new_version": first + index} for index, key in enumerate(keys)],
+            [
+                {"kind_": kind.value, "key_": key, "new_version": first + index}
+                for index, key in enumerate(keys)
+            ],
         )
         return len(keys)
 

@@ -18,7 +18,15 @@ from birdbath.store.unit_of_work import UnitOfWork
 _s = simulated_jobs.c
 _ROW = (
     select(
-        jobs.c.cluster_id, jobs.c.proc_id, jobs.c.owner, jobs.c.ad, _s.slot, _s.phase, _s.due_at, _s.ends_at, _s.progress
+        jobs.c.cluster_id,
+        jobs.c.proc_id,
+        jobs.c.owner,
+        jobs.c.ad,
+        _s.slot,
+        _s.phase,
+        _s.due_at,
+        _s.ends_at,
+        _s.progress,
     )
     .add_columns(_s.next_policy_at)
     .join_from(jobs, simulated_jobs, and_(jobs.c.cluster_id == _s.cluster_id, jobs.c.proc_id == _s.proc_id))
@@ -26,10 +34,14 @@ _ROW = (
 _ONE = _ROW.where(_s.cluster_id == bindparam("cluster"), _s.proc_id == bindparam("proc"))
 _DUE = _ROW.where(_s.due_at <= bindparam("now")).order_by(_s.due_at, _s.cluster_id, _s.proc_id)
 _DUE = _DUE.limit(bindparam("most"))
-_POLICY = _ROW.where(_s.next_policy_at <= bindparam("now")).order_by(_s.next_policy_at, _s.cluster_id, _s.proc_id)
+_POLICY = _ROW.where(_s.next_policy_at <= bindparam("now")).order_by(
+    _s.next_policy_at, _s.cluster_id, _s.proc_id
+)
 _POLICY = _POLICY.limit(bindparam("most"))
 _NEXT_DUE = select(_s.due_at).where(_s.due_at.is_not(None)).order_by(_s.due_at).limit(1)
-_NEXT_POLICY = select(_s.next_policy_at).where(_s.next_policy_at.is_not(None)).order_by(_s.next_policy_at).limit(1)
+_NEXT_POLICY = (
+    select(_s.next_policy_at).where(_s.next_policy_at.is_not(None)).order_by(_s.next_policy_at).limit(1)
+)
 
 _ADD_JOB = insert(jobs)
 _ADD_SIMULATED = insert(simulated_jobs)
@@ -84,7 +96,9 @@ class JobTable:
 
     def next_due(self) -> float | None:
         """When the next phase is over or the next policy is due, as written so far; None for never."""
-        times = [row[0] for row in (self._unit.first(_NEXT_DUE), self._unit.first(_NEXT_POLICY)) if row is not None]
+        times = [
+            row[0] for row in (self._unit.first(_NEXT_DUE), self._unit.first(_NEXT_POLICY)) if row is not None
+        ]
         return min(times, default=None)
 
     def add(self, job: QueuedJob) -> None:

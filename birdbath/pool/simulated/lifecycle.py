@@ -96,12 +96,16 @@ def submit(job: QueuedJob, now: float, submit_host: str) -> list[JobEvent]:
     return events
 
 
-def start(job: QueuedJob, place: Place, now: float, ends_at: float, image_at: float, received: int) -> list[JobEvent]:
+def start(
+    job: QueuedJob, place: Place, now: float, ends_at: float, image_at: float, received: int
+) -> list[JobEvent]:
     """An Idle job was matched and its program starts; it will end at `ends_at`, having received so many bytes."""
     moment, ad = int(now), job.ad
     _enter(job, JobStatus.RUNNING, now)
     if ad.integer("JobStartDate") == 0:
-        ad.update({"JobStartDate": moment, "InitialWaitDuration": max(0, moment - ad.integer("QDate", moment))})
+        ad.update(
+            {"JobStartDate": moment, "InitialWaitDuration": max(0, moment - ad.integer("QDate", moment))}
+        )
         ad.set("FirstJobMatchDate", moment)
     _move(ad, "JobCurrentStartDate", "JobLastStartDate")
     for name in ("NumJobMatches", "NumJobStarts", "NumShadowStarts", "JobRunCount"):
@@ -113,13 +117,19 @@ def start(job: QueuedJob, place: Place, now: float, ends_at: float, image_at: fl
     ad.update({"CurrentHosts": 1, "RemoteHost": place.slot, "RemoteSlotID": place.slot_id})
     ad.update({"StartdIpAddr": place.address, "StartdPrincipal": "execute-side@matchsession"})
     ad.set("PublicClaimId", f"{place.address}#{moment}#{ad.integer('JobRunCount')}#...")
-    ad.update({"CpusProvisioned": place.cpus, "MemoryProvisioned": place.memory, "DiskProvisioned": place.disk})
+    ad.update(
+        {"CpusProvisioned": place.cpus, "MemoryProvisioned": place.memory, "DiskProvisioned": place.disk}
+    )
     ad.update({"MachineAttrCpus0": place.cpus, "MachineAttrSlotWeight0": place.cpus, "OrigMaxHosts": 1})
     ad.update({"BytesRecvd": float(received), "BytesSent": 0.0})
     job.ends_at = ends_at
     job.phase, job.due_at = (IMAGE, image_at) if image_at < ends_at else (FINISH, ends_at)
     properties = f"[ Cpus = {place.cpus}; Disk = {place.disk}; Memory = {place.memory} ]"
-    fields: Fields = {"ExecuteHost": place.address, "SlotName": place.slot, "ExecuteProps": Expression(properties)}
+    fields: Fields = {
+        "ExecuteHost": place.address,
+        "SlotName": place.slot,
+        "ExecuteProps": Expression(properties),
+    }
     return [_event(job, EventType.EXECUTE, now, fields)]
 
 
@@ -203,7 +213,9 @@ def _terminated_fields(job: QueuedJob, ending: Ending, wall: float) -> Fields:
     return fields
 
 
-def _evicted_event(job: QueuedJob, now: float, reason: str, code: int, subcode: int, **more: Scalar) -> JobEvent:
+def _evicted_event(
+    job: QueuedJob, now: float, reason: str, code: int, subcode: int, **more: Scalar
+) -> JobEvent:
     received = job.ad.get("BytesRecvd")
     fields: Fields = {"Checkpointed": False, "RunLocalUsage": _usage(0), "RunRemoteUsage": _usage(0)}
     fields |= {"SentBytes": 0.0, "ReceivedBytes": received if isinstance(received, float) else 0.0}
@@ -230,7 +242,11 @@ def requeue(job: QueuedJob, now: float, ending: Ending) -> list[JobEvent]:
     _stop(job, now)
     _enter(job, JobStatus.IDLE, now)
     reason = "OnExitRemove is false: the job runs again"
-    more: Fields = {"TerminatedAndRequeued": True, "TerminatedNormally": True, "ReturnValue": ending.exit_code}
+    more: Fields = {
+        "TerminatedAndRequeued": True,
+        "TerminatedNormally": True,
+        "ReturnValue": ending.exit_code,
+    }
     return [_evicted_event(job, now, reason, _REQUEUED, 0, **more)]
 
 
@@ -259,7 +275,10 @@ def _mail(user: bool, admin: bool) -> Fields:
 def _held_event(job: QueuedJob, now: float, mail: Fields | None = None) -> JobEvent:
     ad = job.ad
     fields: Fields = {"HoldReason": ad.string("HoldReason", "Unspecified")}
-    fields |= {"HoldReasonCode": ad.integer("HoldReasonCode"), "HoldReasonSubCode": ad.integer("HoldReasonSubCode")}
+    fields |= {
+        "HoldReasonCode": ad.integer("HoldReasonCode"),
+        "HoldReasonSubCode": ad.integer("HoldReasonSubCode"),
+    }
     return _event(job, EventType.JOB_HELD, now, fields | (mail or {}))
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from birdbath.classads import Ad
+from birdbath.classads import Ad, CompiledAd
 from birdbath.pool.simulated.description import MachineDescription, PoolDescription, PoolIdentity
 from birdbath.pool.simulated.evaluation import compiled_at
 from birdbath.pool.simulated.lifecycle import Place
 from birdbath.pool.simulated.templates import daemon_ad
+from birdbath.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,18 @@ class Slot:
     def name(self) -> str:
         return self.place.slot
 
-    def parsed_at(self, now: float) -> Any:
+    def parsed_at(self, now: float) -> CompiledAd:
         """The unclaimed slot's ad as matchmaking evaluates it at pool time `now`."""
         return compiled_at(self.ad, now)
+
+
+def default_description(settings: Settings) -> PoolDescription:
+    """The default pool with the habits that `settings` ask for."""
+    return PoolDescription(
+        cycle_interval=settings.negotiator_interval,
+        default_runtime=settings.program_duration,
+        uid_domain=settings.uid_domain,
+    )
 
 
 def machine_address(index: int) -> str:
@@ -35,14 +44,14 @@ def machine_address(index: int) -> str:
 
 def placeholders(identity: PoolIdentity, machine: str, address: str, start: float) -> dict[str, str | int]:
     """The values of the placeholders in daemon ad templates."""
-    host, _, port = address.strip("<>").partition("?")[0].rpartition(":")
+    host, _, port = address.strip("<>").rpartition(":")
     return {
         "MACHINE": machine,
         "ADDRESS": address,
         "HOST": host,
         "PORT": port or "0",
-        "COLLECTOR": identity.address.strip("<>"),
-        "DOMAIN": identity.uid_domain,
+        "COLLECTOR": identity.address,
+        "DOMAIN": identity.machine.partition(".")[2] or identity.machine,
         "VERSION": identity.version_string,
         "PLATFORM": identity.platform_string,
         "START": int(start),

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Engine, Row, bindparam, select
 
-from birdbath.classads import AdMemory, AdRecord, Constraint, is_true
+from birdbath.classads import AdMemory, AdRecord, Constraint
 from birdbath.pool.base import JobId, JobStatus
 from birdbath.store.tables import counters, jobs
 
@@ -71,7 +71,7 @@ class QueueMirror:
         with self._lock:
             self._refresh()
             candidates = self._candidates(constraint)
-        return select_records(candidates, constraint, now)
+        return constraint.select(candidates, now)
 
     def _candidates(self, constraint: Constraint) -> list[AdRecord]:
         pinned = constraint.pinned("clusterid", "procid", "owner")
@@ -129,13 +129,3 @@ def _drop_from(index: dict[Any, dict[JobId, AdRecord]], key: int | str, job: Job
     del index[key][job]
     if not index[key]:
         del index[key]
-
-
-def select_records(candidates: list[AdRecord], constraint: Constraint, now: float) -> list[AdRecord]:
-    """Those of `candidates` that `constraint` selects, in their order; `now` is what ServerTime means in it."""
-    if constraint.selects_all:
-        return candidates
-    evaluate = constraint.evaluator()
-    if constraint.mentions_time:
-        return [r for r in candidates if is_true(evaluate(r.parsed_at(now)))]
-    return [r for r in candidates if (value := evaluate(r.parsed)) is True or (value and is_true(value))]

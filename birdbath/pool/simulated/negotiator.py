@@ -15,8 +15,8 @@ from typing import Any
 
 from sqlalchemy import bindparam, func, literal_column, select
 
-from birdbath.classads import Ad
-from birdbath.classads.expressions import python_value
+from birdbath.classads import Ad, CompiledAd, matches, python_value
+from birdbath.classads.expressions import EVALUATION_ERRORS
 from birdbath.pool.base import JobId
 from birdbath.pool.simulated.autoclusters import SUBMIT_MACHINE, Autoclusters
 from birdbath.pool.simulated.evaluation import compiled_at
@@ -70,7 +70,7 @@ class Negotiator:
     def __init__(self, autoclusters: Autoclusters) -> None:
         self._autoclusters = autoclusters
         self._ranks: dict[str, dict[str, float | None]] = {}
-        self._parsed_slots: dict[str, Any] = {}
+        self._parsed_slots: dict[str, CompiledAd] = {}
         self.evaluations = 0
         self.statistics = Statistics()
 
@@ -100,7 +100,7 @@ class Negotiator:
         step = _Step(self, unit, dict(free), now, self.evaluations + most_evaluations)
         return step.run(start)
 
-    def evaluate(self, signature: str, job: Any, slots: Iterable[Slot], now: float) -> None:
+    def evaluate(self, signature: str, job: CompiledAd, slots: Iterable[Slot], now: float) -> None:
         """Match a parsed job of an autocluster with slots, both ways, and remember the verdicts."""
         ranks = self._ranks.setdefault(signature, {})
         for slot in slots:
@@ -118,22 +118,29 @@ class Negotiator:
     def matching(self, signature: str, free: Iterable[Slot]) -> Slot | None:
         """The best of the slots known to match: highest Rank, else first."""
         ranks = self._ranks.get(signature, {})
-        ranked = [(-rank, index, slot) for index, slot in enumerate(free) if (rank := ranks.get(slot.name)) is not None]
+        ranked = [
+            (-rank, index, slot)
+            for index, slot in enumerate(free)
+            if (rank := ranks.get(slot.name)) is not None
+        ]
         return min(ranked, key=lambda entry: entry[:2])[2] if ranked else None
 
-    def parse_job(self, ad: Ad, now: float) -> Any:
+    def parse_job(self, ad: Ad, now: float) -> CompiledAd:
         """As much of a job's ad as matchmaking looks at."""
         return compiled_at(self._autoclusters.significant(ad), now)
 
 
-def match_rank(job: Any, slot: Any) -> float | None:
+def match_rank(job: CompiledAd, slot: CompiledAd) -> float | None:
     """The job's Rank of the slot (0 when it has none), or None when either side's Requirements is not true.
 
     Undefined, erroneous and missing Requirements match nothing.
     """
-    if not job.symmetricMatch(slot):
+    if not matches(job, slot):
         return None
-    value = python_value(job.lookup("Rank").eval(job, slot)) if "Rank" in job else None
+    try:
+        value = python_value(job.lookup("Rank").eval(job, slot)) if "Rank" in job else None
+    except EVALUATION_ERRORS:
+        value = None
     return float(value) if isinstance(value, int | float) and not math.isnan(value) else 0.0
 
 
@@ -182,7 +189,9 @@ class _Step:
         if unknown and rows:
             ad = self._unit.first(_AD, {"cluster": rows[0][1], "proc": rows[0][2]})
             assert ad is not None
-            negotiator.evaluate(signature, negotiator.parse_job(Ad.from_json(ad[0]), self._now), unknown, self._now)
+            negotiator.evaluate(
+                signature, negotiator.parse_job(Ad.from_json(ad[0]), self._now), unknown, self._now
+            )
             negotiator.statistics.considered += 1
         if negotiator.matching(signature, self._free.values()) is None:
             negotiator.statistics.rejections += 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from sqlalchemy import Engine, select
 
@@ -23,7 +23,7 @@ from birdbath.pool.simulated.queue import SimulatedQueue
 from birdbath.pool.simulated.queued_job import QueuedJob
 from birdbath.pool.simulated.runs import WRITE_STEP, Runs
 from birdbath.store.sandbox import Spool
-from birdbath.store.tables import jobs, simulated_jobs, staged_jobs
+from birdbath.store.tables import jobs, simulated_jobs
 from birdbath.store.unit_of_work import UnitOfWork
 
 MAX_TRANSITIONS = 100
@@ -35,19 +35,14 @@ _s = simulated_jobs.c
 _TAKEN = select(_s.slot).where(_s.slot.is_not(None))
 _LOCAL_RUNS = select(_s.cluster_id).where(_s.due_at.is_not(None), _s.slot.is_(None))
 _QUEUED_IDS = select(jobs.c.cluster_id, jobs.c.proc_id).where(jobs.c.in_queue)
-_STAGED_IDS = select(staged_jobs.c.cluster_id, staged_jobs.c.proc_id)
-
-
-def _nobody() -> None:
-    """Nobody is to be told."""
 
 
 class SimulatedPool:
     """A pool whose whole state is in the database and the spool folder.
 
-    Whoever drives it calls `advance` in a unit of work, again whenever that said something would be due, and when `kick`
-    was called, which may happen in any thread. One driver at a time; queries may come from any thread. A pool that is
-    built anew on the same database goes on where the former one was killed.
+    Whoever drives it calls `advance` in a unit of work, again whenever that said something would be due, and when
+    the callback given to `on_change` was called. One driver at a time; queries may come from any thread. A pool that
+    is built anew on the same database goes on where the former one was killed.
     """
 
     def __init__(
@@ -58,7 +53,6 @@ class SimulatedPool:
         clock: Clock | None = None,
         memory: AdMemory | None = None,
         identity: PoolIdentity | None = None,
-        kick: Callable[[], None] = _nobody,
     ) -> None:
         clock = clock or RealClock()
         description, identity = description or PoolDescription(), identity or PoolIdentity()
@@ -66,21 +60,21 @@ class SimulatedPool:
         started = clock.time()
         slots = build_slots(description, identity, started)
         mirror = QueueMirror(engine, memory)
-        self._context = PoolContext(description, identity, clock, spool, memory, mirror, slots, started, kick=kick)
+        self._context = PoolContext(description, identity, clock, spool, memory, mirror, slots, started)
         self._negotiator = Negotiator(self._context.autoclusters)
         self._verdicts_end = 0.0
         self.clock = clock
         self.queue = SimulatedQueue(self._context)
         self.directory = SimulatedDirectory(engine, self._context, self._negotiator)
 
-    @property
-    def kick(self) -> Callable[[], None]:
-        """Called when something may be due earlier than `advance` said; from any thread."""
-        return self._context.kick
+    def on_change(self, callback: Callable[[], None]) -> None:
+        """Let `callback` be called, in any thread, when something may be due earlier than `advance` said."""
+        self._context.kick = callback
 
-    @kick.setter
-    def kick(self, kick: Callable[[], None]) -> None:
-        self._context.kick = kick
+    def close(self) -> None:
+        """Give the database connections back."""
+        self._context.mirror.close()
+        self.directory.close()
 
     @property
     def evaluations(self) -> int:
@@ -169,14 +163,14 @@ class SimulatedPool:
             times.append(self._context.cycle_at)
         return min(times, default=None)
 
-    def sweep(self, unit: UnitOfWork, older_than: float, most: int = 1000) -> int:
-        """Delete sandboxes that belong to no job in the queue and to no staged job; returns how many, at most `most`.
+    def sweep(self, unit: UnitOfWork, older_than: float, staged: Iterable[JobId], most: int = 1000) -> int:
+        """Delete sandboxes that belong neither to a job in the queue nor to a `staged` one; how many, at most `most`.
 
         Spared are those whose directory changed less than `older_than` (real) seconds ago. Client-inserted daemon ads
         that expired are forgotten as well.
         """
         self.directory.forget_expired(unit)
-        wanted = {JobId(row[0], row[1]) for rows in (_QUEUED_IDS, _STAGED_IDS) for row in unit.execute(rows)}
+        wanted = set(staged).union(JobId(row[0], row[1]) for row in unit.execute(_QUEUED_IDS))
         removed = 0
         for cluster, proc in self._context.spool.jobs():
             job = JobId(cluster, proc)

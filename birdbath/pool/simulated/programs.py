@@ -97,7 +97,9 @@ def _echo(process: Process, arguments: Sequence[str]) -> int:
 
 def _cat(process: Process, arguments: Sequence[str]) -> int:
     status = 0
-    for path in [argument for argument in arguments if argument == "-" or not argument.startswith("-")] or ["-"]:
+    for path in [argument for argument in arguments if argument == "-" or not argument.startswith("-")] or [
+        "-"
+    ]:
         content = process.stdin if path == "-" else process.read(path)
         if content is None:
             status = process.complain(f"cat: {path}: No such file or directory")
@@ -118,7 +120,9 @@ def _hostname(process: Process, arguments: Sequence[str]) -> int:
 
 
 def _date(process: Process, arguments: Sequence[str]) -> int:
-    wanted = next((argument[1:] for argument in arguments if argument.startswith("+")), "%a %b %e %H:%M:%S UTC %Y")
+    wanted = next(
+        (argument[1:] for argument in arguments if argument.startswith("+")), "%a %b %e %H:%M:%S UTC %Y"
+    )
     wanted = wanted.replace("%s", str(int(process.now)))
     process.say(time.strftime(wanted, time.gmtime(process.now)) + "\n")
     return 0

@@ -14,7 +14,6 @@ from birdbath.pool.simulated import lifecycle
 from birdbath.pool.simulated.context import PoolContext
 from birdbath.pool.simulated.fitness import unfitness
 from birdbath.pool.simulated.job_table import JobTable
-from birdbath.pool.simulated.policies import stays_in_queue
 from birdbath.pool.simulated.queued_job import QueuedJob
 from birdbath.store.sandbox import Sandbox
 from birdbath.store.tables import jobs
@@ -47,7 +46,7 @@ class SimulatedQueue:
         for new in jobs:
             job = QueuedJob(new.id, new.ad.string("Owner"), new.ad)
             table.add(job)
-            events = lifecycle.submit(job, now, context.identity.address)
+            events = lifecycle.submit(job, now, context.identity.sinful)
             why = unfitness(job.ad) if job.status is JobStatus.IDLE else None
             if why is not None:
                 events += lifecycle.hold(job, now, why)

@@ -7,7 +7,7 @@ from birdbath.events import JobEvent
 from birdbath.pool.base import JobId, JobStatus
 from birdbath.pool.simulated import lifecycle, policies
 from birdbath.pool.simulated.context import PoolContext
-from birdbath.pool.simulated.execution import CannotRun, Run, piece_length, plan_run, write_outputs
+from birdbath.pool.simulated.execution import CannotRun, Run, plan_run, write_outputs
 from birdbath.pool.simulated.job_table import JobTable
 from birdbath.pool.simulated.lifecycle import Ending, Hold, Place
 from birdbath.pool.simulated.machines import Slot
@@ -54,7 +54,9 @@ class Runs:
         try:
             run = self._plan(job, job.ad.string("RemoteHost"))
             before = job.progress
-            progress = write_outputs(self._unit, self._context.sandbox(job.id), run.outputs, before, WRITE_STEP)
+            progress = write_outputs(
+                self._unit, self._context.sandbox(job.id), run.outputs, before, WRITE_STEP
+            )
         except CannotRun as refused:
             self._settle(job, lifecycle.hold(job, self._now, refused.hold))
             return 0
@@ -88,4 +90,4 @@ class Runs:
 
     def _submit_machine(self) -> Place:
         identity = self._context.identity
-        return Place(identity.name, 0, identity.machine, identity.address, 1, 1024, 1024 * 1024)
+        return Place(identity.name, 0, identity.machine, identity.sinful, 1, 1024, 1024 * 1024)

@@ -91,7 +91,9 @@ def _commands(tokens: Sequence[str]) -> list[_Command] | None:
             return None
         else:
             commands[-1].words.append(token)
-    return [command for command in commands if command.words or command.redirections or command.connector != ";"]
+    return [
+        command for command in commands if command.words or command.redirections or command.connector != ";"
+    ]
 
 
 def _redirect(command: _Command, operator: str, target: str) -> bool:

@@ -20,7 +20,9 @@ def _lines(name: str) -> tuple[tuple[str, str], ...]:
     return tuple((attribute, value) for attribute, _, value in pairs)
 
 
-def daemon_ad(template: str, my_type: str, values: Mapping[str, str | int], target_type: str | None = None) -> Ad:
+def daemon_ad(
+    template: str, my_type: str, values: Mapping[str, str | int], target_type: str | None = None
+) -> Ad:
     """A new ad from the template of that name, with `values` in place of its placeholders.
 
     MyType, and TargetType if given, come first.
