@@ -19,7 +19,10 @@ T = TypeVar("T")
 LISTINGS = frozenset(
     {
         "getJobAds",
-        *(f"query{kind}Ads" for kind in ("Startd", "Schedd", "Master", "Submittor", "License", "Storage", "Any")),
+        *(
+            f"query{kind}Ads"
+            for kind in ("Startd", "Schedd", "Master", "Submittor", "License", "Storage", "Any")
+        ),
     }
 )
 """Reads whose work grows with the pool: never on the event loop."""
@@ -36,7 +39,8 @@ class CallOperations:
 class Backend:
     """Runs calls on an embedded or real pool, for one event loop.
 
-    What a call wrote is durable when `run` returns. An unexpected exception undoes the call alone and propagates.
+    What a call wrote is durable when `run` returns. An unexpected exception undoes the call alone and
+    propagates.
     """
 
     def __init__(
@@ -52,7 +56,8 @@ class Backend:
         self._directory = directory
         self._schedd = schedd
         self._collector = collector
-        # One long listing at a time: two would only take the interpreter from each other, and twice the memory.
+        # One long listing at a time: two would only take the interpreter from each other, and twice the
+        # memory.
         self._listing = threading.Lock()
 
     async def run(self, operation: str, caller: Caller, work: Callable[[Operations], T]) -> T:
@@ -79,7 +84,9 @@ class Backend:
         self, operation: str, caller: Caller, work: Callable[[Operations], T], renewal: Renewal | None
     ) -> T:
         if OPERATIONS[operation].unit is Unit.WRITE:
-            return await self._writer.write_alone(lambda unit: work(self._operations(caller, unit, patient=True)))
+            return await self._writer.write_alone(
+                lambda unit: work(self._operations(caller, unit, patient=True))
+            )
 
         def read() -> T:
             with self._listing:

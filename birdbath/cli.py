@@ -30,7 +30,8 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
+        bool,
+        typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True),
     ] = False,
 ) -> None:
     """Options of every command."""
@@ -39,7 +40,8 @@ def _options(
 @app.command()
 def serve(
     home: Annotated[
-        Path | None, typer.Option(help="Folder of the database and the spool; made if missing.  [default: ~/.birdbath]")
+        Path | None,
+        typer.Option(help="Folder of the database and the spool; made if missing.  [default: ~/.birdbath]"),
     ] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on.  [default: 127.0.0.1]")] = None,
     port: Annotated[
@@ -50,7 +52,9 @@ def serve(
     strict: Annotated[
         bool | None, typer.Option("--strict/--lenient", help="Verify declared files, use all status codes.")
     ] = None,
-    config: Annotated[Path | None, typer.Option(help="TOML file with settings; see the README for all of them.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="TOML file with settings; see the README for all of them.")
+    ] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
 ) -> None:
     """Serve condorSchedd and condorCollector on an embedded simulated pool, until SIGTERM or Ctrl-C.

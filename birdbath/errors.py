@@ -1,7 +1,7 @@
 """Every error that a caller is told about, each with the StatusCode it is answered with.
 
-The text of an error is the status message on the wire (reference sections 2.1 and 3). Errors of the SOAP layer itself,
-which have no status, derive from `RequestFault`.
+The text of an error is the status message on the wire (reference sections 2.1 and 3). Errors of the SOAP
+layer itself, which have no status, derive from `RequestFault`.
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ from birdbath.http.application import HttpSettings, create_application
 from birdbath.pool.simulated.description import PoolDescription, PoolIdentity
 from birdbath.pool.simulated.pool import SimulatedPool
 from birdbath.schedd import Caller, ScheddContext, ScheddSettings, expire_transactions, renew_all
+from birdbath.schedd.staging import all_jobs
 from birdbath.settings import Settings
 from birdbath.store import UnitOfWork, Writer, open_engine
 from birdbath.store.sandbox import Spool
@@ -61,12 +62,14 @@ class Parts:
 
     def close(self) -> None:
         """Give back the database."""
+        self.pool.close()
         self.writer.close()
         self.engine.dispose()
 
 
 def build(settings: Settings, address: str) -> Parts:
-    """Build the parts on the database and spool of `settings`; every open transaction's lease is renewed once.
+    """Build the parts on the database and spool of `settings`; every open transaction's lease is renewed
+    once.
 
     `address` is the `host:port` that the pool's ads name.
     """
@@ -76,11 +79,11 @@ def build(settings: Settings, address: str) -> Parts:
     pool = SimulatedPool(
         engine,
         Spool(settings.spool),
-        PoolDescription(cycle_interval=settings.negotiator_interval, default_runtime=settings.program_duration),
-        memory=AdMemory(settings.ad_memory),
-        identity=PoolIdentity(
-            settings.schedd_name, f"<{address}>", settings.uid_domain, version_string(), platform_string()
+        PoolDescription(
+            cycle_interval=settings.negotiator_interval, default_runtime=settings.program_duration
         ),
+        memory=AdMemory(settings.ad_memory),
+        identity=PoolIdentity(settings.schedd_name, address, version_string(), platform_string()),
     )
     schedd, collector = _schedd_settings(settings), _collector_settings(settings)
     writer.write_now(renew_all)
@@ -204,10 +207,12 @@ async def _drive(parts: Parts) -> None:
     """Let the simulated pool do what is due, whenever something is."""
     kicked = asyncio.Event()
     loop = asyncio.get_running_loop()
-    parts.pool.kick = lambda: loop.call_soon_threadsafe(kicked.set)
+    parts.pool.on_change(lambda: loop.call_soon_threadsafe(kicked.set))
     while True:
         kicked.clear()
-        due = await _unless_it_fails("advancing the pool", lambda: parts.writer.write(parts.pool.advance), LEASE_CHECK)
+        due = await _unless_it_fails(
+            "advancing the pool", lambda: parts.writer.write(parts.pool.advance), LEASE_CHECK
+        )
         wait = None if due is None else parts.pool.clock.delay(due)
         if wait == 0.0:
             continue
@@ -234,7 +239,7 @@ async def _sweep(parts: Parts) -> None:
     """Delete spool directories that belong to no job and no transaction."""
 
     def sweep(unit: UnitOfWork) -> float:
-        swept = parts.pool.sweep(unit, parts.settings.abandoned_spool_age)
+        swept = parts.pool.sweep(unit, parts.settings.abandoned_spool_age, all_jobs(unit))
         if swept:
             _log.info("Abandoned spool directories deleted: %d", swept)
         return SWEEP_INTERVAL

@@ -9,7 +9,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
 
 from birdbath.errors import BirdbathError
 
@@ -19,7 +24,7 @@ class InvalidSettings(BirdbathError):
 
 
 class Settings(BaseSettings):
-    """The settings of one server. Each is documented where it stands; names in capitals are HTCondor's own."""
+    """The settings of one server, each with its description; names in capitals are HTCondor's own."""
 
     model_config = SettingsConfigDict(env_prefix="BIRDBATH_", extra="forbid", frozen=True)
 
@@ -29,7 +34,9 @@ class Settings(BaseSettings):
     collector_port: int | None = Field(
         None, ge=0, le=65535, description="a second port for the collector; both ports serve both services"
     )
-    public_url: str | None = Field(None, description="the address that the WSDL names; default: the request's own host")
+    public_url: str | None = Field(
+        None, description="the address that the WSDL names; default: the request's own host"
+    )
     trusted_proxies: tuple[str, ...] = Field(
         (), description="addresses or networks whose X-Forwarded-* headers are believed"
     )
@@ -45,10 +52,12 @@ class Settings(BaseSettings):
     )
 
     strict: bool = Field(
-        False, description="verify declared sizes and MD5 hashes at submit, use all status codes, fault bad constraints"
+        False,
+        description="verify declared sizes and hashes, use all status codes, fault bad constraints",
     )
     queue_all_users_trusted: bool = Field(
-        True, description="QUEUE_ALL_USERS_TRUSTED: anybody may submit as any Owner, as plain HTTP clients need"
+        True,
+        description="QUEUE_ALL_USERS_TRUSTED: anybody may submit as any Owner, as plain HTTP clients need",
     )
     queue_super_users: tuple[str, ...] = Field(("root", "condor"), description="QUEUE_SUPER_USERS")
     max_soap_transaction_duration: int = Field(
@@ -59,18 +68,24 @@ class Settings(BaseSettings):
     )
     max_jobs_submitted: int = Field(2147483647, ge=0, description="MAX_JOBS_SUBMITTED")
     max_jobs_per_owner: int = Field(100000, ge=0, description="MAX_JOBS_PER_OWNER")
-    max_jobs_per_submission: int = Field(20000, ge=0, description="MAX_JOBS_PER_SUBMISSION: jobs of one cluster")
+    max_jobs_per_submission: int = Field(
+        20000, ge=0, description="MAX_JOBS_PER_SUBMISSION: jobs of one cluster"
+    )
     abandoned_spool_age: float = Field(
         3600.0, ge=0, description="seconds after which a spool directory that belongs to no job is deleted"
     )
 
-    classad_lifetime: int = Field(900, ge=1, description="CLASSAD_LIFETIME: seconds that an inserted ad lives")
+    classad_lifetime: int = Field(
+        900, ge=1, description="CLASSAD_LIFETIME: seconds that an inserted ad lives"
+    )
     collector_requirements: str | None = Field(None, description="COLLECTOR_REQUIREMENTS")
     absent_requirements: str | None = Field(None, description="ABSENT_REQUIREMENTS")
 
     max_request_bytes: int = Field(64 << 20, ge=1024, description="largest request body in bytes")
     max_file_reply: int = Field(64 << 20, ge=1, description="most bytes that one getFile answers")
-    ad_memory: int = Field(1 << 30, ge=1 << 20, description="bytes that parsed and rendered ads may take in memory")
+    ad_memory: int = Field(
+        1 << 30, ge=1 << 20, description="bytes that parsed and rendered ads may take in memory"
+    )
 
     @property
     def folder(self) -> Path:

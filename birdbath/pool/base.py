@@ -1,7 +1,8 @@
 """The Pool contract: what the Schedd and the Collector need of whatever runs the jobs.
 
-`JobQueue` owns every job from its commit on; `AdDirectory` owns the daemon ads. Methods that change something run in a
-`UnitOfWork` and are durable when it is. One conformance suite, `tests/pool/`, runs against every implementation.
+`JobQueue` owns every job from its commit on; `AdDirectory` owns the daemon ads. Methods that change something
+run in a `UnitOfWork` and are durable when it is. One conformance suite, `tests/pool/`, runs against every
+implementation.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class JobAction(enum.StrEnum):
 
 @dataclass(frozen=True)
 class NewJob:
-    """A job to be queued, complete: its ad has Owner, JobStatus, Iwd and all that the schedd adds at commit."""
+    """A job to be queued, complete: its ad has Owner, JobStatus, Iwd and what else the schedd adds."""
 
     id: JobId
     ad: Ad
@@ -75,7 +76,8 @@ class JobQueue(Protocol):
         """Queue `jobs`, all or none, each with its submit event. Their ids come from `reserve_cluster`."""
 
     def query(self, constraint: Constraint, now: float) -> AdList:
-        """Committed jobs that `constraint` selects, completed and removed ones included as long as they are queued.
+        """Committed jobs that `constraint` selects, completed and removed ones included as long as they are
+        queued.
 
         Thread-safe; reads committed state only. `now` is what ServerTime means in the constraint.
         """
@@ -93,7 +95,9 @@ class JobQueue(Protocol):
         """The jobs of a cluster that are in the queue as this unit sees it, by proc."""
 
     def act(self, unit: UnitOfWork, action: JobAction, job: JobId, details: ActionDetails) -> None:
-        """Hold, release or remove a job, with its event. Raises UnknownJob; WrongJobStatus when its state forbids it."""
+        """Hold, release or remove a job, with its event. Raises UnknownJob; WrongJobStatus when its state
+        forbids it.
+        """
 
     def collected(self, unit: UnitOfWork, job: JobId) -> None:
         """The client has what it wants of the job's sandbox: FilesRetrieved becomes TRUE. Raises UnknownJob.
@@ -108,11 +112,13 @@ class JobQueue(Protocol):
         """Negotiate soon."""
 
     def time(self) -> float:
-        """The pool's time in seconds since the epoch; a simulated pool's clock may run apart from the wall's."""
+        """The pool's time in seconds since the epoch; that of a simulated pool may not be the wall's."""
 
 
 class AdKind(enum.StrEnum):
-    """The collector's tables of ads, in the order in which a query of any kind returns them (reference section 4.2)."""
+    """The collector's tables of ads, in the order in which a query of any kind returns them (reference
+    section 4.2).
+    """
 
     STORAGE = "storage"
     CKPTSRVR = "ckptsrvr"
@@ -132,7 +138,9 @@ class AdDirectory(Protocol):
     """The ads of the pool's daemons, its own and those that clients inserted."""
 
     def query(self, kinds: Sequence[AdKind], constraint: Constraint, now: float) -> AdList:
-        """Unexpired ads of `kinds`, in that order, that `constraint` selects. Thread-safe; committed state only."""
+        """Unexpired ads of `kinds`, in that order, that `constraint` selects. Thread-safe; committed state
+        only.
+        """
 
     def insert(self, unit: UnitOfWork, kind: AdKind, key: str, ad: Ad, expires_at: float) -> bool:
         """Insert or replace the ad with this identity; whether it is new.

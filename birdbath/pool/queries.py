@@ -11,7 +11,8 @@ _log = logging.getLogger(__name__)
 
 
 def client_constraint(text: str | None, strict: bool) -> Constraint | None:
-    """The constraint in `text`; None when it is no expression, which selects nothing (reference sections 3.14, 4.2).
+    """The constraint in `text`; None when it is no expression, which selects nothing (reference sections
+    3.14, 4.2).
 
     With `strict` that raises RequestFault instead.
     """

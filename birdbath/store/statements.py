@@ -1,7 +1,8 @@
 """Core statements compiled once and run on the driver's cursor.
 
-SQLAlchemy's own execution costs 20 to 40 microseconds a statement whatever it does, SQLite's work on a row 3 to 5; a
-submission runs about fifty. The SQL stays SQLAlchemy's, for either database; only the way to the driver is shorter.
+SQLAlchemy's own execution costs 20 to 40 microseconds a statement whatever it does, SQLite's work on a row 3
+to 5; a submission runs about fifty. The SQL stays SQLAlchemy's, for either database; only the way to the
+driver is shorter.
 """
 
 from __future__ import annotations
@@ -22,15 +23,18 @@ Row = Any
 class Prepared:
     """One statement for one dialect and one set of value names.
 
-    Values go to the driver as they are: columns must be of types that both drivers take and give without conversion
-    (numbers, text, booleans).
+    Values go to the driver as they are: columns must be of types that both drivers take and give without
+    conversion (numbers, text, booleans).
     """
 
     def __init__(self, statement: ClauseElement, dialect: Dialect, names: tuple[str, ...]) -> None:
-        # Without names an INSERT without values would name every column; a statement that has its values needs none.
+        # Without names an INSERT without values would name every column; a statement that has its values
+        # needs none.
         compiled = statement.compile(dialect=dialect, column_keys=list(names) or None)
         assert isinstance(compiled, SQLCompiler)
-        assert not compiled.post_compile_params, "IN lists and the like are expanded only by Connection.execute"
+        assert not compiled.post_compile_params, (
+            "IN lists and the like are expanded only by Connection.execute"
+        )
         self.sql = str(compiled)
         self._order = compiled.positiontup
         self._fixed = {name: value for name, value in compiled.params.items() if value is not None}

@@ -26,7 +26,8 @@ transactions = Table(
     Column("expires_at", Float, nullable=False, index=True),
     Column("active_cluster", Integer, nullable=False),
 )
-"""Open transactions with their leases; ended ones have no row. `active_cluster` is 0 before the first newCluster."""
+"""Open transactions with their leases; ended ones have no row. `active_cluster` is 0 before the first
+newCluster."""
 
 staged_clusters = Table(
     "staged_clusters",
@@ -45,7 +46,8 @@ staged_jobs = Table(
     Column("removed", Boolean, nullable=False),
     Column("ad", Text, nullable=False),
 )
-"""Jobs of open transactions; a `removed` one is committed as Removed and takes no more files or attributes."""
+"""Jobs of open transactions; a `removed` one is committed as Removed and takes no more files or attributes.
+"""
 
 staged_files = Table(
     "staged_files",
@@ -59,7 +61,9 @@ staged_files = Table(
     Column("hash", Text),
     Column("ranges", Text, nullable=False),
 )
-"""Declared files in order of declaration; `ranges` is JSON text of the received byte ranges, sorted and disjoint."""
+"""Declared files in order of declaration; `ranges` is JSON text of the received byte ranges, sorted and
+disjoint.
+"""
 
 staged_actions = Table(
     "staged_actions",
@@ -71,7 +75,9 @@ staged_actions = Table(
     Column("proc_id", Integer, nullable=False),
     Column("arguments", Text, nullable=False),
 )
-"""Holds, releases, removals and closed spools of committed jobs that take effect when the transaction commits."""
+"""Holds, releases, removals and closed spools of committed jobs that take effect when the transaction
+commits.
+"""
 
 jobs = Table(
     "jobs",
@@ -84,7 +90,9 @@ jobs = Table(
     Column("owner", String(255), nullable=False),
     Column("ad", Text, nullable=False),
 )
-"""Committed jobs. A row that left the queue stays as the history record, with a version of its own for readers."""
+"""Committed jobs. A row that left the queue stays as the history record, with a version of its own for
+readers.
+"""
 
 simulated_jobs = Table(
     "simulated_jobs",
@@ -106,9 +114,9 @@ simulated_jobs = Table(
 """What the simulated pool keeps of each job in its queue, besides the ad.
 
 An idle job has the `signature` it shares with all jobs that match the same slots, and its place among them
-(`precedence`, minus JobPrio). A running one has a `slot` (none on the submit machine), a `phase`, the pool time at which
-that phase is over (`due_at`), the time at which the program ends (`ends_at`) and how many bytes of output it has written
-(`progress`). `next_policy_at` is set when a periodic expression has to be looked at.
+(`precedence`, minus JobPrio). A running one has a `slot` (none on the submit machine), a `phase`, the pool
+time at which that phase is over (`due_at`), the time at which the program ends (`ends_at`) and how many bytes
+of output it has written (`progress`). `next_policy_at` is set when a periodic expression has to be looked at.
 """
 
 daemon_ads = Table(

@@ -25,8 +25,8 @@ _NEW_COUNTER = insert(counters)
 class UnitOfWork:
     """The database connection of one unit of work, the files it dirtied, and the time it happens at.
 
-    `now` is the wall-clock time in seconds since the epoch. Nothing written here is durable before the `Writer` that
-    made the unit says so.
+    `now` is the wall-clock time in seconds since the epoch. Nothing written here is durable before the
+    `Writer` that made the unit says so.
     """
 
     def __init__(self, connection: Connection, now: float) -> None:
@@ -59,7 +59,8 @@ class UnitOfWork:
     def advance(self, counter: str, step: int = 1) -> int:
         """Add `step` to a counter and return its new value.
 
-        The counter's row stays locked until the unit ends, so numbers become visible in the order they were given.
+        The counter's row stays locked until the unit ends, so numbers become visible in the order they were
+        given.
         """
         row = self.first(_ADVANCE, {"counter": counter, "step": step})
         if row is not None:
@@ -70,7 +71,8 @@ class UnitOfWork:
     @contextmanager
     def savepoint(self) -> Iterator[None]:
         """Undo what the block wrote to the database if it raises."""
-        # A twentieth of the cost of SQLAlchemy's begin_nested(), which is felt at several units a millisecond.
+        # A twentieth of the cost of SQLAlchemy's begin_nested(), which is felt at several units a
+        # millisecond.
         self._cursor.execute("SAVEPOINT unit")
         callbacks = len(self._after_commit)
         try:
@@ -83,7 +85,9 @@ class UnitOfWork:
             self._cursor.execute("RELEASE SAVEPOINT unit")
 
     def sync_later(self, path: str, descriptor: int) -> None:
-        """Take over an open file or directory and sync it to disk before the unit is committed; `path` tells twins."""
+        """Take over an open file or directory and sync it to disk before the unit is committed; `path` tells
+        twins.
+        """
         if path in self._dirty:
             os.close(descriptor)
         else:

@@ -29,7 +29,7 @@ _SCRATCH = "birdbath_scratch_"
 
 
 class Row(NamedTuple):
-    """One job of a `queue` statement: its number within an item, its item's number, and the item's variables."""
+    """One job of a `queue` statement: its number within its item, the number and variables of the item."""
 
     step: int
     item: int

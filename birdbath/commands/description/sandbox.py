@@ -106,7 +106,7 @@ def _inputs(sandbox: Sandbox, commands: Mapping[str, str], folder: Path) -> None
 
 
 def _outputs(sandbox: Sandbox, commands: Mapping[str, str]) -> None:
-    """Outputs are plain names in the sandbox; where they are to go afterwards stands in TransferOutputRemaps."""
+    """Outputs are plain names in the sandbox; where they go afterwards stands in TransferOutputRemaps."""
     remaps = [part for part in words_of_remaps(commands.get("transfer_output_remaps", "")) if part]
     for command, attribute in (("output", "Out"), ("error", "Err"), ("log", "UserLog")):
         path = commands.get(command, NULL_DEVICE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 
 from sqlalchemy import Engine, select
@@ -110,14 +111,14 @@ class SimulatedDirectory:
         return [self._record("schedd", state, lambda now: daemons.schedd_ad(self._context, census, now))]
 
     def _submitters(self) -> list[AdRecord]:
-        return [
-            self._record(
-                f"submitter {owner}",
-                tuple(sorted(jobs.items())),
-                lambda now, owner=owner, jobs=jobs: daemons.submitter_ad(self._context, owner, jobs, now),
-            )
-            for owner, jobs in sorted(self._context.mirror.census().items())
-        ]
+        census = self._context.mirror.census()
+        return [self._submitter(owner, jobs) for owner, jobs in sorted(census.items())]
+
+    def _submitter(self, owner: str, jobs: Counter[JobStatus]) -> AdRecord:
+        state = tuple(sorted(jobs.items()))
+        return self._record(
+            f"submitter {owner}", state, lambda now: daemons.submitter_ad(self._context, owner, jobs, now)
+        )
 
     def _master(self) -> list[AdRecord]:
         return [self._record("master", None, lambda now: daemons.master_ad(self._context, now))]

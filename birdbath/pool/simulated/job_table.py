@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Row, and_, bindparam, delete, insert, select, update
+from sqlalchemy import and_, bindparam, delete, insert, select, update
 
 from birdbath.classads import Ad
 from birdbath.events import JobEvent
 from birdbath.pool.base import JobId, JobStatus
 from birdbath.pool.simulated.queued_job import QueuedJob
 from birdbath.store.event_log import append_all
+from birdbath.store.statements import Row
 from birdbath.store.tables import jobs, simulated_jobs
 from birdbath.store.unit_of_work import UnitOfWork
 
@@ -136,15 +137,15 @@ class JobTable:
 
     def _write_added(self, version: int) -> int:
         rows, states = [], []
-        for version, job in enumerate(self._added.values(), version + 1):
+        for number, job in enumerate(self._added.values(), version + 1):
             id_columns = {"cluster_id": job.id.cluster, "proc_id": job.id.proc}
             left = job.id in self._left
-            rows.append({**id_columns, "owner": job.owner, **self._job_values(job, version, not left)})
+            rows.append({**id_columns, "owner": job.owner, **self._job_values(job, number, not left)})
             if not left:
                 states.append({**id_columns, **self._state(job)})
         self._unit.execute_many(_ADD_JOB, rows)
         self._unit.execute_many(_ADD_SIMULATED, states)
-        return version
+        return version + len(rows)
 
     def _write_changed(self, version: int) -> None:
         left = self._left_before()
@@ -182,10 +183,10 @@ class JobTable:
         }
 
     def _rows(self, statement: Any, now: float, most: int) -> list[QueuedJob]:
-        rows: Sequence[Row[Any]] = self._unit.execute(statement, {"now": now, "most": most})
+        rows: Sequence[Row] = self._unit.execute(statement, {"now": now, "most": most})
         return [self._keep(row) for row in rows]
 
-    def _keep(self, row: Row[Any]) -> QueuedJob:
+    def _keep(self, row: Row) -> QueuedJob:
         job = QueuedJob(JobId(row[0], row[1]), row[2], Ad.from_json(row[3]), *row[4:])
         return self._loaded.setdefault(job.id, job)
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Engine, Row, bindparam, select
+from sqlalchemy import Engine, bindparam, select
 
 from birdbath.classads import AdMemory, AdRecord, Constraint
 from birdbath.pool.base import JobId, JobStatus
@@ -96,7 +96,7 @@ class QueueMirror:
         for version in self._apply(self._connection.execute(_CHANGED, {"seen": self._seen})):
             self._seen = version
 
-    def _apply(self, rows: Iterable[Row[Any]]) -> list[int]:
+    def _apply(self, rows: Iterable[Any]) -> list[int]:
         versions = []
         for version, cluster, proc, in_queue, owner, status, ad in rows:
             job = JobId(cluster, proc)

@@ -43,7 +43,7 @@ _FIRST = (
     .order_by(_s.precedence, _s.cluster_id, _s.proc_id)
     .limit(bindparam("most"))
 )
-_ANY_IDLE = select(literal_column("1")).where(_s.signature.is_not(None)).limit(1)
+_ANY_IDLE: Any = select(literal_column("1")).where(_s.signature.is_not(None)).limit(1)
 _AD = select(jobs.c.ad).where(jobs.c.cluster_id == bindparam("cluster"), jobs.c.proc_id == bindparam("proc"))
 
 _UNRESOLVED = -1

@@ -32,7 +32,7 @@ class QueuedJob:
     @property
     def status(self) -> JobStatus:
         """What the ad says; anything that is no status counts as Idle."""
-        value = self.ad.get("JobStatus")
+        value = self.ad.integer("JobStatus")
         return JobStatus(value) if value in _STATUSES else JobStatus.IDLE
 
     @property

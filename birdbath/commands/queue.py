@@ -1,0 +1,78 @@
+"""`birdbath q`: the jobs in the queue."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Iterable
+from typing import Annotated
+
+import typer
+
+from birdbath.commands import shared
+from birdbath.commands.shared import DEFAULT_URL, guarded
+
+LETTERS = {1: "I", 2: "R", 3: "X", 4: "C", 5: "H", 6: ">", 7: "S"}
+_WORDS = {4: "completed", 3: "removed", 1: "idle", 2: "running", 5: "held", 7: "suspended"}
+_STYLES = {"R": "green", "I": "yellow", "H": "red", "C": "blue", "X": "dim", "S": "magenta", ">": "green"}
+
+
+@guarded
+def queue(
+    which: Annotated[
+        list[str] | None, typer.Argument(metavar="[JOB|CLUSTER|USER]...", help="Which jobs.  [default: your own]")
+    ] = None,
+    everybody: Annotated[bool, typer.Option("--all", "-all", "-allusers", help="The jobs of all users.")] = False,
+    held: Annotated[bool, typer.Option("--held", "-hold", help="Only held jobs, with the reason.")] = False,
+    constraint: shared.Constraint = None,
+    long: shared.Long = False,
+    attributes: shared.Attributes = None,
+    as_json: shared.Json = False,
+    url: shared.Url = DEFAULT_URL,
+) -> None:
+    """Show the jobs in the queue: your own, or those that are named."""
+    from birdbath.client import Schedd
+    from birdbath.commands import terminal
+    from birdbath.commands.selection import Selection, both, myself
+
+    chosen = Selection.of(which or ()).expression()
+    if chosen is None and not everybody and constraint is None:
+        chosen = f'Owner == "{myself()}"'
+    wanted = both(both(chosen, constraint), "JobStatus == 5" if held else None)
+    with Schedd(url) as schedd, schedd.job_ads(wanted) as ads:
+        if as_json:
+            terminal.print_json_ads(ads)
+        elif long:
+            terminal.print_long(ads)
+        elif names := shared.attribute_names(attributes):
+            terminal.print_attributes(ads, names)
+        elif held:
+            _print_held(ads, url)
+        else:
+            _print_jobs(ads, url)
+
+
+def _print_jobs(ads: Iterable[Ad], url: str) -> None:
+    from birdbath.commands.terminal import Column, print_table, say
+
+    rows = []
+    states: Counter[int] = Counter()
+    for ad in ads:
+        states[ad.integer("JobStatus")] += 1
+        rows.append((_number(ad), _row(ad)))
+    columns = (
+        Column("ID", "right"),
+        Column("OWNER"),
+        Column("SUBMITTED"),
+        Column("RUN_TIME", "right"),
+        Column("ST", style=_STYLES.get),
+        Column("PRI", "right"),
+        Column("SIZE", "right"),
+        Column("CMD"),
+    )
+    say(f"-- Schedd: {url}")
+    print_table(columns, [row for _, row in sorted(rows)])
+    say()
+    counts = ", ".join(f"{states[number]} {word}" for number, word in _WORDS.items())
+    say(f"Total for query: {len(rows)} jobs; {counts}")

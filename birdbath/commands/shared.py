@@ -1,0 +1,89 @@
+"""What the everyday commands have in common: options, errors in one line, exit codes."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from typing import Annotated, ParamSpec
+
+import typer
+
+from birdbath.errors import BirdbathError
+
+REFUSED = 1
+UNREACHABLE = 3
+INTERRUPTED = 130
+
+Url = Annotated[
+    str, typer.Option("--url", envvar="BIRDBATH_URL", help="Address of the server.", metavar="URL")
+]
+DEFAULT_URL = "http://127.0.0.1:8080"
+
+Json = Annotated[bool, typer.Option("--json", "-json", help="Print JSON, for scripts.")]
+Long = Annotated[bool, typer.Option("--long", "-long", "-l", help="Print whole ads.")]
+Constraint = Annotated[
+    str | None,
+    typer.Option("--constraint", "-constraint", help="Only where this ClassAd expression is true.", metavar="EXPR"),
+]
+Attributes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--format",
+        "--af",
+        "-af",
+        help="Print only these attributes, one line an ad. Separate them by commas, or repeat the option.",
+        metavar="ATTR,...",
+    ),
+]
+Reason = Annotated[str, typer.Option("--reason", "-reason", help="Why; kept in the job's ad.", metavar="TEXT")]
+
+P = ParamSpec("P")
+
+
+def guarded(command: Callable[P, None]) -> Callable[P, None]:
+    """A command whose errors are one line on standard error, and an exit code.
+
+    1: refused, or a part of it failed. 2 (from the option parser): wrong usage. 3: no server there. 130: Ctrl-C.
+    """
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except KeyboardInterrupt:
+            complain("interrupted")
+            raise typer.Exit(INTERRUPTED) from None
+        except BrokenPipeError:
+            _give_up_stdout()
+            raise typer.Exit(REFUSED) from None
+        except BirdbathError as error:
+            complain(str(error))
+            raise typer.Exit(_exit_code(error)) from None
+        except OSError as error:
+            complain(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+            raise typer.Exit(REFUSED) from None
+
+    return run
+
+
+def complain(message: str) -> None:
+    """One line on standard error."""
+    typer.echo(f"birdbath: {' '.join(message.split())}", err=True)
+
+
+def attribute_names(given: list[str] | None) -> list[str]:
+    """The names in all `--format` options."""
+    return [name for text in given or () for name in text.replace(",", " ").split()]
+
+
+def _exit_code(error: BirdbathError) -> int:
+    from birdbath.client import BadReply, ConnectionFailed
+
+    return UNREACHABLE if isinstance(error, ConnectionFailed | BadReply) else REFUSED
+
+
+def _give_up_stdout() -> None:
+    """Nobody reads any more; without this the interpreter complains when it flushes at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
