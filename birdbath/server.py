@@ -207,7 +207,11 @@ async def _drive(parts: Parts) -> None:
     """Let the simulated pool do what is due, whenever something is."""
     kicked = asyncio.Event()
     loop = asyncio.get_running_loop()
-    parts.pool.on_change(lambda: loop.call_soon_threadsafe(kicked.set))
+
+    def kick() -> None:
+        loop.call_soon_threadsafe(kicked.set)
+
+    parts.pool.on_change(kick)
     while True:
         kicked.clear()
         due = await _unless_it_fails(

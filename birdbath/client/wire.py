@@ -152,7 +152,7 @@ class Endpoint:
         except requests.Timeout as error:
             raise ConnectionFailed(f"{url}: no answer in time ({_limits(self.timeout)})", url) from error
         except requests.RequestException as error:
-            raise ConnectionFailed(f"{url}: {_reason(error)}", url) from error
+            raise ConnectionFailed(f"cannot reach {url}: {_reason(error)}", url) from error
         except zeep.exceptions.Fault as fault:
             raise ServerFault(fault.message or "SOAP fault without a text", fault.code) from fault
         except zeep.exceptions.TransportError as error:

@@ -1,7 +1,7 @@
 """The everyday commands, with the habits of the condor_* tools. They speak SOAP, through `birdbath.client`.
 
-A command's module is light to import: what takes time (zeep, HTCondor's parser, rich) is imported where it is used, so
-that `birdbath --help` and the shell's completion are quick.
+A command's module is light to import: what takes time (zeep, HTCondor's parser, rich) is imported where it is
+used, so that `birdbath --help` and the shell's completion are quick.
 """
 
 from __future__ import annotations

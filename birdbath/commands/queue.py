@@ -6,13 +6,17 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterable
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from birdbath.commands import shared
 from birdbath.commands.shared import DEFAULT_URL, guarded
 
+if TYPE_CHECKING:
+    from birdbath.client import Ad
+
+RUNNING = 2
 LETTERS = {1: "I", 2: "R", 3: "X", 4: "C", 5: "H", 6: ">", 7: "S"}
 _WORDS = {4: "completed", 3: "removed", 1: "idle", 2: "running", 5: "held", 7: "suspended"}
 _STYLES = {"R": "green", "I": "yellow", "H": "red", "C": "blue", "X": "dim", "S": "magenta", ">": "green"}
@@ -21,9 +25,12 @@ _STYLES = {"R": "green", "I": "yellow", "H": "red", "C": "blue", "X": "dim", "S"
 @guarded
 def queue(
     which: Annotated[
-        list[str] | None, typer.Argument(metavar="[JOB|CLUSTER|USER]...", help="Which jobs.  [default: your own]")
+        list[str] | None,
+        typer.Argument(metavar="JOB|CLUSTER|USER", help="Which jobs; your own if you say nothing."),
     ] = None,
-    everybody: Annotated[bool, typer.Option("--all", "-all", "-allusers", help="The jobs of all users.")] = False,
+    everybody: Annotated[
+        bool, typer.Option("--all", "-all", "-allusers", help="The jobs of all users.")
+    ] = False,
     held: Annotated[bool, typer.Option("--held", "-hold", help="Only held jobs, with the reason.")] = False,
     constraint: shared.Constraint = None,
     long: shared.Long = False,
@@ -56,7 +63,7 @@ def queue(
 def _print_jobs(ads: Iterable[Ad], url: str) -> None:
     from birdbath.commands.terminal import Column, print_table, say
 
-    rows = []
+    rows: list[tuple[tuple[int, int], tuple[str, ...]]] = []
     states: Counter[int] = Counter()
     for ad in ads:
         states[ad.integer("JobStatus")] += 1
@@ -66,7 +73,7 @@ def _print_jobs(ads: Iterable[Ad], url: str) -> None:
         Column("OWNER"),
         Column("SUBMITTED"),
         Column("RUN_TIME", "right"),
-        Column("ST", style=_STYLES.get),
+        Column("ST", style=_STYLES),
         Column("PRI", "right"),
         Column("SIZE", "right"),
         Column("CMD"),
@@ -76,3 +83,55 @@ def _print_jobs(ads: Iterable[Ad], url: str) -> None:
     say()
     counts = ", ".join(f"{states[number]} {word}" for number, word in _WORDS.items())
     say(f"Total for query: {len(rows)} jobs; {counts}")
+
+
+def _print_held(ads: Iterable[Ad], url: str) -> None:
+    from birdbath.commands.terminal import Column, print_table, say
+
+    rows = sorted(
+        (
+            _number(ad),
+            (_id(ad), ad.string("Owner"), _day(ad.integer("EnteredCurrentStatus")), ad.string("HoldReason")),
+        )
+        for ad in ads
+    )
+    columns = (Column("ID", "right"), Column("OWNER"), Column("HELD_SINCE"), Column("HOLD_REASON"))
+    say(f"-- Schedd: {url}")
+    print_table(columns, [row for _, row in rows])
+    say()
+    say(f"Total for query: {len(rows)} jobs held")
+
+
+def _row(ad: Ad) -> tuple[str, ...]:
+    from birdbath.commands.terminal import duration
+
+    return (
+        _id(ad),
+        ad.string("Owner"),
+        _day(ad.integer("QDate")),
+        duration(run_time(ad)),
+        LETTERS.get(ad.integer("JobStatus"), "?"),
+        str(ad.integer("JobPrio")),
+        f"{ad.integer('ImageSize') / 1024:.1f}",
+        f"{os.path.basename(ad.string('Cmd'))} {ad.string('Arguments') or ad.string('Args')}".rstrip(),
+    )
+
+
+def run_time(ad: Ad) -> float:
+    """Seconds that a job has run, over all its starts."""
+    seconds = ad.real("RemoteWallClockTime")
+    if ad.integer("JobStatus") == RUNNING and (start := ad.integer("JobCurrentStartDate")):
+        seconds += max(0, ad.integer("ServerTime", int(time.time())) - start)
+    return seconds
+
+
+def _number(ad: Ad) -> tuple[int, int]:
+    return ad.integer("ClusterId"), ad.integer("ProcId")
+
+
+def _id(ad: Ad) -> str:
+    return f"{ad.integer('ClusterId')}.{ad.integer('ProcId')}"
+
+
+def _day(seconds: int) -> str:
+    return time.strftime("%m/%d %H:%M", time.localtime(seconds)) if seconds else ""

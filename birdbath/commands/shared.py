@@ -25,7 +25,9 @@ Json = Annotated[bool, typer.Option("--json", "-json", help="Print JSON, for scr
 Long = Annotated[bool, typer.Option("--long", "-long", "-l", help="Print whole ads.")]
 Constraint = Annotated[
     str | None,
-    typer.Option("--constraint", "-constraint", help="Only where this ClassAd expression is true.", metavar="EXPR"),
+    typer.Option(
+        "--constraint", "-constraint", help="Only where this ClassAd expression is true.", metavar="EXPR"
+    ),
 ]
 Attributes = Annotated[
     list[str] | None,
@@ -37,7 +39,9 @@ Attributes = Annotated[
         metavar="ATTR,...",
     ),
 ]
-Reason = Annotated[str, typer.Option("--reason", "-reason", help="Why; kept in the job's ad.", metavar="TEXT")]
+Reason = Annotated[
+    str, typer.Option("--reason", "-reason", help="Why; kept in the job's ad.", metavar="TEXT")
+]
 
 P = ParamSpec("P")
 
@@ -45,7 +49,8 @@ P = ParamSpec("P")
 def guarded(command: Callable[P, None]) -> Callable[P, None]:
     """A command whose errors are one line on standard error, and an exit code.
 
-    1: refused, or a part of it failed. 2 (from the option parser): wrong usage. 3: no server there. 130: Ctrl-C.
+    1: refused, or a part of it failed. 2 (from the option parser): wrong usage. 3: no server there. 130:
+    Ctrl-C.
     """
 
     @functools.wraps(command)

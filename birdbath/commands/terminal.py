@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from birdbath.client import Ad, AdValue, Expression, literal
@@ -15,19 +16,11 @@ if TYPE_CHECKING:
 
 
 class Column(NamedTuple):
-    """A column of a table; `style` gives a cell's colour."""
+    """A column of a table; `style` gives colours to some of its texts."""
 
     title: str
     align: Literal["left", "right"] = "left"
-    style: Callable[[str], str] | None = None
-
-
-class Bars(NamedTuple):
-    """Where to report how far transfers have come."""
-
-    total: Callable[[int], None]
-    advance: Callable[[int], None]
-    describe: Callable[[str], None]
+    style: Mapping[str, str] = MappingProxyType({})
 
 
 def interactive() -> bool:
@@ -66,7 +59,7 @@ def _print_rich(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> Non
         table.add_column(Text(column.title), justify=column.align, no_wrap=True, overflow="ellipsis")
     for row in rows:
         cells = zip(columns, row, strict=True)
-        table.add_row(*(Text(cell, style=column.style(cell) if column.style else "") for column, cell in cells))
+        table.add_row(*(Text(cell, style=column.style.get(cell, "")) for column, cell in cells))
     Console().print(table)
 
 
@@ -87,7 +80,10 @@ def print_json_ads(ads: Iterable[Ad]) -> None:
     """A JSON array with an object for every ad, as `condor_q -json` has it; printed as the ads come."""
     separator = "[\n"
     for ad in ads:
-        print(separator + json.dumps({name: _plain(value) for name, value in ad.items()}, ensure_ascii=False), end="")
+        print(
+            separator + json.dumps({name: _plain(value) for name, value in ad.items()}, ensure_ascii=False),
+            end="",
+        )
         separator = ",\n"
     print("[]" if separator == "[\n" else "\n]")
 
@@ -115,19 +111,34 @@ def _bare(value: AdValue) -> str:
     return value if isinstance(value, str) else literal(value)
 
 
+class Meter:
+    """Shows how far a number of transfers have come, all together, as one bar on standard error."""
+
+    def __init__(self, total: int, bar: Progress | None) -> None:
+        self._bar = bar
+        self._task = bar.add_task("", total=total) if bar else None
+
+    def file(self, name: str) -> Callable[[int, int], None]:
+        """The progress callback for the next file."""
+        done_before = 0
+
+        def report(done: int, total: int) -> None:
+            nonlocal done_before
+            if self._bar is not None and self._task is not None:
+                self._bar.update(self._task, description=safe(name), advance=done - done_before)
+            done_before = done
+
+        return report
+
+
 @contextmanager
-def transfer_bar(what: str) -> Iterator[Bars]:
-    """A progress bar for bytes on standard error, if that is a terminal; it goes away when it is done."""
-    if not sys.stderr.isatty():
-        yield Bars(_ignore, _ignore, _ignore)
+def transfer_bar(total: int) -> Iterator[Meter]:
+    """A progress bar for `total` bytes, if standard error is a terminal; it goes away when all is done."""
+    if not sys.stderr.isatty() or not total:
+        yield Meter(total, None)
         return
     with _byte_progress() as progress:
-        task = progress.add_task(what, total=None)
-        yield Bars(
-            lambda total: progress.update(task, total=total),
-            lambda count: progress.advance(task, count),
-            lambda text: progress.update(task, description=safe(text)),
-        )
+        yield Meter(total, progress)
 
 
 def _byte_progress() -> Progress:
@@ -135,18 +146,9 @@ def _byte_progress() -> Progress:
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
     from rich.progress import TransferSpeedColumn as Speed
 
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        DownloadColumn(),
-        Speed(),
-        TimeRemainingColumn(),
-    )
+    name = TextColumn("{task.description}", markup=False)
+    columns = (name, BarColumn(), DownloadColumn(), Speed(), TimeRemainingColumn())
     return Progress(*columns, console=Console(stderr=True), transient=True)
-
-
-def _ignore(_: object) -> None:
-    pass
 
 
 def duration(seconds: float) -> str:

@@ -91,5 +91,7 @@ def _forwarded_prefix(scope: Scope) -> str:
 def _own_host(scope: Scope) -> str:
     """The address that the connection came in at, for clients that send no Host (HTTP/1.0)."""
     host, port = scope.get("server") or ("localhost", None)
+    if port is None:  # a Unix socket
+        return "localhost"
     name = f"[{host}]" if ":" in host else host
-    return name if port in (None, 80) else f"{name}:{port}"
+    return name if port == 80 else f"{name}:{port}"

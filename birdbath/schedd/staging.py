@@ -49,6 +49,7 @@ _JOBS = (
     .order_by(staged_jobs.c.cluster_id, staged_jobs.c.proc_id)
 )
 _JOB_COUNT = select(func.count()).where(staged_jobs.c.transaction_id == _OF_TRANSACTION)
+_ALL_JOBS = select(staged_jobs.c.cluster_id, staged_jobs.c.proc_id)
 _ADD_FILE = insert(staged_files)
 _FILES = select(staged_files).where(_of_job(staged_files)).order_by(staged_files.c.position)
 _GET_FILE = select(staged_files).where(_of_job(staged_files), staged_files.c.name == bindparam("file"))
@@ -159,6 +160,11 @@ def all_jobs_count(unit: UnitOfWork) -> int:
     """How many jobs the open transactions have created, all together."""
     ((count,),) = unit.execute(_ALL_JOBS_COUNT)
     return int(count)
+
+
+def all_jobs(unit: UnitOfWork) -> set[JobId]:
+    """Every job of every open transaction."""
+    return {JobId(row.cluster_id, row.proc_id) for row in unit.execute(_ALL_JOBS)}
 
 
 def add_file(unit: UnitOfWork, job: JobId, position: int, file: StagedFile) -> None:

@@ -36,26 +36,17 @@ def mistyped(element: Element, wanted: str) -> ClientFault:
 # ---------------------------------------------------------------- simple values
 
 
-def _integer(element: Element, bits: int) -> int:
+def read_int(element: Element, envelope: Envelope) -> int:
+    """A 32-bit integer; empty is 0. Out of range is a fault: cutting bits off would name another job."""
     text = (element.text or "").strip(_BLANKS)
     if not text:
         return 0
     if not _INTEGER.fullmatch(text):
         raise mistyped(element, "an integer")
     value = int(text)
-    if not -(1 << bits - 1) <= value < 1 << bits - 1:
-        raise mistyped(element, f"within {bits} bits")
+    if not -(1 << 31) <= value < 1 << 31:
+        raise mistyped(element, "an integer of 32 bits")
     return value
-
-
-def read_int(element: Element, envelope: Envelope) -> int:
-    """A 32-bit integer; empty is 0. Out of range is a fault: cutting bits off would name another job."""
-    return _integer(element, 32)
-
-
-def read_long(element: Element, envelope: Envelope) -> int:
-    """A 64-bit integer; empty is 0."""
-    return _integer(element, 64)
 
 
 def read_boolean(element: Element, envelope: Envelope) -> bool:
@@ -86,15 +77,15 @@ def enumeration_reader(numbers: dict[str, int]) -> Reader:
     def read(element: Element, envelope: Envelope) -> int:
         text = (element.text or "").strip(_BLANKS)
         value = numbers.get(text)
-        return _number_of(element, text) if value is None else value
+        return _number_of(element, envelope, text) if value is None else value
 
     return read
 
 
-def _number_of(element: Element, text: str) -> int:
+def _number_of(element: Element, envelope: Envelope, text: str) -> int:
     if text and not _INTEGER.fullmatch(text):
         raise mistyped(element, "a name or number of its enumeration")
-    return _integer(element, 32)
+    return read_int(element, envelope)
 
 
 # ---------------------------------------------------------------- structures
@@ -137,7 +128,7 @@ def _kind(element: Element, envelope: Envelope) -> str:
     letter = _KINDS.get(text)
     if letter is not None:
         return letter
-    number = _number_of(element, text)
+    number = _number_of(element, envelope, text)
     return chr(number) if number in _KIND_NUMBERS else ""
 
 
@@ -225,7 +216,6 @@ _TRANSACTION = MessageReader([("id", read_int, 0), ("duration", read_int, 0)])
 
 _SIMPLE: Final[dict[str, tuple[Reader, Any]]] = {
     "int": (read_int, 0),
-    "long": (read_long, 0),
     "boolean": (read_boolean, False),
     "string": (read_text, None),
     "base64Binary": (read_data, None),

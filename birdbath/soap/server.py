@@ -91,18 +91,18 @@ class SoapServer(ServerBase):
         with a fault that has a reference number, under which the log holds the traceback; requests are never
         logged.
         """
-        if len(body) > THREAD_BYTES:
-            call = await asyncio.to_thread(self.receive, body, content_type)
-        else:
-            call = self.receive(body, content_type)
-        if call.is_refused:
-            return call.reply()
+        call: Call | None = None
         try:
-            return await run(call.operation, call.execute)
+            if len(body) > THREAD_BYTES:
+                call = await asyncio.to_thread(self.receive, body, content_type)
+            else:
+                call = self.receive(body, content_type)
+            return call.reply() if call.is_refused else await run(call.operation, call.execute)
         except BirdbathError as error:
+            assert call is not None  # nothing of the contract is raised before there is a call
             return call.refuse(error)
         except Exception:
-            return call.fail(log_unexpected(call.operation))
+            return fail(call)
 
     def receive(self, body: bytes, content_type: str = "") -> Call:
         """Understand a request; a call that is not understood `is_refused`."""
@@ -156,18 +156,13 @@ class Call:
     def refuse(self, error: BirdbathError) -> Reply:
         """The reply when the operation could not even be begun."""
         if isinstance(error, RequestFault):
-            return self._fault(ClientFault(str(error)))
+            return self.fault(ClientFault(str(error)))
         self._start_over()
         self._ctx.out_object = [Outcome.refused(error)]
         return self.reply()
 
-    def fail(self, reference: str) -> Reply:
-        """The reply when something unexpected happened."""
-        return self._fault(
-            ServerFault(f"Internal error; the server's log has it under reference {reference}")
-        )
-
-    def _fault(self, error: SoapFault) -> Reply:
+    def fault(self, error: SoapFault) -> Reply:
+        """A fault instead of whatever the call has come to."""
         self._start_over()
         self._ctx.out_error = error
         return self.reply()
@@ -187,14 +182,24 @@ class Call:
         return Reply(500, CONTENT_TYPE, ctx.out_string)
 
 
-def log_unexpected(operation: str) -> str:
-    """Log the exception that is being handled, once, and return the reference number that the client is
-    told."""
+def fail(call: Call | None) -> Reply:
+    """The reply to an exception that nobody expected, which is being handled: logged once, under a reference
+    number.
+
+    Without a call, the request could not even be read.
+    """
     reference = secrets.token_hex(4)
+    operation = "reading a request" if call is None or call.is_refused else call.operation
     logger.exception("unexpected error in %s, reference %s", operation, reference)
-    return reference
+    fault = ServerFault(f"Internal error; the server's log has it under reference {reference}")
+    return refused(fault) if call is None else call.fault(fault)
+
+
+def refused(fault: SoapFault, status: int = 500) -> Reply:
+    """A fault for a request that was not read."""
+    return Reply(status, CONTENT_TYPE, writing.enveloped([replies.fault(fault)]))
 
 
 def refusal(text: str, status: int = 500) -> Reply:
     """A Client fault for a request whose body was not read."""
-    return Reply(status, CONTENT_TYPE, writing.enveloped([replies.fault(ClientFault(text))]))
+    return refused(ClientFault(text), status)

@@ -2,8 +2,9 @@
 path.
 
 Import this module before anything from `spyne`. Why: Spyne's bundled `six` offers its moved modules by an
-importer without `find_spec`, which Python 3.12 no longer accepts; Spyne imports `cgi` for `parse_header`, and
-Python 3.13 has no `cgi`. On Python 3.11 nothing is replaced.
+importer without `find_spec`, which Python 3.12 no longer accepts and which trips tools that ask every
+importer for it on any version; ours takes its place. Spyne imports `cgi` for `parse_header`, and Python 3.13
+has no `cgi`.
 """
 
 from __future__ import annotations
@@ -45,8 +46,8 @@ def parse_header(line: str) -> tuple[str, dict[str, str]]:
 
 
 def install(version: tuple[int, int] = sys.version_info[:2]) -> None:
-    """Put in place what Python `version` no longer has; asking twice changes nothing."""
-    if version >= (3, 12) and not any(isinstance(finder, SixMovesFinder) for finder in sys.meta_path):
+    """Put in place what Spyne needs to be imported on Python `version`; asking twice changes nothing."""
+    if not any(isinstance(finder, SixMovesFinder) for finder in sys.meta_path):
         sys.meta_path.insert(0, SixMovesFinder())
     if version >= (3, 13) and "cgi" not in sys.modules:
         cgi = ModuleType("cgi", "The one function of the former module that Spyne uses.")
@@ -57,6 +58,9 @@ def install(version: tuple[int, int] = sys.version_info[:2]) -> None:
 install()
 
 from spyne import const  # noqa: E402  (only importable after install())
+from spyne.util import six  # noqa: E402
+
+sys.meta_path[:] = [finder for finder in sys.meta_path if finder is not six._importer]
 
 # Spyne collects garbage once a second while a request waits: 86 ms with many objects alive.
 const.MIN_GC_INTERVAL = float("inf")

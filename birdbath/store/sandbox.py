@@ -1,30 +1,39 @@
 """Job sandboxes: the spool folder's directories, one a job, and the only way to touch a file in them.
 
-A sandbox is reached by opening its directory step by step without following links, and a file in it by one path
-component relative to that open directory, again without following links. So no name, and no link that somebody plants
-meanwhile, leads out of it (reference sections 3.7, 3.18: the original could be made to write anywhere).
+A sandbox is reached by opening its directory step by step without following links, and a file in it by one
+path component relative to that open directory, again without following links. So no name, and no link that
+somebody plants meanwhile, leads out of it (reference sections 3.7, 3.18: the original could be made to write
+anywhere).
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import re
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from birdbath.errors import BirdbathError, UnknownFile
+from birdbath.store.files import copy_range, make_directory, read_range, write_all
 from birdbath.store.unit_of_work import UnitOfWork
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_FILE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_FILE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_NO_DIRECTORY = frozenset({errno.ELOOP, errno.ENOTDIR})
+_NO_FILE = frozenset({errno.ELOOP, errno.ENXIO, errno.ENODEV, errno.EISDIR})
 MAX_NAME_BYTES = 255
+
+_SETTLED_LIMIT = 20_000
+_JOB = re.compile(r"cluster([0-9]{1,10})\.proc([0-9]{1,10})\.subproc0")
 
 
 class InvalidFileName(BirdbathError):
-    """The name is not that of an entry directly in the sandbox."""
+    """The name is not that of a file directly in the sandbox, or the sandbox is not where it should be."""
 
 
 @dataclass(frozen=True)
@@ -54,97 +63,107 @@ class Spool:
     """The spool folder. Sandboxes lie where HTCondor 7.5.5 and later put them (reference section 3.4)."""
 
     def __init__(self, root: Path) -> None:
-        root.mkdir(parents=True, exist_ok=True)
+        make_directory(root)
         self.root = root.resolve()
+        self._settled: set[str] = set()
 
     def sandbox(self, cluster: int, proc: int) -> Sandbox:
         """The sandbox of a job; it need not exist."""
-        return Sandbox(self.root, f"{cluster % 10000}", f"{proc % 10000}", f"cluster{cluster}.proc{proc}.subproc0")
+        steps = f"{cluster % 10000}", f"{proc % 10000}", f"cluster{cluster}.proc{proc}.subproc0"
+        return Sandbox(self.root, *steps, settled=self._settled)
 
     def jobs(self) -> Iterator[tuple[int, int]]:
         """(cluster, proc) of every sandbox there is."""
-        for path in self.root.glob("*/*/cluster*.proc*.subproc0"):
-            cluster, proc, _ = path.name.split(".")
-            yield int(cluster.removeprefix("cluster")), int(proc.removeprefix("proc"))
+        for folder in self._folders(self._folders([self.root])):
+            for entry in _scan(folder):
+                match = _JOB.fullmatch(entry.name)
+                if match and entry.is_dir(follow_symlinks=False):
+                    yield int(match[1]), int(match[2])
+
+    @staticmethod
+    def _folders(above: Iterator[Path] | list[Path]) -> Iterator[Path]:
+        for folder in above:
+            for entry in _scan(folder):
+                if entry.name.isdecimal() and entry.is_dir(follow_symlinks=False):
+                    yield Path(entry.path)
+
+
+def _scan(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except FileNotFoundError:  # removed meanwhile, with the last job in it
+        return []
 
 
 class Sandbox:
-    """The directory of one job. Every method raises OSError as the operating system does, InvalidFileName for bad names."""
+    """The directory of one job.
 
-    def __init__(self, root: Path, *steps: str) -> None:
+    Every method raises OSError as the operating system does, and InvalidFileName for bad names, for what is no
+    regular file, and when a link lies on the way.
+    """
+
+    def __init__(self, root: Path, *steps: str, settled: set[str] | None = None) -> None:
         self._root = root
         self._steps = steps
+        # Paths of sandboxes that are known to be on disk, with all the directories above them.
+        self._settled = set() if settled is None else settled
         self.path = root.joinpath(*steps)
 
-    def _open(self, create: bool = False) -> int:
-        descriptor = os.open(self._root, _DIRECTORY)
-        for step in self._steps:
-            try:
-                if create:
-                    try:
-                        os.mkdir(step, 0o700, dir_fd=descriptor)
-                    except FileExistsError:
-                        pass
-                inner = os.open(step, _DIRECTORY, dir_fd=descriptor)
-            finally:
-                os.close(descriptor)
-            descriptor = inner
-        return descriptor
-
     def create(self) -> None:
-        """Make the directory if it is not there."""
-        os.close(self._open(create=True))
+        """Make the directory if it is not there; it is on disk when the first file declared in it is."""
+        os.close(self._make(None))
 
     def exists(self) -> bool:
-        return self.path.is_dir()
+        """Whether the directory is there."""
+        try:
+            os.close(self._open())
+        except (FileNotFoundError, InvalidFileName):
+            return False
+        return True
 
     def declare(self, unit: UnitOfWork, name: str) -> None:
         """Create the file if need be, without changing what it holds; its entry is on disk when the unit is."""
-        directory = self._open(create=True)
-        try:
-            os.close(self._checked(directory, name, os.O_RDWR | os.O_CREAT))
-        finally:
-            unit.sync_later(str(self.path), directory)
-        path = self.path.parent
-        while path != self._root.parent:
-            unit.sync_later(str(path), os.open(path, _DIRECTORY))
-            path = path.parent
+        check_file_name(name)
+        os.close(self._create_entry(unit, name, os.O_RDWR))
 
     def write(self, unit: UnitOfWork, name: str, offset: int, data: bytes) -> None:
         """Write `data` at byte `offset` of an existing file; the bytes are on disk when the unit is."""
         descriptor = self._open_entry(name, os.O_RDWR)
+        with self._synced(unit, name, descriptor):
+            write_all(descriptor, data, offset)
+
+    def replace(self, unit: UnitOfWork, name: str, data: bytes, append: bool = False) -> None:
+        """Make `data` the file's whole content, or its end; created if need be, on disk when the unit is."""
+        check_file_name(name)
+        descriptor = self._create_entry(unit, name, os.O_WRONLY)
+        with self._synced(unit, name, descriptor):
+            if not append:  # not by O_TRUNC: a link to a file elsewhere would be emptied before it is noticed
+                os.ftruncate(descriptor, 0)
+            write_all(descriptor, data, os.fstat(descriptor).st_size)
+
+    def copy(
+        self, unit: UnitOfWork, source: str, target: str, start: int, offset: int, length: int
+    ) -> None:
+        """Copy `length` bytes from byte `start` of one file to byte `offset` of another, existing one.
+
+        Fewer when the source ends earlier. Memory stays flat; the bytes are on disk when the unit is.
+        """
+        reading = self._open_entry(source, os.O_RDONLY)
         try:
-            view = memoryview(data)
-            while view:
-                written = os.pwrite(descriptor, view, offset)
-                offset += written
-                view = view[written:]
-        except BaseException:
-            os.close(descriptor)
-            raise
-        unit.sync_later(str(self.path / name), descriptor)
+            writing = self._open_entry(target, os.O_RDWR)
+            with self._synced(unit, target, writing):
+                copy_range(reading, writing, start, offset, length)
+        finally:
+            os.close(reading)
 
     def read(self, name: str, offset: int = 0, length: int = -1) -> bytes:
         """At most `length` bytes (-1: all) from byte `offset`; fewer at the end of the file, none past it."""
         descriptor = self._open_entry(name, os.O_RDONLY)
         try:
-            size = os.fstat(descriptor).st_size
-            wanted = max(size - offset, 0) if length < 0 else min(length, max(size - offset, 0))
-            return self._read_all(descriptor, offset, wanted)
+            return read_range(descriptor, offset, os.fstat(descriptor).st_size if length < 0 else length)
         finally:
             os.close(descriptor)
-
-    @staticmethod
-    def _read_all(descriptor: int, offset: int, wanted: int) -> bytes:
-        data = os.pread(descriptor, wanted, offset)
-        if len(data) == wanted or not data:
-            return data
-        parts = [data]
-        got = len(data)
-        while got < wanted and (data := os.pread(descriptor, wanted - got, offset + got)):
-            parts.append(data)
-            got += len(data)
-        return b"".join(parts)
 
     def size(self, name: str) -> int:
         """The file's size in bytes."""
@@ -154,100 +173,145 @@ class Sandbox:
         finally:
             os.close(descriptor)
 
-    def replace(self, unit: UnitOfWork, name: str, data: bytes, append: bool = False) -> None:
-        """Make `data` the file's whole content, or its end; created if need be, on disk when the unit is."""
-        directory = self._open(create=True)
-        try:
-            flags = os.O_WRONLY | os.O_CREAT | (os.O_APPEND if append else os.O_TRUNC)
-            descriptor = self._checked(directory, name, flags)
-        finally:
-            unit.sync_later(str(self.path), directory)
-        try:
-            with open(descriptor, "wb", closefd=False) as file:
-                file.write(data)
-        finally:
-            unit.sync_later(f"{self.path}/{name}#{descriptor}", descriptor)
-
-    def copy(self, unit: UnitOfWork, source: str, target: str, start: int, offset: int, length: int) -> None:
-        """Copy `length` bytes from byte `start` of one file to byte `offset` of another, existing one.
-
-        Fewer when the source ends earlier. Memory stays flat; the bytes are on disk when the unit is.
-        """
-        reading = self._open_entry(source, os.O_RDONLY)
-        try:
-            writing = self._open_entry(target, os.O_RDWR)
-            try:
-                _copy_range(reading, writing, start, offset, length)
-            except BaseException:
-                os.close(writing)
-                raise
-            unit.sync_later(f"{self.path / target}", writing)
-        finally:
-            os.close(reading)
-
     def entries(self) -> list[FileInfo]:
-        """The entries directly in the sandbox, by name; empty when the sandbox does not exist."""
+        """The entries directly in the sandbox, by name; empty when the sandbox does not exist.
+
+        Names that are not UTF-8 are shown with replacement characters.
+        """
         try:
             directory = self._open()
         except FileNotFoundError:
             return []
         try:
             with os.scandir(directory) as entries:
-                found = [FileInfo(e.name, e.stat(follow_symlinks=False).st_size) for e in entries]
+                found = [info for entry in entries if (info := _info(entry)) is not None]
         finally:
             os.close(directory)
         return sorted(found, key=lambda info: info.name)
 
     def remove(self) -> None:
-        """Delete the sandbox with all it holds; the numbered folders above it too when that leaves them empty."""
-        shutil.rmtree(self.path, ignore_errors=True)
-        for parent in (self.path.parent, self.path.parent.parent):
+        """Delete the sandbox with all it holds; the numbered folders above it too when that empties them."""
+        self._settled.discard(str(self.path))
+        for level in range(len(self._steps) - 1, -1, -1):
             try:
-                parent.rmdir()
+                parent = self._open(self._steps[:level])
+            except (OSError, InvalidFileName):
+                return
+            try:
+                _remove(self._steps[level], parent, whole=level == len(self._steps) - 1)
             except OSError:
-                break
+                return  # there are other jobs in it
+            finally:
+                os.close(parent)
+
+    def _open(self, steps: Sequence[str] | None = None) -> int:
+        descriptor = os.open(self._root, _DIRECTORY)
+        for step in self._steps if steps is None else steps:
+            descriptor = _enter(descriptor, step)
+        return descriptor
+
+    def _make(self, unit: UnitOfWork | None) -> int:
+        """Open the directory, made with those above it if need be; with a unit, they are synced when it is."""
+        for _ in range(3):
+            # Another process may remove a numbered folder that its last job left just when it is entered here.
+            with contextlib.suppress(FileNotFoundError):
+                return self._make_once(unit)
+        return self._make_once(unit)
+
+    def _make_once(self, unit: UnitOfWork | None) -> int:
+        settled = str(self.path) in self._settled
+        descriptor = os.open(self._root, _DIRECTORY)
+        path = self._root
+        for step in self._steps:
+            try:
+                made = _make_directory(descriptor, step)
+                if unit is not None and (made or not settled):
+                    unit.sync_later(str(path), os.dup(descriptor))
+            except BaseException:
+                os.close(descriptor)
+                raise
+            descriptor = _enter(descriptor, step)
+            path = path / step
+        return descriptor
+
+    def _settle(self) -> None:
+        if len(self._settled) >= _SETTLED_LIMIT:
+            self._settled.clear()
+        self._settled.add(str(self.path))
+
+    def _create_entry(self, unit: UnitOfWork, name: str, flags: int) -> int:
+        directory = self._make(unit)
+        unit.sync_later(str(self.path), directory)  # from here on the unit closes it
+        unit.after_commit(self._settle)
+        return _open_regular(directory, name, flags | os.O_CREAT)
 
     def _open_entry(self, name: str, flags: int) -> int:
         check_file_name(name)
         try:
             directory = self._open()
+            try:
+                return _open_regular(directory, name, flags)
+            finally:
+                os.close(directory)
         except FileNotFoundError:
             raise UnknownFile(f"No such file: {name}") from None
+
+    @contextlib.contextmanager
+    def _synced(self, unit: UnitOfWork, name: str, descriptor: int) -> Iterator[None]:
+        """Hand the descriptor to the unit after the block, whatever happened: part of the bytes may be written."""
         try:
-            return self._checked(directory, name, flags)
-        except FileNotFoundError:
-            raise UnknownFile(f"No such file: {name}") from None
+            yield
         finally:
-            os.close(directory)
-
-    def _checked(self, directory: int, name: str, flags: int) -> int:
-        """Open one entry and make sure that it is a regular file that has no second name elsewhere."""
-        check_file_name(name)
-        try:
-            descriptor = os.open(name, flags | _FILE, 0o600, dir_fd=directory)
-        except OSError as error:
-            if error.errno in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
-                raise InvalidFileName(f"Not a regular file: {name}") from None
-            raise
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
-            os.close(descriptor)
-            raise InvalidFileName(f"Not a regular file: {name}")
-        return descriptor
+            unit.sync_later(f"{self.path}/{name}", descriptor)
 
 
-_NO_KERNEL_COPY = frozenset({errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
-_COPY_CHUNK = 1 << 20
+def _enter(directory: int, step: str) -> int:
+    """Open a directory in another, which is closed."""
+    try:
+        return os.open(step, _DIRECTORY, dir_fd=directory)
+    except OSError as error:
+        if error.errno in _NO_DIRECTORY:
+            raise InvalidFileName("The sandbox is not a directory of the spool folder") from None
+        raise
+    finally:
+        os.close(directory)
 
 
-def _copy_range(reading: int, writing: int, start: int, offset: int, length: int) -> None:
-    while length > 0:
-        try:
-            copied = os.copy_file_range(reading, writing, length, start, offset)
-        except OSError as error:
-            if error.errno not in _NO_KERNEL_COPY:
-                raise
-            copied = os.pwrite(writing, os.pread(reading, min(length, _COPY_CHUNK), start), offset)
-        if copied == 0:
-            return
-        start, offset, length = start + copied, offset + copied, length - copied
+def _make_directory(directory: int, name: str) -> bool:
+    try:
+        os.mkdir(name, 0o700, dir_fd=directory)
+    except FileExistsError:
+        return False
+    return True
+
+
+def _open_regular(directory: int, name: str, flags: int) -> int:
+    """Open one entry and make sure that it is a regular file that has no second name elsewhere."""
+    try:
+        descriptor = os.open(name, flags | _FILE, 0o600, dir_fd=directory)
+    except OSError as error:
+        if error.errno in _NO_FILE:
+            raise InvalidFileName(f"Not a regular file: {name}") from None
+        raise
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+        os.close(descriptor)
+        raise InvalidFileName(f"Not a regular file: {name}")
+    return descriptor
+
+
+def _info(entry: os.DirEntry[str]) -> FileInfo | None:
+    try:
+        size = entry.stat(follow_symlinks=False).st_size
+    except FileNotFoundError:  # removed while the directory was read
+        return None
+    return FileInfo(os.fsencode(entry.name).decode(errors="replace"), size)
+
+
+def _remove(name: str, parent: int, whole: bool) -> None:
+    if not whole:
+        os.rmdir(name, dir_fd=parent)
+        return
+    shutil.rmtree(name, ignore_errors=True, dir_fd=parent)
+    with contextlib.suppress(OSError):
+        os.unlink(name, dir_fd=parent)  # a link where the directory should be

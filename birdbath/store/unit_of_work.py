@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, update
+from sqlalchemy import Connection, text
 from sqlalchemy.sql import ClauseElement
 
 from birdbath.store.statements import Row, prepared
-from birdbath.store.tables import counters
 
-_ADVANCE = (
-    update(counters)
-    .where(counters.c.name == bindparam("counter"))
-    .values(value=counters.c.value + bindparam("step"))
-    .returning(counters.c.value)
+_log = logging.getLogger(__name__)
+
+_ADVANCE = text(
+    "INSERT INTO counters (name, value) VALUES (:counter, :step)"
+    " ON CONFLICT (name) DO UPDATE SET value = counters.value + excluded.value RETURNING value"
 )
-_NEW_COUNTER = insert(counters)
+
+
+class TransactionLost(Exception):
+    """The database gave up the transaction in the middle of it; everything in it is undone."""
 
 
 class UnitOfWork:
@@ -35,7 +38,9 @@ class UnitOfWork:
         if not connection.in_transaction():
             connection.begin()
         self._cursor = connection.connection.cursor()
-        self._dirty: dict[str, int] = {}
+        self._errors = connection.dialect.loaded_dbapi.Error
+        self._dirty: dict[tuple[int, int], tuple[int, str]] = {}
+        self.lost = False
         self._after_commit: list[Callable[[], None]] = []
 
     def execute(self, statement: ClauseElement, values: Mapping[str, Any] | None = None) -> Sequence[Row]:
@@ -62,36 +67,46 @@ class UnitOfWork:
         The counter's row stays locked until the unit ends, so numbers become visible in the order they were
         given.
         """
-        row = self.first(_ADVANCE, {"counter": counter, "step": step})
-        if row is not None:
-            return int(row.value)
-        self.execute(_NEW_COUNTER, {"name": counter, "value": step})
-        return step
+        rows = self.execute(_ADVANCE, {"counter": counter, "step": step})
+        return int(rows[0].value)
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
-        """Undo what the block wrote to the database if it raises."""
+        """Undo what the block wrote to the database if it raises; bytes it wrote to files stay.
+
+        Raises TransactionLost when that cannot be done, such as after SQLite met a full disk: it has undone the
+        whole transaction then, and whatever is written next would be committed alone.
+        """
         # A twentieth of the cost of SQLAlchemy's begin_nested(), which is felt at several units a
         # millisecond.
-        self._cursor.execute("SAVEPOINT unit")
+        self._run("SAVEPOINT unit")
         callbacks = len(self._after_commit)
         try:
             yield
         except BaseException:
-            self._cursor.execute("ROLLBACK TO SAVEPOINT unit")
             del self._after_commit[callbacks:]
+            self._run("ROLLBACK TO SAVEPOINT unit")
+            self._run("RELEASE SAVEPOINT unit")
             raise
-        finally:
-            self._cursor.execute("RELEASE SAVEPOINT unit")
+        self._run("RELEASE SAVEPOINT unit")
+
+    def _run(self, command: str) -> None:
+        if self.lost:
+            raise TransactionLost("The transaction was lost")
+        try:
+            self._cursor.execute(command)
+        except self._errors as error:
+            self.lost = True
+            raise TransactionLost(f"The transaction was lost: {error}") from error
 
     def sync_later(self, path: str, descriptor: int) -> None:
-        """Take over an open file or directory and sync it to disk before the unit is committed; `path` tells
-        twins.
+        """Take over an open file or directory and sync it to disk before the unit is committed.
+
+        What is open twice is synced once; `path` is for people who debug this.
         """
-        if path in self._dirty:
+        status = os.fstat(descriptor)
+        if self._dirty.setdefault((status.st_dev, status.st_ino), (descriptor, path))[0] != descriptor:
             os.close(descriptor)
-        else:
-            self._dirty[path] = descriptor
 
     def after_commit(self, callback: Callable[[], None]) -> None:
         """Call `callback` once what was written is durable; not when it was rolled back."""
@@ -101,21 +116,29 @@ class UnitOfWork:
         """Sync and close what `sync_later` took. Raises OSError if any of it may not be on disk."""
         dirty, self._dirty = self._dirty, {}
         try:
-            for descriptor in dirty.values():
+            for descriptor, _ in dirty.values():
                 os.fsync(descriptor)
         finally:
-            for descriptor in dirty.values():
-                os.close(descriptor)
+            _close_all(descriptor for descriptor, _ in dirty.values())
 
     def committed(self) -> None:
-        """Run the `after_commit` callbacks."""
+        """Run the `after_commit` callbacks. What they raise is logged: the unit stays a success."""
         callbacks, self._after_commit = self._after_commit, []
         for callback in callbacks:
-            callback()
+            try:
+                callback()
+            except Exception:
+                _log.exception("What follows a commit failed")
 
     def discard(self) -> None:
         """Close what `sync_later` took without syncing, forget the callbacks."""
         dirty, self._dirty = self._dirty, {}
-        for descriptor in dirty.values():
-            os.close(descriptor)
         self._after_commit = []
+        _close_all(descriptor for descriptor, _ in dirty.values())
+
+
+def _close_all(descriptors: Iterable[int]) -> None:
+    for descriptor in descriptors:
+        # The file was synced before, or is of no account: what close() could still report is no news.
+        with suppress(OSError):
+            os.close(descriptor)

@@ -155,6 +155,24 @@ def test_an_unexpected_error_is_logged_once_and_answered_with_its_reference(
     assert secret not in caplog.text
 
 
+def test_a_request_that_breaks_the_reader_is_answered_too(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(SERVER.app.in_protocol, "deserialize", broken)
+    code, text = parts(answer(Daemons(), call("getVersionString")))
+    assert code == "SOAP-ENV:Server"
+    assert text.rpartition(" ")[2] in caplog.text
+
+
+def test_a_refused_request_starts_no_unit_of_work() -> None:
+    daemons = Daemons()
+    assert parts(answer(daemons, call("nonsense")))[0] == "SOAP-ENV:Client"
+    assert daemons.runs == []
+
+
 def test_an_error_after_the_work_replaces_its_reply() -> None:
     """The unit of work could not be made durable: what the operation wanted to say is void."""
 

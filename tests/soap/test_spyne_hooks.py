@@ -136,15 +136,20 @@ def test_installing_twice_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> No
     assert (list(sys.meta_path), sys.modules.get("cgi")) == before
 
 
-def test_nothing_is_replaced_on_python_3_11(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cgi_is_replaced_only_where_python_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "meta_path", [])
     monkeypatch.setattr(sys, "modules", {name: m for name, m in sys.modules.items() if name != "cgi"})
-    spyne_compat.install((3, 11))
-    assert sys.meta_path == []
+    spyne_compat.install((3, 12))
+    assert [type(finder) for finder in sys.meta_path] == [spyne_compat.SixMovesFinder]
     assert "cgi" not in sys.modules
     spyne_compat.install((3, 13))
     assert len(sys.meta_path) == 1
     assert isinstance(sys.modules["cgi"], ModuleType)
+
+
+def test_every_importer_can_be_asked_for_a_spec() -> None:
+    """six's own cannot, and pytest, among others, asks all."""
+    assert [finder for finder in sys.meta_path if not hasattr(finder, "find_spec")] == []
 
 
 def test_the_finder_finds_only_six() -> None:

@@ -73,10 +73,10 @@ def originals() -> Path | None:
     """The folder of the original files: from the environment, or an installed npm package soap-htcondor."""
     if given := os.environ.get("BIRDBATH_ORIGINAL_WSDL"):
         return Path(given)
-    for base in (Path(__file__), *Path(__file__).parents):
-        for found in base.glob("node_modules/soap-htcondor/wsdl"):
-            return found
-    return next(Path(__file__).parents[1].glob("clients/**/node_modules/soap-htcondor/wsdl"), None)
+    folder = "node_modules/soap-htcondor/wsdl"
+    tests = Path(__file__).parents[1]
+    candidates = [*(base / folder for base in tests.parents), *tests.glob(f"clients/*/{folder}")]
+    return next((candidate for candidate in candidates if candidate.is_dir()), None)
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -127,6 +127,19 @@ def arguments(name: str, children: str) -> tuple[Any, ...]:
     return daemons.arguments
 
 
+def client_fault(request: bytes) -> str:
+    """The text of the Client fault that a request is answered with."""
+    reply = ask(Daemons(), request)
+    text = body(reply)
+    assert reply.status == 500
+    assert text.startswith("<SOAP-ENV:Fault><faultcode>SOAP-ENV:Client</faultcode><faultstring>"), text
+    return text.partition("<faultstring>")[2].partition("</faultstring>")[0]
+
+
+def version(request: bytes, content_type: str = "text/xml") -> Reply:
+    return ask(schedd(version_string="$CondorVersion: 8.4.12 $"), request, content_type)
+
+
 class _Stop(Exception):
     """The call was recorded; what would be written of its answer does not matter here."""
 

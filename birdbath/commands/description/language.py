@@ -44,12 +44,16 @@ class QueueStatement:
 
         try:
             self._submit = htcondor2.Submit(text)
-        except ValueError as error:
-            # The parser has said where and what on standard error.
-            raise DescriptionError(f"not a submit description ({error})") from None
+        except ValueError:
+            raise DescriptionError(f"this is not the submit language: {_first_wrong_line(text)}") from None
         self.commands: dict[str, str] = dict(self._submit.items())
         self._arguments: str = self._submit.getQArgs() or ""
         _refuse_cycles(self.commands)
+
+    def program(self) -> tuple[str, str]:
+        """The executable and universe, as they are written."""
+        commands = {name.lower(): value for name, value in self.commands.items()}
+        return commands.get("executable", ""), commands.get("universe", "")
 
     def rows(self) -> Iterator[Row]:
         """The jobs to queue, in order. Raises `DescriptionError` for a count or item list that cannot be
@@ -155,11 +159,25 @@ def _sections(text: str) -> list[str]:
             continue
         commands.append(line)
         if multi := _MULTI_LINE.match(line):
-            end = f"@{multi[1]}"
-            commands.extend(_until(lines, lambda inner, end=end: inner.strip() == end))
+            commands.extend(_until(lines, f"@{multi[1]}".__eq__))
         elif line.rstrip().endswith("\\") and not line.lstrip().startswith("#"):
-            commands.extend(_until(lines, lambda inner: not inner.rstrip().endswith("\\")))
+            commands.extend(_until(lines, lambda inner: not inner.endswith("\\")))
     return sections
+
+
+def _first_wrong_line(text: str) -> str:
+    """The parser does not say where it stopped: the first line with which the text above it no longer parses."""
+    import htcondor2
+
+    lines = text.splitlines()
+    if any(line.lstrip().lower().startswith("include") and "|" in line for line in lines):
+        return "a line of it, or what an included program prints"  # not to run the programs again
+    for number, line in enumerate(lines, 1):
+        try:
+            htcondor2.Submit("\n".join([*lines[:number], ""]))
+        except ValueError:
+            return line.strip()
+    return "an if or a multi-line value is not closed"
 
 
 def _item_list(line: str, lines: Iterator[str]) -> list[str]:
@@ -169,14 +187,15 @@ def _item_list(line: str, lines: Iterator[str]) -> list[str]:
         line = next(lines, "")
         more.append(line)
     if "(" in line and ")" not in line:
-        more.extend(_until(lines, lambda inner: inner.lstrip().startswith(")")))
+        more.extend(_until(lines, lambda inner: inner.startswith(")")))
     return more
 
 
-def _until(lines: Iterator[str], last: Callable[[str], bool]) -> Iterator[str]:
+def _until(lines: Iterator[str], is_last: Callable[[str], bool]) -> Iterator[str]:
+    """The lines up to and including the last one, which is judged without the blanks around it."""
     for line in lines:
         yield line
-        if last(line):
+        if is_last(line.strip()):
             return
 
 

@@ -21,8 +21,8 @@ _LOCAL_UNIVERSES = (7, 12)
 class Autoclusters:
     """Computes signatures against the slots of one pool.
 
-    What counts is each job's Requirements, Rank and requests, what the slots' policy expressions mention, and all that
-    these refer to in the job's ad.
+    What counts is each job's Requirements, Rank and requests, what the slots' policy expressions mention, and
+    all that these refer to in the job's ad.
     """
 
     def __init__(self, slot_ads: Iterable[Ad]) -> None:

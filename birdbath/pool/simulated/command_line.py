@@ -14,7 +14,9 @@ class UnbalancedQuotes(ValueError):
 
 
 def split_v2(text: str) -> list[str]:
-    """V2 raw syntax: blanks separate, single quotes group, a doubled one in a group is one. Raises UnbalancedQuotes."""
+    """V2 raw syntax: blanks separate, single quotes group, a doubled one in a group is one. Raises
+    UnbalancedQuotes.
+    """
     words: list[str] = []
     current: str | None = None
     position = 0
@@ -32,7 +34,9 @@ def split_v2(text: str) -> list[str]:
 
 
 def arguments(ad: Ad) -> list[str]:
-    """The program's arguments: Arguments (V2) if there, else Args (V1, split at blanks). Raises UnbalancedQuotes."""
+    """The program's arguments: Arguments (V2) if there, else Args (V1, split at blanks). Raises
+    UnbalancedQuotes.
+    """
     if "Arguments" in ad:
         return split_v2(ad.string("Arguments"))
     return ad.string("Args").split()

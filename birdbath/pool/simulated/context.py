@@ -22,7 +22,10 @@ from birdbath.store.unit_of_work import UnitOfWork
 
 @dataclass
 class PoolContext:
-    """The parts themselves, and two notes that a restart may lose: who to tell of news, and the next negotiation."""
+    """The parts themselves, and three notes that a restart may lose.
+
+    `kick`: whom to tell of news; `cycle_at`: when to negotiate next; `promised`: what the driver was told to wait for.
+    """
 
     description: PoolDescription
     identity: PoolIdentity
@@ -35,6 +38,7 @@ class PoolContext:
     autoclusters: Autoclusters = field(init=False)
     kick: Callable[[], None] = field(default=lambda: None)
     cycle_at: float = 0.0
+    promised: float | None = None
 
     def __post_init__(self) -> None:
         self.autoclusters = Autoclusters(slot.ad for slot in self.slots.values())
@@ -50,12 +54,13 @@ class PoolContext:
     def settle(
         self, unit: UnitOfWork, table: JobTable, job: QueuedJob, events: Iterable[JobEvent], now: float
     ) -> None:
-        """Save a job after a change of its state, or let it leave when it is finished and nothing keeps it."""
+        """Save a job whose state changed, or let it leave when it is finished and nothing keeps it."""
         table.save(job, events)
         if job.status in (JobStatus.COMPLETED, JobStatus.REMOVED) and not stays_in_queue(job.ad, now):
             self.leave(unit, table, job)
         else:
             job.next_policy_at = next_evaluation(job.ad, job.status, now, self.description.policy_interval)
+            self.wake(unit, job.next_policy_at)
 
     def leave(self, unit: UnitOfWork, table: JobTable, job: QueuedJob) -> None:
         """Let a job leave the queue; its sandbox is deleted once that is durable."""
@@ -63,9 +68,14 @@ class PoolContext:
         unit.after_commit(self.sandbox(job.id).remove)
 
     def negotiate_soon(self, unit: UnitOfWork, at: float) -> None:
-        """Negotiate at pool time `at` or before, and tell whoever drives the pool once the unit is durable."""
+        """Negotiate at pool time `at` or before."""
         self.cycle_at = min(self.cycle_at, at)
-        unit.after_commit(self.kick_now)
+        self.wake(unit, self.cycle_at)
+
+    def wake(self, unit: UnitOfWork, at: float | None) -> None:
+        """Once the unit is durable, tell the pool's driver that something is due at `at`, if it waits for later."""
+        if at is not None and (self.promised is None or at < self.promised):
+            unit.after_commit(self.kick_now)
 
     def kick_now(self) -> None:
         """Tell whoever drives the pool that something may be due."""

@@ -36,10 +36,11 @@ DEFAULT_MACHINES = (
 class PoolDescription:
     """Machines, and how long things take, in seconds of pool time.
 
-    `cycle_interval`: between negotiation cycles when nothing asks for one; `cycle_delay`: from a submission to the cycle
-    it asks for; `policy_interval`: between evaluations of a job's periodic expressions; `default_runtime`: of programs
-    that do not say how long they take; `image_update_after`: from a program's start to the first report of its size.
-    `max_local_jobs` run on the submit machine at a time. Users are `owner@uid_domain`.
+    `cycle_interval`: between negotiation cycles when nothing asks for one; `cycle_delay`: from a submission
+    to the cycle it asks for; `policy_interval`: between evaluations of a job's periodic expressions;
+    `default_runtime`: of programs that do not say how long they take; `image_update_after`: from a program's
+    start to the first report of its size. `max_local_jobs` run on the submit machine at a time. Users are
+    `owner@uid_domain`.
     """
 
     machines: tuple[MachineDescription, ...] = DEFAULT_MACHINES

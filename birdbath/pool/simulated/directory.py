@@ -22,8 +22,9 @@ UPDATE_INTERVAL = 300.0
 """Seconds after which a daemon sends its ad again although nothing changed."""
 
 _s = simulated_jobs.c
-_TAKEN = select(_s.slot, _s.cluster_id, _s.proc_id).where(_s.slot.is_not(None))
+_TAKEN = select(_s.slot, _s.cluster_id, _s.proc_id).where(_s.slot > "")
 
+_SUBMITTER = "submitter "
 Build = Callable[[float], Ad]
 
 
@@ -112,12 +113,15 @@ class SimulatedDirectory:
 
     def _submitters(self) -> list[AdRecord]:
         census = self._context.mirror.census()
+        for name in [name for name in self._own if name.startswith(_SUBMITTER)]:
+            if name.removeprefix(_SUBMITTER) not in census:
+                del self._own[name]
         return [self._submitter(owner, jobs) for owner, jobs in sorted(census.items())]
 
     def _submitter(self, owner: str, jobs: Counter[JobStatus]) -> AdRecord:
         state = tuple(sorted(jobs.items()))
         return self._record(
-            f"submitter {owner}", state, lambda now: daemons.submitter_ad(self._context, owner, jobs, now)
+            f"{_SUBMITTER}{owner}", state, lambda now: daemons.submitter_ad(self._context, owner, jobs, now)
         )
 
     def _master(self) -> list[AdRecord]:

@@ -17,7 +17,9 @@ _TIMELY = frozenset({"time", "currenttime", "servertime", "random", "mycurrentti
 
 @lru_cache(maxsize=4096)
 def words(expression: str) -> frozenset[str]:
-    """Every word of an expression, in lower case: more than its references, never fewer (`eval("Name")` counts)."""
+    """Every word of an expression, in lower case: more than its references, never fewer (`eval("Name")`
+    counts).
+    """
     return frozenset(_WORD.findall(expression.lower()))
 
 

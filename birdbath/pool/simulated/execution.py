@@ -1,7 +1,9 @@
-"""Running a job's program in its sandbox, as far as a simulation does: checked at the start, written at the end.
+"""Running a job's program in its sandbox, as far as a simulation does: checked at the start, written at the
+end.
 
-Names in the ad mean entries of the sandbox, by their last component; absolute paths elsewhere are names on an execute
-machine that does not exist. Nothing outside of the sandbox is read or written, and no process is started.
+Names in the ad mean entries of the sandbox, by their last component; absolute paths elsewhere are names on an
+execute machine that does not exist. Nothing outside of the sandbox is read or written, and no process is
+started.
 """
 
 from __future__ import annotations
@@ -38,7 +40,9 @@ class CannotRun(Exception):
 
 @dataclass(frozen=True)
 class Run:
-    """What a run comes to: how long the program takes, its exit code, CPU seconds, input bytes, and files it writes."""
+    """What a run comes to: how long the program takes, its exit code, CPU seconds, input bytes, and files it
+    writes.
+    """
 
     duration: float
     exit_code: int
@@ -121,7 +125,9 @@ def _execute(process: Process, cmd: str, words: Sequence[str], files: _SandboxFi
 
 
 def _script(cmd: str, name: str, words: Sequence[str], files: _SandboxFiles) -> str | None:
-    """The shell script that the job is, if it is one: uploaded, given with -c, or named as the shell's argument."""
+    """The shell script that the job is, if it is one: uploaded, given with -c, or named as the shell's
+    argument.
+    """
     uploaded = files.submitted(cmd)
     if uploaded is not None and (text := script_text(files.head(uploaded.name))) is not None:
         return text
@@ -176,8 +182,8 @@ def _transferred(ad: Ad) -> list[str]:
 
 def _missing_input(slot: str, path: str) -> CannotRun:
     reason = (
-        f"Transfer input files failure while sending files to execution point {slot}. Details: 1 total failures: "
-        f"first failure: reading from file {path}: (errno 2) No such file or directory"
+        f"Transfer input files failure while sending files to execution point {slot}. Details: "
+        f"1 total failures: first failure: reading from file {path}: (errno 2) No such file or directory"
     )
     return CannotRun(TRANSFER_INPUT_ERROR, _ENOENT, reason)
 

@@ -1,4 +1,6 @@
-"""Whether a job can run in the simulated pool at all. The original let a job that lacks something wait for ever."""
+"""Whether a job can run in the simulated pool at all. The original let a job that lacks something wait for
+ever.
+"""
 
 from __future__ import annotations
 

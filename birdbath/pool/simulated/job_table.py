@@ -39,10 +39,8 @@ _POLICY = _ROW.where(_s.next_policy_at <= bindparam("now")).order_by(
     _s.next_policy_at, _s.cluster_id, _s.proc_id
 )
 _POLICY = _POLICY.limit(bindparam("most"))
-_NEXT_DUE = select(_s.due_at).where(_s.due_at.is_not(None)).order_by(_s.due_at).limit(1)
-_NEXT_POLICY = (
-    select(_s.next_policy_at).where(_s.next_policy_at.is_not(None)).order_by(_s.next_policy_at).limit(1)
-)
+_NEXT_DUE = select(_s.due_at).where(_s.due_at > 0).order_by(_s.due_at).limit(1)
+_NEXT_POLICY = select(_s.next_policy_at).where(_s.next_policy_at > 0).order_by(_s.next_policy_at).limit(1)
 
 _ADD_JOB = insert(jobs)
 _ADD_SIMULATED = insert(simulated_jobs)
@@ -65,7 +63,9 @@ _MAX_PRIORITY = 2**31
 
 
 class JobTable:
-    """The jobs one unit of work touches. Nothing is written before `flush`, which gives versions and event numbers."""
+    """The jobs one unit of work touches. Nothing is written before `flush`, which gives versions and event
+    numbers.
+    """
 
     def __init__(self, unit: UnitOfWork, signature: Callable[[Ad], str]) -> None:
         self._unit = unit
@@ -113,7 +113,9 @@ class JobTable:
         self._events.extend(events)
 
     def touch(self, job: QueuedJob) -> None:
-        """Write only what the pool keeps besides the ad, at the next flush: nobody else can see that it changed."""
+        """Write only what the pool keeps besides the ad, at the next flush: nobody else can see that it
+        changed.
+        """
         self._touched[job.id] = job
 
     def leave(self, job: QueuedJob) -> None:

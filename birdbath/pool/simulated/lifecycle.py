@@ -1,8 +1,8 @@
 """The life of a job: how its ad changes from state to state, and which events that gives. No I/O.
 
-Functions change the job they are given and return the events to be logged, in order. `now` is the pool's time. Attribute
-names and their meaning are HTCondor's, as in real ads; semantics of hold, release and remove are those of the protocol
-reference, sections 3.10 to 3.13.
+Functions change the job they are given and return the events to be logged, in order. `now` is the pool's
+time. Attribute names and their meaning are HTCondor's, as in real ads; semantics of hold, release and remove
+are those of the protocol reference, sections 3.10 to 3.13.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Hold:
-    """Why a job is held: HTCondor's hold code and subcode, and the reason (None leaves the job's own alone)."""
+    """Why a job is held: HTCondor's code and subcode, and the reason (None leaves the job's own alone)."""
 
     reason: str | None
     code: int
@@ -85,7 +85,9 @@ def _enter(job: QueuedJob, status: JobStatus, now: float) -> None:
 
 
 def submit(job: QueuedJob, now: float, submit_host: str) -> list[JobEvent]:
-    """A job enters the queue, Idle unless its ad says Held or Removed (it was held or removed before its commit)."""
+    """A job enters the queue, Idle unless its ad says Held or Removed (it was held or removed before its
+    commit).
+    """
     if job.status not in (JobStatus.HELD, JobStatus.REMOVED):
         job.ad.set("JobStatus", int(JobStatus.IDLE))
     events = [_event(job, EventType.SUBMIT, now, {"SubmitHost": submit_host})]
@@ -99,7 +101,9 @@ def submit(job: QueuedJob, now: float, submit_host: str) -> list[JobEvent]:
 def start(
     job: QueuedJob, place: Place, now: float, ends_at: float, image_at: float, received: int
 ) -> list[JobEvent]:
-    """An Idle job was matched and its program starts; it will end at `ends_at`, having received so many bytes."""
+    """An Idle job was matched and its program starts; it will end at `ends_at`, having received so many
+    bytes.
+    """
     moment, ad = int(now), job.ad
     _enter(job, JobStatus.RUNNING, now)
     if ad.integer("JobStartDate") == 0:

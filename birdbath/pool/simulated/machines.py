@@ -38,7 +38,9 @@ def default_description(settings: Settings) -> PoolDescription:
 
 
 def machine_address(index: int) -> str:
-    """The address of the pool's machine of that number, from the range that is reserved for tests of networks."""
+    """The address of the pool's machine of that number, from the range that is reserved for tests of
+    networks.
+    """
     return f"<198.18.{index // 250 % 256}.{index % 250 + 1}:9618>"
 
 
@@ -59,7 +61,7 @@ def placeholders(identity: PoolIdentity, machine: str, address: str, start: floa
 
 
 def build_slots(description: PoolDescription, identity: PoolIdentity, start: float) -> dict[str, Slot]:
-    """All slots of the pool by name, in the order of the description; `start` is when their daemons started."""
+    """All slots of the pool by name, in the description's order; their daemons started at `start`."""
     slots: dict[str, Slot] = {}
     for index, machine in enumerate(description.machines):
         address = machine_address(index)

@@ -24,8 +24,8 @@ _NEWEST = select(counters.c.value).where(counters.c.name == "version")
 class QueueMirror:
     """Records of all committed jobs in the queue, indexed by cluster and by owner. Thread-safe.
 
-    Each read first asks the database for rows newer than the newest it has seen, so it shows whatever any process
-    committed before.
+    Each read first asks the database for rows newer than the newest it has seen, so it shows whatever any
+    process committed before.
     """
 
     def __init__(self, engine: Engine, memory: AdMemory) -> None:
@@ -89,7 +89,8 @@ class QueueMirror:
 
     def _refresh(self) -> None:
         if self._seen is None:
-            # Not the history: only what is queued. What changes meanwhile is newer than the number read first.
+            # Not the history: only what is queued. What changes meanwhile is newer than the number read
+            # first.
             newest = self._connection.scalar(_NEWEST) or 0
             self._apply(self._connection.execute(_QUEUED))
             self._seen = newest

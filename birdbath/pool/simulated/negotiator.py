@@ -1,8 +1,8 @@
 """Matchmaking: which idle job gets which free slot.
 
-Jobs come by JobPrio, then in the order of submission; both sides' Requirements must be true; the job's Rank chooses
-among the slots. Idle jobs are looked at by autocluster: however many there are of one kind, they cost one evaluation a
-slot, and nothing is evaluated when no slot is free.
+Jobs come by JobPrio, then in the order of submission; both sides' Requirements must be true; the job's Rank
+chooses among the slots. Idle jobs are looked at by autocluster: however many there are of one kind, they cost
+one evaluation a slot, and nothing is evaluated when no slot is free.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ _s = simulated_jobs.c
 
 
 def _signatures() -> Any:
-    """Every signature of idle jobs with its best precedence, by one step through the index for each signature."""
+    """Every signature of idle jobs with its best precedence, by one step through the index for each
+    signature.
+    """
     found = select(func.min(_s.signature).label("signature")).cte("found", recursive=True)
     following = select(func.min(_s.signature)).where(_s.signature > found.c.signature).scalar_subquery()
     found = found.union_all(select(following).where(found.c.signature.is_not(None)))
@@ -43,7 +45,7 @@ _FIRST = (
     .order_by(_s.precedence, _s.cluster_id, _s.proc_id)
     .limit(bindparam("most"))
 )
-_ANY_IDLE: Any = select(literal_column("1")).where(_s.signature.is_not(None)).limit(1)
+_ANY_IDLE: Any = select(literal_column("1")).where(_s.signature > "").limit(1)
 _AD = select(jobs.c.ad).where(jobs.c.cluster_id == bindparam("cluster"), jobs.c.proc_id == bindparam("proc"))
 
 _UNRESOLVED = -1
@@ -65,7 +67,9 @@ class Statistics:
 
 
 class Negotiator:
-    """Matches in steps of bounded work. What it remembers between steps only saves evaluations; it may be lost."""
+    """Matches in steps of bounded work. What it remembers between steps only saves evaluations; it may be
+    lost.
+    """
 
     def __init__(self, autoclusters: Autoclusters) -> None:
         self._autoclusters = autoclusters
@@ -95,7 +99,8 @@ class Negotiator:
     ) -> bool:
         """Give free slots to idle jobs through `start`, which says whether the slot is now taken.
 
-        Returns whether there is more to do at once: the bound was reached, or some jobs did not take what they got.
+        Returns whether there is more to do at once: the bound was reached, or some jobs did not take what
+        they got.
         """
         step = _Step(self, unit, dict(free), now, self.evaluations + most_evaluations)
         return step.run(start)
@@ -180,7 +185,9 @@ class _Step:
         return bool(negotiator.unknown(signature, free)) or negotiator.matching(signature, free) is not None
 
     def _resolve(self, signature: str) -> bool:
-        """Find out which slots the autocluster matches and, if any, queue its first jobs. False: bound reached."""
+        """Find out which slots the autocluster matches and, if any, queue its first jobs. False: bound
+        reached.
+        """
         negotiator = self._negotiator
         if negotiator.evaluations >= self._last_evaluation:
             return False

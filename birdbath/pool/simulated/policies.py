@@ -1,6 +1,8 @@
-"""The policy expressions in a job's ad, looked at when HTCondor would: periodically, at a program's end, before leaving.
+"""The policy expressions in a job's ad, looked at when HTCondor would: periodically, at a program's end,
+before leaving.
 
-In all of them ServerTime, CurrentTime and time() mean the pool's time (protocol reference section 7, note on ServerTime).
+In all of them ServerTime, CurrentTime and time() mean the pool's time (protocol reference section 7, note on
+ServerTime).
 """
 
 from __future__ import annotations
@@ -64,7 +66,9 @@ _VERDICTS = {
 
 
 def next_evaluation(ad: Ad, status: JobStatus, now: float, interval: float) -> float | None:
-    """When the job's periodic expressions are to be looked at next; None when none of them can become true by itself."""
+    """When the job's periodic expressions are to be looked at next; None when none of them can become true by
+    itself.
+    """
     if status in _FINISHED:
         wanted = _is_expression(ad, "LeaveJobInQueue") and depends_on_time(ad, "LeaveJobInQueue")
     else:
@@ -83,7 +87,9 @@ def periodic(ad: Ad, status: JobStatus, now: float) -> Decision:
 
 
 def on_exit(ad: Ad, now: float) -> Decision:
-    """What is to become of a job whose program ended; its exit attributes are set. LEAVE means that it is done."""
+    """What is to become of a job whose program ended; its exit attributes are set. LEAVE means that it is
+    done.
+    """
     hold = ad.attribute("OnExitHold")
     if hold is not None and not _is_literally_false(ad, "OnExitHold"):
         value = evaluate_at(ad, "OnExitHold", now)

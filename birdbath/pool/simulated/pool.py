@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, func, select
 
 from birdbath.classads import AdMemory
 from birdbath.pool.base import ActionDetails, JobId
@@ -32,17 +32,18 @@ MAX_EVALUATIONS = 2000
 """The most matches evaluated in one step."""
 
 _s = simulated_jobs.c
-_TAKEN = select(_s.slot).where(_s.slot.is_not(None))
-_LOCAL_RUNS = select(_s.cluster_id).where(_s.due_at.is_not(None), _s.slot.is_(None))
+_TAKEN = select(_s.slot).where(_s.slot > "")
+# Not "slot IS NULL": an index on slots would lead through all idle jobs.
+_LOCAL_RUNS = select(_s.cluster_id).where(_s.due_at > 0, func.coalesce(_s.slot, "") == "")
 _QUEUED_IDS = select(jobs.c.cluster_id, jobs.c.proc_id).where(jobs.c.in_queue)
 
 
 class SimulatedPool:
     """A pool whose whole state is in the database and the spool folder.
 
-    Whoever drives it calls `advance` in a unit of work, again whenever that said something would be due, and when
-    the callback given to `on_change` was called. One driver at a time; queries may come from any thread. A pool that
-    is built anew on the same database goes on where the former one was killed.
+    Whoever drives it calls `advance` in a unit of work, again whenever that said something would be due, and
+    when the callback given to `on_change` was called. One driver at a time; queries may come from any thread.
+    A pool that is built anew on the same database goes on where the former one was killed.
     """
 
     def __init__(
@@ -84,15 +85,17 @@ class SimulatedPool:
     def advance(self, unit: UnitOfWork) -> float | None:
         """Do what is due by now, as far as one step goes.
 
-        Returns the pool time at which something is due next (now or earlier: call again at once; `clock.delay` says how
-        many real seconds to wait), or None when nothing will happen before somebody submits or releases a job.
+        Returns the pool time at which something is due next (now or earlier: call again at once;
+        `clock.delay` says how many real seconds to wait), or None when nothing will happen before somebody
+        submits or releases a job.
         """
         now = self.clock.time()
         table = self._context.table(unit)
         more = self._go_on(unit, table, now)
         more = self._apply_policies(unit, table, now) or more
         more = self._negotiate(unit, table, now) or more
-        return now if more else self._next_due(unit, table)
+        self._context.promised = now if more else self._next_due(unit, table)
+        return self._context.promised
 
     def _go_on(self, unit: UnitOfWork, table: JobTable, now: float) -> bool:
         runs = Runs(self._context, unit, table, now)
@@ -164,10 +167,11 @@ class SimulatedPool:
         return min(times, default=None)
 
     def sweep(self, unit: UnitOfWork, older_than: float, staged: Iterable[JobId], most: int = 1000) -> int:
-        """Delete sandboxes that belong neither to a job in the queue nor to a `staged` one; how many, at most `most`.
+        """Delete sandboxes that belong neither to a job in the queue nor to a `staged` one; how many, at most
+        `most`.
 
-        Spared are those whose directory changed less than `older_than` (real) seconds ago. Client-inserted daemon ads
-        that expired are forgotten as well.
+        Spared are those whose directory changed less than `older_than` (real) seconds ago. Client-inserted
+        daemon ads that expired are forgotten as well.
         """
         self.directory.forget_expired(unit)
         wanted = set(staged).union(JobId(row[0], row[1]) for row in unit.execute(_QUEUED_IDS))

@@ -1,8 +1,9 @@
-"""Simulated programs: what the programs that people try first would print, computed without starting any process.
+"""Simulated programs: what the programs that people try first would print, computed without starting any
+process.
 
-A program sees its arguments, environment, standard input and the files of its own sandbox, nothing else of this machine.
-What it writes is a list of pieces, bytes or ranges of sandbox files, so that a program which copies a large file costs no
-memory.
+A program sees its arguments, environment, standard input and the files of its own sandbox, nothing else of
+this machine. What it writes is a list of pieces, bytes or ranges of sandbox files, so that a program which
+copies a large file costs no memory.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class Files(Protocol):
 
 @dataclass
 class Process:
-    """One simulated process: what it was given, and what it has done so far. Times in seconds of pool time."""
+    """One simulated process: what it was given, and what it has done so far. Times are pool time."""
 
     files: Files
     environment: Mapping[str, str]

@@ -16,8 +16,9 @@ from birdbath.pool.simulated.queued_job import IMAGE, QueuedJob
 from birdbath.store.unit_of_work import UnitOfWork
 
 TRANSFER_OUTPUT_ERROR = 12
-WRITE_STEP = 64 * 1024 * 1024
-"""So many bytes of a job's output are written in one unit of work, so that none holds up the others for long."""
+WRITE_STEP = 16 * 1024 * 1024
+"""So many bytes of a job's output are written in one unit of work, so that none holds up the others for long.
+"""
 
 
 class Runs:
@@ -30,7 +31,9 @@ class Runs:
         self._now = now
 
     def start(self, job_id: JobId, slot: Slot | None) -> bool:
-        """Start an idle job on a slot (None: on the submit machine). False when it was held instead, or is not idle."""
+        """Start an idle job on a slot (None: on the submit machine). False when it was held instead, or is
+        not idle.
+        """
         job = self._table.load(job_id)
         if job is None or job.status is not JobStatus.IDLE:
             return False

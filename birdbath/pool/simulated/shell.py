@@ -1,4 +1,6 @@
-"""The simplest shell scripts: known commands in sequence, with plain redirections. Anything else is not understood."""
+"""The simplest shell scripts: known commands in sequence, with plain redirections. Anything else is not
+understood.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,7 @@ def script_text(head: bytes) -> str | None:
 
 
 def run_script(process: Process, text: str) -> int | None:
-    """Run a script to its end; its exit code, or None, with `process` untouched, when it is not understood."""
+    """Run a script to its end; its exit code, or None, `process` untouched, when it is not understood."""
     commands = _parse(text)
     if commands is None or not all(_known(command) for command in commands):
         return None

@@ -1,4 +1,6 @@
-"""The attribute sets of daemon ads, as text in old ClassAd syntax with `%NAME%` for what differs from pool to pool."""
+"""The attribute sets of daemon ads, as text in old ClassAd syntax with `%NAME%` for what differs from pool to
+pool.
+"""
 
 from __future__ import annotations
 

@@ -1,0 +1,154 @@
+"""`birdbath submit`: jobs from a submit description file."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from birdbath.commands import shared
+from birdbath.commands.shared import DEFAULT_URL, complain, guarded
+
+if TYPE_CHECKING:
+    from birdbath.client import Ad, Cluster, Job, JobId, Schedd, Transaction
+    from birdbath.commands.description import Description, PlannedJob, Planner
+    from birdbath.commands.terminal import Meter
+
+
+@guarded
+def submit(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A submit description, as for condor_submit.")],
+    owner: Annotated[
+        str | None, typer.Option(help="Whose jobs these are, if the server lets you say.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the jobs' ads and send nothing.")] = False,
+    lease: Annotated[
+        int, typer.Option(help="Seconds after which the server gives up on a broken connection.")
+    ] = 60,
+    as_json: shared.Json = False,
+    url: shared.Url = DEFAULT_URL,
+) -> None:
+    """Submit jobs, with their input files.
+
+    The executable (unless it lies in a folder of system programs, like /bin/sleep), `input` and
+    `transfer_input_files` are uploaded. All jobs of the description come into the queue together, or none.
+    """
+    from birdbath.client import Schedd
+    from birdbath.commands.description import Description, Planner
+    from birdbath.commands.selection import myself
+
+    description = Description.read(file)
+    planner = Planner(owner or myself(), os.environ)
+    _warn(description)
+    total = _rehearse(description, planner, show=dry_run, as_json=as_json)
+    if not dry_run:
+        with Schedd(url) as schedd:
+            _report(_send(schedd, description, planner, total, lease), as_json)
+
+
+def _warn(description: Description) -> None:
+    from birdbath.commands.description import vocabulary
+
+    unused = [name for statement in description.statements for name in statement.unused(vocabulary.KNOWN)]
+    for name in dict.fromkeys(unused):
+        complain(f"warning: {name!r} is not a command known here, and nothing uses it; it is ignored")
+
+
+def _jobs(
+    description: Description, planner: Planner, number: Callable[[bool], JobId]
+) -> Iterator[PlannedJob]:
+    """Every job of the description, planned. `number` gives the next job's number, in a new cluster or not.
+
+    As with `condor_submit`, a cluster goes on over several queue statements as long as they run the same
+    program.
+    """
+    from birdbath.commands.description import DescriptionError
+
+    program: tuple[str, str] | None = None
+    for statement in description.statements:
+        for row in statement.rows():
+            job = number(statement.program() != program)
+            program = statement.program()
+            yield planner.plan(statement.expand(*job, row))
+    if program is None:
+        raise DescriptionError("the queue statements come to no jobs")
+
+
+def _rehearse(description: Description, planner: Planner, *, show: bool, as_json: bool) -> int:
+    """Puts planned jobs into a transaction one by one. One template serves for all jobs of a cluster."""
+    from birdbath.client import Ad, JobId
+    from birdbath.commands.terminal import print_json_ads, print_long
+
+    job = JobId(0, 0)
+
+    def number(new_cluster: bool) -> JobId:
+        nonlocal job
+        job = JobId(job.cluster + 1, 0) if new_cluster else JobId(job.cluster, job.proc + 1)
+        return job
+
+    total, ads = 0, []
+    for planned in _jobs(description, planner, number):
+        total += planned.upload_size()
+        if show:
+            ads.append(Ad({"ClusterId": job.cluster, "ProcId": job.proc, **planned.attributes}))
+    if show:
+        print_json_ads(ads) if as_json else print_long(ads)
+    return total
+
+
+def _send(schedd: Schedd, description: Description, planner: Planner, total: int, lease: int) -> Counter[int]:
+    """Submit all jobs in one transaction; returns how many jobs each new cluster has."""
+    from birdbath.commands.terminal import transfer_bar
+
+    sent: Counter[int] = Counter()
+    with transfer_bar(total) as meter, schedd.transaction(lease) as transaction:
+        sender = _Sender(transaction, meter)
+        for planned in _jobs(description, planner, sender.number):
+            sender.send(planned)
+            sent[sender.job.id.cluster] += 1
+    return sent
+
+
+class _Sender:
+    """Puts planned jobs into a transaction, one after the other. One template serves for all jobs of a
+    cluster.
+    """
+
+    job: Job
+    _cluster: Cluster
+    _template: Ad | None
+
+    def __init__(self, transaction: Transaction, meter: Meter) -> None:
+        self._transaction = transaction
+        self._meter = meter
+
+    def number(self, new_cluster: bool) -> JobId:
+        if new_cluster:
+            self._cluster = self._transaction.new_cluster()
+            self._template = None
+        self.job = self._cluster.new_job()
+        return self.job.id
+
+    def send(self, planned: PlannedJob) -> None:
+        if self._template is None:
+            owner = str(planned.attributes["Owner"])
+            self._template = self.job.template(planned.executable, owner=owner, universe=planned.universe)
+        ad = self._template.copy()
+        ad.update({"ClusterId": self.job.id.cluster, "ProcId": self.job.id.proc, **planned.attributes})
+        for name, path in planned.uploads.items():
+            self.job.upload(path, name, progress=self._meter.file(name))
+        self.job.submit(ad)
+
+
+def _report(sent: Mapping[int, int], as_json: bool) -> None:
+    from birdbath.commands.terminal import print_json, say
+
+    if as_json:
+        print_json([{"cluster": cluster, "jobs": jobs} for cluster, jobs in sent.items()])
+        return
+    for cluster, jobs in sent.items():
+        say(f"{jobs} job(s) submitted to cluster {cluster}.")

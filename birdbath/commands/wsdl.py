@@ -1,0 +1,31 @@
+"""`birdbath wsdl`: the two WSDL files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from birdbath.commands.shared import guarded
+
+ORIGINAL_ADDRESS = "http://localhost:80"
+
+
+@guarded
+def wsdl(
+    directory: Annotated[Path, typer.Option(help="Where to write them; made if missing.")] = Path("wsdl"),
+    address: Annotated[str, typer.Option(help="The address they name; the default is the original's.")] = (
+        ORIGINAL_ADDRESS
+    ),
+) -> None:
+    """Write condorSchedd.wsdl and condorCollector.wsdl, for clients that are to be generated without a
+    server.
+    """
+    from birdbath.soap.wsdl import wsdl as written
+
+    directory.mkdir(parents=True, exist_ok=True)
+    schedd, collector = directory / "condorSchedd.wsdl", directory / "condorCollector.wsdl"
+    schedd.write_bytes(written("condorSchedd", address))
+    collector.write_bytes(written("condorCollector", address))
+    typer.echo(f"{schedd}\n{collector}")

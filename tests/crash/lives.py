@@ -1,0 +1,156 @@
+"""The life and death of servers, as seen by whoever kills them and by the clients that wait for the next."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import random
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+_PATIENCE = 60.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a life ends: at a named point, or `after` so many seconds from `since` (born or ready)."""
+
+    crash_at: str = ""
+    since: str = "ready"
+    after: float = 0.0
+    spool_age: float = 3600.0
+
+
+class Lives:
+    """Starts lives on one home folder and one port and ends them with SIGKILL. Clients may wait from other threads."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.port = free_port()
+        self._changed = threading.Condition()
+        self._serial = 0
+        self._over = False
+        self._pid: int | None = None
+        self._messages: queue.SimpleQueue[list[str]] = queue.SimpleQueue()
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+        self._nursery = subprocess.Popen(
+            [sys.executable, "-m", "tests.crash.nursery", str(home), str(self.port)],
+            cwd=ROOT,
+            env=environment | {"PYTHONPATH": str(ROOT)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    @property
+    def serial(self) -> int:
+        """How many lives have become ready so far."""
+        return self._serial
+
+    def wait_for_next(self, serial: int) -> bool:
+        """Wait until a life after number `serial` is ready; False when there will be none."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._serial > serial or self._over, _PATIENCE)
+            return self._serial > serial
+
+    def live(self, plan: Plan) -> str:
+        """One life from start to death; returns what killed it: the named point, or "time"."""
+        self.start(plan)
+        if plan.crash_at:
+            if self._ended_within(plan.after):
+                return plan.crash_at.partition(":")[0]
+        else:
+            if plan.since == "ready":
+                self._await("ready")
+            if self._ended_within(plan.after):
+                raise AssertionError("the server ended by itself")
+        self.kill()
+        return "time"
+
+    def start(self, plan: Plan) -> None:
+        """Begin a life."""
+        assert self._nursery.stdin is not None
+        self._nursery.stdin.write(json.dumps({"crash_at": plan.crash_at, "spool_age": plan.spool_age}) + "\n")
+        self._nursery.stdin.flush()
+        self._pid = self._await("born")
+
+    def start_for_good(self, plan: Plan | None = None) -> None:
+        """Begin a life and wait until it is ready."""
+        self.start(plan or Plan())
+        self._await("ready")
+
+    def kill(self) -> None:
+        """End the life that is now."""
+        assert self._pid is not None
+        os.kill(self._pid, signal.SIGKILL)
+        self._await("ended")
+
+    def close(self) -> None:
+        """No more lives: whoever waits for one is told so."""
+        with self._changed:
+            self._over = True
+            self._changed.notify_all()
+        if self._pid is not None:
+            os.kill(self._pid, signal.SIGKILL)
+        assert self._nursery.stdin is not None
+        assert self._nursery.stdout is not None
+        self._nursery.stdin.close()
+        self._nursery.wait(_PATIENCE)
+        self._nursery.stdout.close()
+
+    def _listen(self) -> None:
+        assert self._nursery.stdout is not None
+        for line in self._nursery.stdout:
+            message = line.split()
+            if message[0] == "ready":
+                with self._changed:
+                    self._serial += 1
+                    self._changed.notify_all()
+            self._messages.put(message)
+        self._messages.put(["gone", "0"])
+
+    def _await(self, wanted: str) -> int:
+        while True:
+            message = self._messages.get(timeout=_PATIENCE)
+            if message[0] == wanted:
+                if wanted == "ended":
+                    self._check_end(message)
+                return int(message[1])
+            if message[0] in ("ended", "gone"):
+                raise AssertionError(f"the server was expected to be {wanted}, but: {' '.join(message)}")
+
+    def _ended_within(self, seconds: float) -> bool:
+        try:
+            while True:
+                message = self._messages.get(timeout=max(seconds, 0.0001))
+                if message[0] == "ended":
+                    self._check_end(message)
+                    return True
+        except queue.Empty:
+            return False
+
+    def _check_end(self, message: list[str]) -> None:
+        self._pid = None
+        if int(message[2]) != -signal.SIGKILL:
+            raise AssertionError(f"the server ended with status {message[2]}")
+
+
+def free_port() -> int:
+    """A port that nobody listens on, below the ones that outgoing connections get: nobody else will take it."""
+    choice = random.SystemRandom()
+    while True:
+        port = choice.randrange(20000, 32000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port

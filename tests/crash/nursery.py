@@ -1,0 +1,55 @@
+"""Server lives: one process that has everything loaded, and forks a real server for each of them.
+
+`python -m tests.crash.nursery HOME PORT` reads one line of JSON a life from standard input,
+{"crash_at": "point:n", "spool_age": seconds}, and writes `born PID`, `ready PID` and `ended PID STATUS`. Loading a server
+takes a second, forking a loaded one some milliseconds: that is what makes hundreds of kills affordable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import json
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+
+from birdbath.server import serve
+from birdbath.settings import Settings
+from birdbath.store import crash_points
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main(home: Path, port: int) -> None:
+    """One life after the other, until standard input ends."""
+    for line in sys.stdin:
+        order = json.loads(line)
+        pid = os.fork()
+        if pid == 0:
+            _live(home, port, order["crash_at"], order["spool_age"])
+        say(f"born {pid}")
+        _, status = os.waitpid(pid, 0)
+        say(f"ended {pid} {os.waitstatus_to_exitcode(status)}")
+
+
+def say(line: str) -> None:
+    """One line in one write: the server and its nursery share standard output."""
+    os.write(1, f"{line}\n".encode())
+
+
+def _live(home: Path, port: int, crash_at: str, spool_age: float) -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    crash_points.arm(crash_at)
+    logging.basicConfig(filename=home / "server.log", level=logging.WARNING)
+    settings = Settings(
+        home=home, port=port, program_duration=0.05, negotiator_interval=0.2, abandoned_spool_age=spool_age
+    )
+    asyncio.run(serve(settings, lambda urls: say(f"ready {os.getpid()}")))
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))
