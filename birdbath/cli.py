@@ -81,6 +81,8 @@ def serve(
         logging.basicConfig(
             level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
         )
+        for talkative in ("alembic", "spyne", "uvicorn"):
+            logging.getLogger(talkative).setLevel(logging.WARNING)
         asyncio.run(serve_until_stopped(settings, _announce))
     except BirdbathError as error:
         typer.echo(f"birdbath: {error}", err=True)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from datetime import datetime
 from functools import lru_cache
+from typing import TypeAlias
 
 import classad2
 
@@ -34,7 +35,7 @@ literals undefined and error.
 
 Scalar = bool | int | float | str
 
-CompiledAd = classad2.ClassAd
+CompiledAd: TypeAlias = classad2.ClassAd
 """An ad as `classad2` evaluates it."""
 
 EVALUATION_ERRORS = (classad2.ClassAdException, ValueError, OverflowError)

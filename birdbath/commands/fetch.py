@@ -79,7 +79,7 @@ def _listed(text: str) -> list[str]:
 
 
 def targets(ad: Ad, names: Iterable[str], directory: Path) -> dict[str, Path]:
-    """Where each file goes: below `directory`, at the place that TransferOutputRemaps gives it, if any.
+    """Where each file goes: below `directory`, at the place its submitter chose, if any.
 
     The server and whoever submitted the job say these names: none may lead out of the folder. Raises
     `TransferFailed` for a file whose very name would.
@@ -97,7 +97,7 @@ def targets(ad: Ad, names: Iterable[str], directory: Path) -> dict[str, Path]:
 
 
 def _remap_pairs(ad: Ad) -> list[str]:
-    parts = (part.strip() for part in ad.string("TransferOutputRemaps").split(";"))
+    parts = (part.strip() for part in ad.string("SUBMIT_TransferOutputRemaps").split(";"))
     return [part for part in parts if "=" in part]
 
 

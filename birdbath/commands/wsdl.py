@@ -9,15 +9,13 @@ import typer
 
 from birdbath.commands.shared import guarded
 
-ORIGINAL_ADDRESS = "http://localhost:80"
+ORIGINAL_ADDRESS = "http://localhost:80"  # of birdbath.soap.wsdl, which is slow to import
 
 
 @guarded
 def wsdl(
     directory: Annotated[Path, typer.Option(help="Where to write them; made if missing.")] = Path("wsdl"),
-    address: Annotated[str, typer.Option(help="The address they name; the default is the original's.")] = (
-        ORIGINAL_ADDRESS
-    ),
+    address: Annotated[str, typer.Option(help="The address they name.", metavar="URL")] = ORIGINAL_ADDRESS,
 ) -> None:
     """Write condorSchedd.wsdl and condorCollector.wsdl, for clients that are to be generated without a
     server.

@@ -7,7 +7,10 @@ the variable a point costs one comparison.
 from __future__ import annotations
 
 import os
+import re
 import signal
+
+_SPECIFICATION = re.compile(r"(?P<point>.*?)(:(?P<count>[0-9]+))?")
 
 CRASH_POINTS = (
     "commit:checked",
@@ -21,16 +24,21 @@ CRASH_POINTS = (
 
 
 class _Armed:
+    """A point, and how often it is yet to be passed; the empty specification arms none."""
+
     def __init__(self, specification: str) -> None:
-        self.point, _, count = specification.rpartition(":") if specification[-1:].isdigit() else (specification, "", "1")
-        self.remaining = int(count)
+        match = _SPECIFICATION.fullmatch(specification)
+        if match is None or match["point"] not in ("", *CRASH_POINTS):
+            raise ValueError(f"no crash point: {specification!r}")
+        self.point = match["point"]
+        self.remaining = int(match["count"] or 1)
 
 
 _armed = _Armed(os.environ.get("BIRDBATH_CRASH_AT", ""))
 
 
 def arm(specification: str) -> None:
-    """Set, for this process, what the variable would set."""
+    """Set, for this process, what the variable would set. Raises ValueError when there is no such point."""
     global _armed
     _armed = _Armed(specification)
 

@@ -13,29 +13,49 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 SCHEMA_REVISION = "0001"
 """The newest migration; a database that carries it is opened without loading Alembic."""
 
+LOCK_TIMEOUT = 10_000
+"""How long, in milliseconds, a unit waits for another process that writes to the same database."""
+
+_WRITE_LOCK = 0x62697264
+"""The advisory lock of Birdbath's writers in a PostgreSQL database."""
+
 _SQLITE_PRAGMAS = (
+    f"PRAGMA busy_timeout={LOCK_TIMEOUT}",
     "PRAGMA journal_mode=WAL",
     # FULL: the write-ahead log is synced at each commit, so an answered success survives a power cut.
     "PRAGMA synchronous=FULL",
-    "PRAGMA busy_timeout=10000",
     "PRAGMA cache_size=-65536",
     "PRAGMA mmap_size=1073741824",
     "PRAGMA temp_store=MEMORY",
 )
 
 
-def open_engine(url: str) -> Engine:
-    """An engine for `url` (SQLite or PostgreSQL) whose schema is up to date.
+class UnsafeDatabase(Exception):
+    """The database cannot keep the promise that what was answered is on disk."""
 
-    SQLite connections sync at every commit and take the write lock when a writing unit begins (see `writing`).
+
+def open_engine(url: str) -> Engine:
+    """An engine for `url` (SQLite in a file, or PostgreSQL) whose schema is up to date.
+
+    Every commit is on disk before it returns. A unit of work that writes (see `writing`) is the only one in
+    the database, whichever process runs it, from its begin to its end. Raises UnsafeDatabase.
     """
     sqlite = make_url(url).get_backend_name() == "sqlite"
-    options: dict[str, Any] = {"connect_args": {"check_same_thread": False}} if sqlite else {"pool_pre_ping": True}
+    options: dict[str, Any] = (
+        {"connect_args": {"check_same_thread": False}} if sqlite else {"pool_pre_ping": True}
+    )
     engine = create_engine(url, poolclass=QueuePool, pool_size=8, max_overflow=32, **options)
     if sqlite:
         _prepare_sqlite(engine)
+    else:
+        _prepare_postgresql(engine)
     _migrate(engine)
     return engine
+
+
+def writing(engine: Engine) -> Connection:
+    """A connection for units of work that write; its transactions hold the write lock from their start."""
+    return engine.connect().execution_options(writing=True)
 
 
 def _prepare_sqlite(engine: Engine) -> None:
@@ -44,19 +64,39 @@ def _prepare_sqlite(engine: Engine) -> None:
         connection.isolation_level = None  # the driver's own implicit BEGIN would be a deferred one
         for pragma in _SQLITE_PRAGMAS:
             connection.execute(pragma)
+        (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+        if mode != "wal":  # such as in memory, or on a file system that cannot share memory
+            raise UnsafeDatabase(f"SQLite offers the journal mode {mode} only; it has to be wal")
 
     @event.listens_for(engine, "begin")
     def begun(connection: Connection) -> None:
-        options = connection.get_execution_options()
-        if options.get("isolation_level") == "AUTOCOMMIT":
-            return  # a transaction nobody ends would show its connection the same old state for ever
-        writing = options.get("writing", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+        if not _is_autocommit(connection):
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if _is_writing(connection) else "BEGIN")
 
 
-def writing(engine: Engine) -> Connection:
-    """A connection for units of work that write; on SQLite its transactions hold the write lock from their start."""
-    return engine.connect().execution_options(writing=True)
+def _prepare_postgresql(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def connected(connection: Any, _record: Any) -> None:
+        connection.execute(f"SET lock_timeout = {LOCK_TIMEOUT}")
+        connection.execute(
+            "SELECT set_config('synchronous_commit', 'on', false)"
+            " WHERE current_setting('synchronous_commit') = 'off'"
+        )
+        connection.commit()
+
+    @event.listens_for(engine, "begin")
+    def begun(connection: Connection) -> None:
+        if _is_writing(connection):
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITE_LOCK})")
+
+
+def _is_autocommit(connection: Connection) -> bool:
+    """Whether no transaction may be begun: one that nobody ends would show the same old state for ever."""
+    return connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT"
+
+
+def _is_writing(connection: Connection) -> bool:
+    return bool(connection.get_execution_options().get("writing", False))
 
 
 def _migrate(engine: Engine) -> None:
@@ -72,5 +112,3 @@ def _migrate(engine: Engine) -> None:
     with writing(engine) as connection, connection.begin():
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
-
-

@@ -9,14 +9,15 @@ same millisecond.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from birdbath.store.crash_points import crash_point
 from birdbath.store.database import writing
@@ -33,10 +34,11 @@ class WriterClosed(Exception):
 class Writer:
     """The one writing connection of a process.
 
-    `write` and `write_alone` are for one event loop, and are served in the order of their arrival; `write_now`
-    is for a thread when no loop writes (start-up, tools, tests). A unit that raises is undone, alone, and its
-    exception reaches its own caller; a batch that cannot be made durable is undone whole and its error reaches
-    every caller in it. A caller that is cancelled before its unit ran has written nothing; later, all of it.
+    `write` and `write_alone` are for one event loop, and are served in the order of their arrival;
+    `write_now` is for a thread when no loop writes (start-up, tools, tests). A unit that raises is undone,
+    alone, and its exception reaches its own caller; a batch that cannot be made durable is undone whole and
+    its error reaches every caller in it. A caller that is cancelled before its turn has written nothing, one
+    that is cancelled later has.
     """
 
     def __init__(self, engine: Engine, clock: Callable[[], float] = time.time) -> None:
@@ -45,33 +47,26 @@ class Writer:
         self._clock = clock
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="birdbath-writer")
         self._turns: deque[_Turn] = deque()
+        self._busy = False
         self._closed = False
 
     async def write(self, work: Work[T]) -> T:
-        """Run `work` now, on the event loop; return its result when all it wrote is on disk.
+        """Run `work` on the event loop, soon; return its result when all it wrote is on disk.
 
         Raises what `work` raises, what keeps it from being durable, and WriterClosed.
         """
-        turn = self._turns[-1] if self._turns and self._turns[-1].joinable else self._queue(_Turn())
-        async with turn:
-            if turn.batch is None:
-                turn.batch = self._begin()
-            result = turn.batch.run(work)
-        await asyncio.shield(turn.durable)
+        turn = self._turns[-1] if self._turns and not self._turns[-1].alone else self._queue(_Turn(alone=False))
+        result: T = await turn.join(work)
         return result
 
     async def write_alone(self, work: Work[T]) -> T:
         """The same in a thread, in a database transaction of its own: for work too long for the event loop."""
-        loop = asyncio.get_running_loop()
-        turn = self._queue(_Turn(alone=True))
-        async with turn:
-            done = loop.run_in_executor(self._thread, self.write_now, work)
-            turn.running = done
-        return await asyncio.shield(done)
+        result: T = await self._queue(_Turn(alone=True)).join(work)
+        return result
 
     def write_now(self, work: Work[T]) -> T:
         """Run `work` and make it durable before returning, in the calling thread."""
-        batch = self._begin()
+        batch = _Batch(self._unit())
         try:
             result = batch.run(work)
         except BaseException:
@@ -81,88 +76,153 @@ class Writer:
         return result
 
     def close(self) -> None:
-        """Finish what is being committed and give the connection back; who waits for his turn gets WriterClosed."""
+        """Finish what is being committed and give the connection back; who waits for a turn gets WriterClosed."""
         self._closed = True
         self._thread.shutdown(wait=True)
-        for turn in self._turns:
-            turn.refuse()
+        while self._turns:
+            self._turns.popleft().refuse(WriterClosed())
         self._connection.close()
 
-    def _begin(self) -> _Batch:
+    def _unit(self) -> UnitOfWork:
         if self._connection.closed:
             self._connection = writing(self._engine)
         try:
-            return _Batch(UnitOfWork(self._connection, self._clock()))
-        except SQLAlchemyError:  # the connection may have died while nobody wrote
-            _abandon(self._connection)
-            self._connection = writing(self._engine)
-            return _Batch(UnitOfWork(self._connection, self._clock()))
+            return UnitOfWork(self._connection, self._clock())
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+            return UnitOfWork(self._connection, self._clock())  # it died while nobody wrote, and was made anew
 
     def _queue(self, turn: _Turn) -> _Turn:
         if self._closed:
             raise WriterClosed
-        turn.left = self._everybody_left
         self._turns.append(turn)
-        if len(self._turns) == 1:
-            turn.open()
+        self._schedule()
         return turn
 
-    def _everybody_left(self, turn: _Turn) -> None:
-        """All who joined an open turn have done their part of it, or were cancelled."""
-        loop = asyncio.get_running_loop()
-        if not turn.alone:
-            loop.call_soon(self._commit, turn)
-        elif turn.running is None:
-            self._next()
+    def _schedule(self) -> None:
+        """Give the next turn when the loop comes round, so that everybody who is about to write joins it."""
+        if self._turns and not self._busy:
+            self._busy = True
+            asyncio.get_running_loop().call_soon(self._take_turn)
+
+    def _take_turn(self) -> None:
+        if not self._turns:  # closed meanwhile
+            return
+        turn = self._turns.popleft()
+        callers = [caller for caller in turn.callers if not caller.future.done()]
+        try:
+            ended = self._give(turn, callers) if callers else None
+        except SQLAlchemyError as error:  # not even a transaction could be begun
+            turn.refuse(error)
+            ended = None
+        if ended is None:
+            self._turn_ended()
         else:
-            turn.running.add_done_callback(lambda _: self._next())
+            ended.add_done_callback(lambda _: self._turn_ended())
 
-    def _commit(self, turn: _Turn) -> None:
-        turn.joinable = False
-        if self._closed:
-            return
-        if turn.batch is None:
-            self._next()
-            return
+    def _turn_ended(self) -> None:
+        self._busy = False
+        self._schedule()
+
+    def _give(self, turn: _Turn, callers: list[_Caller]) -> asyncio.Future[Any]:
         loop = asyncio.get_running_loop()
-        committed = loop.run_in_executor(self._thread, turn.batch.commit)
-        committed.add_done_callback(lambda done: self._committed(turn, done.exception()))
+        if turn.alone:
+            (caller,) = callers
+            ended = loop.run_in_executor(self._thread, caller.context.run, self.write_now, caller.work)
+            ended.add_done_callback(caller.answer_as)
+            return ended
+        batch = _Batch(self._unit())
+        for caller in callers:
+            caller.run(batch)
+        ended = loop.run_in_executor(self._thread, batch.commit)
+        for caller in callers:
+            ended.add_done_callback(caller.answer)
+        return ended
 
-    def _committed(self, turn: _Turn, error: BaseException | None) -> None:
-        turn.end(error)
-        self._next()
 
-    def _next(self) -> None:
-        self._turns.popleft()
-        while self._turns and not self._closed:
-            if self._turns[0].open():
-                return
-            self._turns.popleft()
+class _Caller:
+    """Somebody who wants `work` done, and what came of it."""
+
+    def __init__(self, work: Work[Any]) -> None:
+        self.work = work
+        self.context = contextvars.copy_context()
+        self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._result: Any = None
+
+    def run(self, batch: _Batch) -> None:
+        """Do the work; what it raises is answered at once, there is nothing to wait for."""
+        try:
+            self._result = self.context.run(batch.run, self.work)
+        except BaseException as error:
+            # Whatever it is, it belongs to this caller, in whose task it is raised; the others' work goes on.
+            self.refuse(error)
+
+    def answer(self, committed: asyncio.Future[None]) -> None:
+        """Tell the result of `run`, or why it could not be made durable."""
+        error = committed.exception()
+        if error is not None:
+            self.refuse(error)
+        elif not self.future.done():
+            self.future.set_result(self._result)
+
+    def answer_as(self, ended: asyncio.Future[Any]) -> None:
+        """Tell what came of work that was done elsewhere."""
+        if ended.exception() is None:
+            self._result = ended.result()
+        self.answer(ended)
+
+    def refuse(self, error: BaseException) -> None:
+        """Raise `error` where this caller waits, if he still does."""
+        if not self.future.done() and not self.future.get_loop().is_closed():
+            self.future.set_exception(error)
 
 
 class _Turn:
-    """A place in the queue: for everybody who writes at that time, or for one who writes alone.
+    """A place in the queue: for one who writes alone, or for everybody who came while it was the last."""
 
-    Entered as a context when it is opened, in the order of asking.
-    """
-
-    def __init__(self, alone: bool = False) -> None:
+    def __init__(self, alone: bool) -> None:
         self.alone = alone
-        self.joinable = not alone
-        self.batch: _Batch | None = None
-        self.running: asyncio.Future[object] | None = None
-        self.durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.left: Callable[[_Turn], None]
-        self._opened = asyncio.Event()
-        self._inside = 0
-        self._refused = False
-        self._leaving = False
+        self.callers: list[_Caller] = []
 
-    def open(self) -> bool:
-        """Let those in who wait; False when nobody does any more."""
-        self._opened.set()
-        return self._inside > 0 or self.batch is not None or not self.joinable
+    def join(self, work: Work[Any]) -> asyncio.Future[Any]:
+        caller = _Caller(work)
+        self.callers.append(caller)
+        return caller.future
 
-    async def __aenter__(self) -> None: ...
+    def refuse(self, error: BaseException) -> None:
+        for caller in self.callers:
+            caller.refuse(error)
 
-    async def __aexit__(self, *_: object) -> None: ...
+
+class _Batch:
+    """Units of work in one database transaction."""
+
+    def __init__(self, unit: UnitOfWork) -> None:
+        self.unit = unit
+
+    def run(self, work: Work[T]) -> T:
+        with self.unit.savepoint():
+            return work(self.unit)
+
+    def commit(self) -> None:
+        try:
+            if self.unit.lost:
+                raise TransactionLost("The transaction was lost")
+            crash_point("batch:written")
+            self.unit.sync_files()
+            crash_point("batch:files-synced")
+            self.unit.connection.commit()
+            crash_point("batch:committed")
+        except BaseException:
+            self.roll_back()
+            raise
+        self.unit.committed()
+
+    def roll_back(self) -> None:
+        self.unit.discard()
+        try:
+            self.unit.connection.rollback()
+        except SQLAlchemyError:  # a dead connection; the next unit gets a new one
+            self.unit.connection.invalidate()
+            self.unit.connection.close()

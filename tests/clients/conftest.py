@@ -78,7 +78,8 @@ def npm_folder() -> Path:
         if not stamp.exists() or stamp.read_text() != wanted:
             command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=5"]
             done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-            require(f"npm packages soap and soap-htcondor ({done.stderr.strip()})", done.returncode == 0)
+            said = next((line for line in done.stderr.splitlines() if "error" in line), "")
+            require(f"the npm packages of {folder} ({said})", done.returncode == 0)
             stamp.write_text(wanted)
     return folder
 

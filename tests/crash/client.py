@@ -338,6 +338,7 @@ class Client:
         ad = {
             "MyType": ("STRING-ATTR", "License"),
             "Name": ("STRING-ATTR", f"crash-{self._number}"),
+            "MyAddress": ("STRING-ATTR", "<127.0.0.1:9>"),
             "CrashVersion": ("INTEGER-ATTR", str(version)),
             "ClassAdLifetime": ("INTEGER-ATTR", "86400"),
         }

@@ -66,7 +66,7 @@ class Lives:
         self.start(plan)
         if plan.crash_at:
             if self._ended_within(plan.after):
-                return plan.crash_at.partition(":")[0]
+                return plan.crash_at.rpartition(":")[0]
         else:
             if plan.since == "ready":
                 self._await("ready")

@@ -122,7 +122,7 @@ class Wire:
 
     def job_ads(self, constraint: str) -> list[dict[str, Value]]:
         reply = self.call("getJobAds", f"<constraint>{escape(constraint)}</constraint>")
-        return [_ad(item) for item in reply.find("classAdArray") or ()]
+        return [_ad(item) for item in reply.iterfind("classAdArray/item")]
 
     def get_file(self, job: str, name: str, offset: int, length: int) -> bytes:
         rest = f"<name>{escape(name)}</name><offset>{offset}</offset><length>{length}</length>"

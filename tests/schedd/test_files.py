@@ -6,8 +6,6 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from birdbath.classads import Item
 from birdbath.errors import AlreadyExists, BirdbathError, UnknownJob
@@ -127,13 +125,27 @@ def test_links_and_folders_are_no_files(upload: Upload, tmp_path: Path) -> None:
     assert outside.read_bytes() == b"secret"
 
 
-def test_what_the_system_refuses(upload: Upload) -> None:
+def test_a_sandbox_that_is_no_folder(upload: Upload) -> None:
     upload.path.rmdir()
     upload.path.write_text("no folder")
-    with pytest.raises(BirdbathError, match="Not a directory"):
-        upload.declare("input")
-    with pytest.raises(BirdbathError, match="Not a directory"):
-        upload.list()
+    calls = [lambda: upload.declare("input"), upload.list, lambda: upload.get("input")]
+    for call in calls:
+        with pytest.raises(BirdbathError) as refused:
+            call()
+        assert refused.value.code.name == "FAIL"
+    assert upload.path.read_text() == "no folder"
+
+
+def test_what_the_system_refuses(upload: Upload, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> int:
+        raise OSError(24, "Too many open files")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("os.open", refuse)
+        with pytest.raises(BirdbathError, match="^Too many open files$"):
+            upload.list()
+        with pytest.raises(BirdbathError, match="^Too many open files$"):
+            upload.get("input")
 
 
 # ---------------------------------------------------------------- sendFile
@@ -158,17 +170,6 @@ def test_chunks(upload: Upload, chunks: list[tuple[int, bytes | None]], content:
     for offset, data in chunks:
         upload.send("input", offset, data)
     assert upload.get("input") == content
-
-
-@given(st.lists(st.tuples(st.integers(0, 40), st.binary(max_size=12)), max_size=12))
-def test_ranges_tell_which_bytes_arrived(chunks: list[tuple[int, bytes]]) -> None:
-    from birdbath.schedd import ranges
-
-    received: list[tuple[int, int]] = []
-    for offset, data in chunks:
-        received = ranges.add(received, offset, offset + len(data))
-    end = max((offset + len(data) for offset, data in chunks if data), default=0)
-    assert (received[-1][1] if received else 0) == end
 
 
 def test_what_arrived_is_recorded(upload: Upload) -> None:

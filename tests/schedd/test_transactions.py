@@ -418,16 +418,21 @@ def test_the_sandbox_is_there_at_once(house: House) -> None:
     assert house.queue.sandbox(JobId(cluster, 0)).exists()
 
 
-def test_a_spool_directory_that_cannot_be_made_uses_no_proc(house: House) -> None:
+def test_a_spool_directory_that_cannot_be_made_uses_no_proc(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """3.4: FAIL, not the original's SUCCESS."""
     txn = house.begin()
     cluster = house.do(lambda schedd: schedd.new_cluster(txn))
-    path = house.queue.sandbox(JobId(cluster, 0)).path
-    path.parent.mkdir(parents=True)
-    path.write_text("in the way")
-    with pytest.raises(BirdbathError, match="spool directory"):
-        house.do(lambda schedd: schedd.new_job(txn, cluster))
-    path.unlink()
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("os.mkdir", full)
+        with pytest.raises(BirdbathError, match="spool directory: No space left on device") as refused:
+            house.do(lambda schedd: schedd.new_job(txn, cluster))
+    assert refused.value.code.name == "FAIL"
     assert house.do(lambda schedd: schedd.new_job(txn, cluster)) == 0
 
 

@@ -166,7 +166,7 @@ def _sections(text: str) -> list[str]:
 
 
 def _first_wrong_line(text: str) -> str:
-    """The parser does not say where it stopped: the first line with which the text above it no longer parses."""
+    """The first line that does not parse after those above it; the parser does not say where it stops."""
     import htcondor2
 
     lines = text.splitlines()

@@ -106,7 +106,7 @@ def _inputs(sandbox: Sandbox, commands: Mapping[str, str], folder: Path) -> None
 
 
 def _outputs(sandbox: Sandbox, commands: Mapping[str, str]) -> None:
-    """Outputs are plain names in the sandbox; where they go afterwards stands in TransferOutputRemaps."""
+    """Outputs are plain names in the sandbox; where they go stands in SUBMIT_TransferOutputRemaps."""
     remaps = [part for part in words_of_remaps(commands.get("transfer_output_remaps", "")) if part]
     for command, attribute in (("output", "Out"), ("error", "Err"), ("log", "UserLog")):
         path = commands.get(command, NULL_DEVICE)
@@ -119,11 +119,11 @@ def _outputs(sandbox: Sandbox, commands: Mapping[str, str]) -> None:
         if name != path:
             remaps.append(f"{name}={path}")
     if remaps:
-        sandbox.attributes["TransferOutputRemaps"] = ";".join(dict.fromkeys(remaps))
+        sandbox.attributes["SUBMIT_TransferOutputRemaps"] = ";".join(dict.fromkeys(remaps))
 
 
 def words_of_remaps(text: str) -> list[str]:
-    """`name=path` pairs of a TransferOutputRemaps, which are separated by semicolons."""
+    """`name=path` pairs of transfer_output_remaps, which are separated by semicolons."""
     return [part.strip() for part in text.strip().strip('"').split(";")]
 
 

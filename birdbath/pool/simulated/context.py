@@ -24,7 +24,7 @@ from birdbath.store.unit_of_work import UnitOfWork
 class PoolContext:
     """The parts themselves, and three notes that a restart may lose.
 
-    `kick`: whom to tell of news; `cycle_at`: when to negotiate next; `promised`: what the driver was told to wait for.
+    `kick`: whom to tell of news; `cycle_at`: when to negotiate next; `promised`: until when the driver waits.
     """
 
     description: PoolDescription
@@ -73,7 +73,7 @@ class PoolContext:
         self.wake(unit, self.cycle_at)
 
     def wake(self, unit: UnitOfWork, at: float | None) -> None:
-        """Once the unit is durable, tell the pool's driver that something is due at `at`, if it waits for later."""
+        """Once the unit is durable, tell the driver that something is due at `at`, if it waits for later."""
         if at is not None and (self.promised is None or at < self.promised):
             unit.after_commit(self.kick_now)
 

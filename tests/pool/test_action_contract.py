@@ -1,0 +1,221 @@
+"""The Pool contract's JobQueue, against every implementation: hold, release, remove, and what becomes of the files."""
+
+from __future__ import annotations
+
+import pytest
+
+from birdbath.errors import UnknownJob, WrongJobStatus
+from birdbath.events import EventType
+from birdbath.pool.base import ActionDetails, JobAction, JobId, JobStatus
+from tests.pool.harness import Harness, ad_of, becomes, event_types, events_of, status_of, submit
+
+
+def act(harness: Harness, action: JobAction, job: JobId, details: ActionDetails | None = None) -> None:
+    harness.write(lambda unit: harness.queue.act(unit, action, job, details or ActionDetails()))
+
+
+def collect(harness: Harness, job: JobId) -> None:
+    harness.write(lambda unit: harness.queue.collected(unit, job))
+
+
+def running(harness: Harness) -> JobId:
+    job = submit(harness, "/bin/sleep", "500")
+    harness.wait_for(becomes(harness, job, JobStatus.RUNNING))
+    return job
+
+
+def completed(harness: Harness) -> JobId:
+    job = submit(harness, "/bin/true", files={"input": b"x"})
+    harness.wait_for(becomes(harness, job, JobStatus.COMPLETED))
+    return job
+
+
+@pytest.mark.parametrize("action", list(JobAction))
+def test_an_unknown_job_cannot_be_acted_on(harness: Harness, action: JobAction) -> None:
+    with pytest.raises(UnknownJob):
+        act(harness, action, JobId(999_999, 0))
+
+
+def test_an_idle_job_is_held(harness: Harness) -> None:
+    job = submit(harness, "/bin/true")
+    act(harness, JobAction.HOLD, job, ActionDetails('wait "here"\\', system_hold=True))
+    held = ad_of(harness, job)
+    assert held.integer("JobStatus") == JobStatus.HELD
+    assert held.string("HoldReason") == 'wait "here"\\'
+    assert held.integer("HoldReasonCode") == 1
+    assert held.get("HoldReasonSubCode") == 0
+    assert held.integer("NumSystemHolds") == 1
+    assert event_types(harness, job) == [EventType.SUBMIT, EventType.JOB_HELD]
+    _, event = events_of(harness, job)[-1]
+    assert event.string("HoldReason") == 'wait "here"\\'
+    assert event.get("HoldReasonCode") == 1
+
+
+def test_a_user_hold_is_no_system_hold(harness: Harness) -> None:
+    job = submit(harness, "/bin/true")
+    act(harness, JobAction.HOLD, job)
+    assert ad_of(harness, job).integer("NumSystemHolds") == 0
+    assert "HoldReason" not in ad_of(harness, job)
+
+
+def test_a_running_job_is_stopped_and_held(harness: Harness) -> None:
+    job = running(harness)
+    host = ad_of(harness, job).string("RemoteHost")
+    act(harness, JobAction.HOLD, job, ActionDetails("enough"))
+    harness.wait_for(becomes(harness, job, JobStatus.HELD))
+    held = ad_of(harness, job)
+    assert "RemoteHost" not in held
+    assert held.string("LastRemoteHost") == host
+    assert event_types(harness, job)[-1] is EventType.JOB_HELD
+    assert EventType.JOB_TERMINATED not in event_types(harness, job)
+
+
+def test_a_held_job_cannot_be_held_again(harness: Harness) -> None:
+    job = submit(harness, "/bin/true")
+    act(harness, JobAction.HOLD, job, ActionDetails("first"))
+    with pytest.raises(WrongJobStatus):
+        act(harness, JobAction.HOLD, job, ActionDetails("second"))
+    assert ad_of(harness, job).string("HoldReason") == "first"
+
+
+def test_only_a_held_job_can_be_released(harness: Harness) -> None:
+    job = submit(harness, "/bin/true", Requirements=False)
+    with pytest.raises(WrongJobStatus):
+        act(harness, JobAction.RELEASE, job)
+
+
+def test_a_released_job_runs_again(harness: Harness) -> None:
+    job = running(harness)
+    act(harness, JobAction.HOLD, job, ActionDetails("pause"))
+    harness.wait_for(becomes(harness, job, JobStatus.HELD))
+    act(harness, JobAction.RELEASE, job, ActionDetails("go on"))
+    released = ad_of(harness, job)
+    assert released.integer("JobStatus") == JobStatus.IDLE
+    assert released.string("ReleaseReason") == "go on"
+    assert released.string("LastHoldReason") == "pause"
+    assert released.integer("LastHoldReasonCode") == 1
+    assert "HoldReason" not in released
+    assert "HoldReasonCode" not in released
+    harness.wait_for(becomes(harness, job, JobStatus.RUNNING))
+    assert ad_of(harness, job).integer("NumJobStarts") == 2
+    kinds = event_types(harness, job)
+    assert kinds[-2:] == [EventType.JOB_RELEASED, EventType.EXECUTE]
+
+
+def test_a_second_hold_moves_the_release_reason(harness: Harness) -> None:
+    job = submit(harness, "/bin/true", Requirements=False)
+    act(harness, JobAction.HOLD, job)
+    act(harness, JobAction.RELEASE, job, ActionDetails("released"))
+    act(harness, JobAction.HOLD, job)
+    assert ad_of(harness, job).string("LastReleaseReason") == "released"
+    assert "ReleaseReason" not in ad_of(harness, job)
+
+
+def test_a_completed_job_can_be_held(harness: Harness) -> None:
+    job = completed(harness)
+    act(harness, JobAction.HOLD, job)
+    assert status_of(harness, job) is JobStatus.HELD
+
+
+def test_a_removed_job_stays_until_it_was_collected(harness: Harness) -> None:
+    job = submit(harness, "/bin/true", files={"input": b"x"})
+    act(harness, JobAction.REMOVE, job, ActionDetails("not wanted"))
+    removed = ad_of(harness, job)
+    assert removed.integer("JobStatus") == JobStatus.REMOVED
+    assert removed.string("RemoveReason") == "not wanted"
+    kind, event = events_of(harness, job)[-1]
+    assert kind is EventType.JOB_ABORTED
+    assert event.string("Reason") == "not wanted"
+
+    collect(harness, job)
+    harness.wait_for(becomes(harness, job, None))
+    assert not harness.queue.sandbox(job).exists()
+
+
+def test_a_removed_job_that_nothing_keeps_leaves(harness: Harness) -> None:
+    job = submit(harness, "/bin/true", LeaveJobInQueue=False)
+    act(harness, JobAction.REMOVE, job)
+    harness.wait_for(becomes(harness, job, None))
+    assert event_types(harness, job) == [EventType.SUBMIT, EventType.JOB_ABORTED]
+
+
+def test_a_running_job_is_removed(harness: Harness) -> None:
+    job = running(harness)
+    act(harness, JobAction.REMOVE, job, ActionDetails("stop"))
+    harness.wait_for(becomes(harness, job, JobStatus.REMOVED))
+    assert "RemoteHost" not in ad_of(harness, job)
+    assert event_types(harness, job)[-1] is EventType.JOB_ABORTED
+
+
+def test_force_takes_a_job_out_of_the_queue_at_once(harness: Harness) -> None:
+    job = running(harness)
+    act(harness, JobAction.REMOVE, job, ActionDetails(force=True))
+    assert status_of(harness, job) is None
+    assert event_types(harness, job)[-1] is EventType.JOB_ABORTED
+    with pytest.raises(UnknownJob):
+        act(harness, JobAction.REMOVE, job)
+
+
+def test_removing_twice_overwrites_the_reason(harness: Harness) -> None:
+    job = submit(harness, "/bin/true")
+    act(harness, JobAction.REMOVE, job, ActionDetails("one"))
+    act(harness, JobAction.REMOVE, job, ActionDetails("two"))
+    assert ad_of(harness, job).string("RemoveReason") == "two"
+    assert event_types(harness, job).count(EventType.JOB_ABORTED) == 1
+
+
+def test_removing_a_held_job_moves_the_hold_reason(harness: Harness) -> None:
+    job = submit(harness, "/bin/true")
+    act(harness, JobAction.HOLD, job, ActionDetails("held"))
+    act(harness, JobAction.REMOVE, job)
+    assert ad_of(harness, job).string("LastHoldReason") == "held"
+    assert "HoldReason" not in ad_of(harness, job)
+
+
+def test_a_job_removed_and_then_held_goes_back_to_removed(harness: Harness) -> None:
+    job = submit(harness, "/bin/true")
+    act(harness, JobAction.REMOVE, job)
+    act(harness, JobAction.HOLD, job)
+    assert status_of(harness, job) is JobStatus.HELD
+    act(harness, JobAction.RELEASE, job)
+    assert status_of(harness, job) is JobStatus.REMOVED
+
+
+def test_a_completed_job_leaves_when_it_was_collected(harness: Harness) -> None:
+    job = completed(harness)
+    collect(harness, job)
+    harness.wait_for(becomes(harness, job, None))
+    assert not harness.queue.sandbox(job).exists()
+    assert harness.queue.count() == 0
+
+
+def test_a_job_collected_while_idle_leaves_when_it_is_done(harness: Harness) -> None:
+    job = submit(harness, "/bin/sleep", "5")
+    collect(harness, job)
+    assert ad_of(harness, job).get("FilesRetrieved") is True
+    harness.wait_for(becomes(harness, job, JobStatus.RUNNING))
+    harness.wait_for(becomes(harness, job, None))
+
+
+def test_an_unknown_job_cannot_be_collected(harness: Harness) -> None:
+    with pytest.raises(UnknownJob):
+        collect(harness, JobId(999_999, 0))
+
+
+def test_a_job_may_be_committed_held_or_removed(harness: Harness) -> None:
+    held = submit(harness, "/bin/true", JobStatus=5, HoldReason="not yet", HoldReasonCode=1)
+    removed = submit(harness, "/bin/true", JobStatus=3)
+    other = submit(harness, "/bin/true")
+    harness.wait_for(becomes(harness, other, JobStatus.COMPLETED))
+    assert status_of(harness, held) is JobStatus.HELD
+    assert status_of(harness, removed) is JobStatus.REMOVED
+    assert event_types(harness, held) == [EventType.SUBMIT, EventType.JOB_HELD]
+    assert event_types(harness, removed) == [EventType.SUBMIT, EventType.JOB_ABORTED]
+
+
+def test_mail_wishes_are_recorded_with_the_event(harness: Harness) -> None:
+    job = submit(harness, "/bin/true")
+    act(harness, JobAction.HOLD, job, ActionDetails("x", email_user=True))
+    _, event = events_of(harness, job)[-1]
+    assert event.get("EmailUser") is True
+    assert "EmailAdmin" not in event
