@@ -62,7 +62,7 @@ def serve(
     When it is ready, one line with the URLs is printed on standard output; the log goes to standard error.
     """
     # The server's parts take half a second to load, which the everyday commands shall not pay.
-    import asyncio
+    import uvloop
 
     from birdbath.server import serve as serve_until_stopped
     from birdbath.settings import load_settings
@@ -83,7 +83,7 @@ def serve(
         )
         for talkative in ("alembic", "spyne", "uvicorn"):
             logging.getLogger(talkative).setLevel(logging.WARNING)
-        asyncio.run(serve_until_stopped(settings, _announce))
+        uvloop.run(serve_until_stopped(settings, _announce))
     except BirdbathError as error:
         typer.echo(f"birdbath: {error}", err=True)
         raise typer.Exit(1) from None

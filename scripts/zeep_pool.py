@@ -29,7 +29,7 @@ collector = Client(f"{url}/condorCollector.wsdl").create_service("{urn:condor}co
 # The Collector's queries have no status: an empty list means that there is nothing, or a mistake in the
 # constraint.
 slots = collector.queryStartdAds('OpSys == "LINUX" && Memory > 512')
-for slot in map(values, slots.item if slots else []):
+for slot in map(values, slots or []):
     print(f"{slot['Name']}: {slot['State']}, {slot['Memory']} MB")
 
 transaction = checked(schedd.beginTransaction(60)).transaction

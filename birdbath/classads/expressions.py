@@ -188,4 +188,6 @@ def matches(left: CompiledAd, right: CompiledAd) -> bool:
 
 def is_true(value: object) -> bool:
     """Whether a value selects: TRUE or a non-zero number (reference section 3.14)."""
-    return value is True or (isinstance(value, int | float) and not isinstance(value, classad2.Value) and value != 0)
+    return value is True or (
+        isinstance(value, int | float) and not isinstance(value, classad2.Value) and value != 0
+    )

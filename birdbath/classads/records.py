@@ -167,8 +167,10 @@ def _is_time_literal(text: str) -> bool:
 
 
 def _tells_time(attribute: Attribute) -> bool:
-    return attribute[1] == "x" and "time" in (text := attribute[2].lower()) and (
-        "servertime" in text or "currenttime" in text
+    return (
+        attribute[1] == "x"
+        and "time" in (text := attribute[2].lower())
+        and ("servertime" in text or "currenttime" in text)
     )
 
 

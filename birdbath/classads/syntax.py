@@ -37,7 +37,8 @@ _OLD_QUOTED = r'"(?:[^"\\]|\\(?!")|\\"(?!\s*\Z)|\\(?="\s*\Z))*"' + f"|{_NAME_IN_
 _OLD_NUMBERS = re.compile(rf"{_OLD_QUOTED}|{_WORD}|({NUMBER})")
 _NEW_NUMBERS = re.compile(rf"{_QUOTED}|{_WORD}|({NUMBER})")
 _SCOPED = re.compile(
-    rf"{_QUOTED}|\.\s*{_WORD}|(?<!\w)(?:(?P<scope>my|target)\s*\.\s*)?(?P<name>{_WORD})", re.DOTALL | re.IGNORECASE
+    rf"{_QUOTED}|\.\s*{_WORD}|(?<!\w)(?:(?P<scope>my|target)\s*\.\s*)?(?P<name>{_WORD})",
+    re.DOTALL | re.IGNORECASE,
 )
 
 _OPENING, _CLOSING = frozenset("([{"), frozenset(")]}")
@@ -109,7 +110,9 @@ def _without_comments(text: str) -> str:
 def _operators(text: str) -> Iterator[str]:
     """The tokens that are neither operands, blanks nor comments; `is` and `isnt` count as operators."""
     for match in _TOKEN.finditer(text):
-        if match.lastgroup is None or (match.lastgroup == "operand" and match.group().lower() in ("is", "isnt")):
+        if match.lastgroup is None or (
+            match.lastgroup == "operand" and match.group().lower() in ("is", "isnt")
+        ):
             yield match.group()
 
 

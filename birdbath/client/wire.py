@@ -151,6 +151,11 @@ class Endpoint:
             yield
         except requests.Timeout as error:
             raise ConnectionFailed(f"{url}: no answer in time ({_limits(self.timeout)})", url) from error
+        except requests.HTTPError as error:  # from zeep, when it looks for the WSDL
+            response = error.response
+            raise _not_ok(
+                url, *((response.status_code, response.content) if response else (None, b""))
+            ) from error
         except requests.RequestException as error:
             raise ConnectionFailed(f"cannot reach {url}: {_reason(error)}", url) from error
         except zeep.exceptions.Fault as fault:
@@ -189,12 +194,21 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+class _Transport(zeep.transports.Transport):
+    """zeep's transport, which would make an "unknown fault" of any page that is well-formed XML."""
+
+    def post(self, address: str, message: str, headers: dict[str, str]) -> requests.Response:
+        response: requests.Response = super().post(address, message, headers)  # type: ignore[no-untyped-call]
+        if response.status_code != 200:
+            raise _not_ok(address, response.status_code, response.content)
+        return response
+
+
 def _load(wsdl: str, session: requests.Session, timeout: Timeout) -> zeep.Client:
-    transport = zeep.transports.Transport(
+    transport = _Transport(  # type: ignore[no-untyped-call]
         cache=zeep.cache.InMemoryCache(), timeout=timeout, operation_timeout=timeout, session=session
     )
-    # Not strict: an answer may hold more than we know of.
-    return zeep.Client(wsdl, transport=transport, settings=zeep.Settings(strict=False))
+    return zeep.Client(wsdl, transport=transport)
 
 
 def _tried(attempt: Callable[[], _T], repeatable: bool) -> _T:

@@ -12,6 +12,7 @@ from birdbath.http.asgi import (
     Receive,
     Scope,
     Send,
+    Stopping,
     TooLarge,
     TooSlow,
     header,
@@ -85,6 +86,8 @@ class HttpApplication:
             body = await read_body(scope, receive, settings.max_request_bytes, settings.body_seconds)
         except Disconnected:
             return
+        except Stopping:
+            reply, extra = refusal("The server is stopping; nothing was done", 503), _CLOSE
         except TooLarge:
             reply = refusal(f"The request is longer than {settings.max_request_bytes} bytes", 413)
             extra = _CLOSE

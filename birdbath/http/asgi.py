@@ -24,6 +24,10 @@ class TooLarge(Exception):
     """The body is longer than allowed."""
 
 
+class Stopping(Exception):
+    """The server stops before the body has arrived."""
+
+
 class TooSlow(Exception):
     """Nothing of the body arrived for too long."""
 
@@ -39,7 +43,7 @@ def header(scope: Scope, name: bytes) -> bytes:
 async def read_body(scope: Scope, receive: Receive, limit: int, seconds: float) -> bytes:
     """The whole request body of at most `limit` bytes, each piece within `seconds`.
 
-    Raises TooLarge, TooSlow or Disconnected. A client whose body is too large is let finish for a while,
+    Raises TooLarge, TooSlow, Stopping or Disconnected. A client whose body is too large is let finish for a while,
     because most read no reply before; what it sends is not kept.
     """
     declared = header(scope, b"content-length")
@@ -68,6 +72,8 @@ async def _receive_piece(receive: Receive, seconds: float) -> tuple[bytes, bool]
             message = await receive()
     except TimeoutError:
         raise TooSlow from None
+    except asyncio.CancelledError:
+        raise Stopping from None
     if message["type"] == "http.disconnect":
         raise Disconnected
     return message.get("body", b""), message.get("more_body", False)

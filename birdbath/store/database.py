@@ -7,7 +7,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import QueuePool
+
+from birdbath.errors import BirdbathError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 SCHEMA_REVISION = "0001"
@@ -20,7 +23,6 @@ _WRITE_LOCK = 0x62697264
 """The advisory lock of Birdbath's writers in a PostgreSQL database."""
 
 _SQLITE_PRAGMAS = (
-    f"PRAGMA busy_timeout={LOCK_TIMEOUT}",
     "PRAGMA journal_mode=WAL",
     # FULL: the write-ahead log is synced at each commit, so an answered success survives a power cut.
     "PRAGMA synchronous=FULL",
@@ -30,16 +32,35 @@ _SQLITE_PRAGMAS = (
 )
 
 
-class UnsafeDatabase(Exception):
+class UnsafeDatabase(BirdbathError):
     """The database cannot keep the promise that what was answered is on disk."""
+
+
+class UnusableDatabase(BirdbathError):
+    """The database cannot be opened, or was made by a later version."""
 
 
 def open_engine(url: str) -> Engine:
     """An engine for `url` (SQLite in a file, or PostgreSQL) whose schema is up to date.
 
     Every commit is on disk before it returns. A unit of work that writes (see `writing`) is the only one in
-    the database, whichever process runs it, from its begin to its end. Raises UnsafeDatabase.
+    the database, whichever process runs it, from its begin to its end. Raises UnsafeDatabase, UnusableDatabase.
     """
+    try:
+        return _open(url)
+    except SQLAlchemyError as error:
+        reason = str(getattr(error, "orig", None) or error)
+        raise UnusableDatabase(f"Cannot use the database {_without_password(url)}: {reason}") from error
+
+
+def _without_password(url: str) -> str:
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except SQLAlchemyError:
+        return "that database_url names"
+
+
+def _open(url: str) -> Engine:
     sqlite = make_url(url).get_backend_name() == "sqlite"
     options: dict[str, Any] = (
         {"connect_args": {"check_same_thread": False}} if sqlite else {"pool_pre_ping": True}
@@ -62,6 +83,7 @@ def _prepare_sqlite(engine: Engine) -> None:
     @event.listens_for(engine, "connect")
     def connected(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # the driver's own implicit BEGIN would be a deferred one
+        connection.execute(f"PRAGMA busy_timeout={LOCK_TIMEOUT}")
         for pragma in _SQLITE_PRAGMAS:
             connection.execute(pragma)
         (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
@@ -106,9 +128,13 @@ def _migrate(engine: Engine) -> None:
             return
     from alembic import command
     from alembic.config import Config
+    from alembic.util import CommandError
 
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     with writing(engine) as connection, connection.begin():
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        try:
+            command.upgrade(config, "head")
+        except CommandError as error:
+            raise UnusableDatabase(f"Cannot bring the database up to date: {error}") from error

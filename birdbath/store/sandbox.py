@@ -142,9 +142,7 @@ class Sandbox:
                 os.ftruncate(descriptor, 0)
             write_all(descriptor, data, os.fstat(descriptor).st_size)
 
-    def copy(
-        self, unit: UnitOfWork, source: str, target: str, start: int, offset: int, length: int
-    ) -> None:
+    def copy(self, unit: UnitOfWork, source: str, target: str, start: int, offset: int, length: int) -> None:
         """Copy `length` bytes from byte `start` of one file to byte `offset` of another, existing one.
 
         Fewer when the source ends earlier. Memory stays flat; the bytes are on disk when the unit is.
@@ -241,9 +239,11 @@ class Sandbox:
 
     def _create_entry(self, unit: UnitOfWork, name: str, flags: int) -> int:
         directory = self._make(unit)
-        unit.sync_later(str(self.path), directory)  # from here on the unit closes it
-        unit.after_commit(self._settle)
-        return _open_regular(directory, name, flags | os.O_CREAT)
+        try:
+            return _open_regular(directory, name, flags | os.O_CREAT)
+        finally:  # not before: the unit closes at once what it has open already
+            unit.sync_later(str(self.path), directory)
+            unit.after_commit(self._settle)
 
     def _open_entry(self, name: str, flags: int) -> int:
         check_file_name(name)

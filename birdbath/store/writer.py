@@ -55,7 +55,9 @@ class Writer:
 
         Raises what `work` raises, what keeps it from being durable, and WriterClosed.
         """
-        turn = self._turns[-1] if self._turns and not self._turns[-1].alone else self._queue(_Turn(alone=False))
+        turn = (
+            self._turns[-1] if self._turns and not self._turns[-1].alone else self._queue(_Turn(alone=False))
+        )
         result: T = await turn.join(work)
         return result
 
@@ -91,7 +93,9 @@ class Writer:
         except DBAPIError as error:
             if not error.connection_invalidated:
                 raise
-            return UnitOfWork(self._connection, self._clock())  # it died while nobody wrote, and was made anew
+            return UnitOfWork(
+                self._connection, self._clock()
+            )  # it died while nobody wrote, and was made anew
 
     def _queue(self, turn: _Turn) -> _Turn:
         if self._closed:

@@ -6,7 +6,15 @@ import sys
 import classad2
 import pytest
 
-from birdbath.classads import canonical_value, check_text, evaluate, is_true, matches, python_value, valid_name
+from birdbath.classads import (
+    canonical_value,
+    check_text,
+    evaluate,
+    is_true,
+    matches,
+    python_value,
+    valid_name,
+)
 from birdbath.classads.expressions import compile_ad, literal, real_literal
 from birdbath.errors import InvalidAd
 
@@ -84,7 +92,7 @@ from birdbath.errors import InvalidAd
         # reals in expressions stay exact; the library prints 16 digits
         ("a > 0.12345678901234567", "x", "a > 0.12345678901234566"),
         ("a + 1.7976931348623157e308", "x", "a + 1.7976931348623157e+308"),
-        ('0.1 + 0.12345678901234567 + 1e400', "x", '0.1 + 0.12345678901234566 + real("INF")'),
+        ("0.1 + 0.12345678901234567 + 1e400", "x", '0.1 + 0.12345678901234566 + real("INF")'),
         ('"0.5" + 0.12345678901234567 + x5', "x", '"0.5" + 0.12345678901234566 + x5'),
         ("0.5 + 1234567890123456", "x", "0.5 + 1234567890123456"),
     ],
@@ -187,7 +195,7 @@ def _value(text: str, **attributes: str) -> object:
         ("member(5, {" + ",".join(["1"] * 5000) + ",5})", True),
         ("||".join(["no"] * 200) + "|| five == (1 + " + "+".join(["1"] * 150) + ")", False),
         ("||".join(["no // maybe || yes\n"] * 500), False),
-        ("||".join(["s == \"a || b\""] * 500), True),
+        ("||".join(['s == "a || b"'] * 500), True),
         # undefined and error come out as in a short chain, whatever the brackets
         ("||".join(["no", "missing", *["no"] * 500]), classad2.Value.Undefined),
         ("||".join(["no", "1/0", *["no"] * 500, "yes"]), classad2.Value.Error),
@@ -237,7 +245,9 @@ def test_what_is_just_not_too_deep_evaluates() -> None:
 
 
 def _python(code: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
 
 
 @pytest.mark.parametrize(
@@ -298,7 +308,9 @@ def test_literals_of_python_values(value: bool | int | float | str, attribute: t
 
 
 @pytest.mark.parametrize(
-    "value", [2**63, -(2**63) - 1, 10**5000, "\0", "\udc80", None, b"x", [1]], ids=lambda value: type(value).__name__
+    "value",
+    [2**63, -(2**63) - 1, 10**5000, "\0", "\udc80", None, b"x", [1]],
+    ids=lambda value: type(value).__name__,
 )
 def test_what_is_no_literal(value: object) -> None:
     with pytest.raises(InvalidAd):
@@ -351,7 +363,9 @@ def test_true(value: object) -> None:
     assert is_true(value)
 
 
-@pytest.mark.parametrize("value", [False, 0, 0.0, "true", classad2.Value.Undefined, classad2.Value.Error, None, [1]])
+@pytest.mark.parametrize(
+    "value", [False, 0, 0.0, "true", classad2.Value.Undefined, classad2.Value.Error, None, [1]]
+)
 def test_not_true(value: object) -> None:
     assert not is_true(value)
 

@@ -24,7 +24,26 @@ def old_string(text: str) -> str:
 
 
 def _combined(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    operators = ["+", "-", "*", "/", "%", "==", "!=", "<", ">=", "=?=", "=!=", "&&", "||", "|", "&", "^", "<<", ">>>"]
+    operators = [
+        "+",
+        "-",
+        "*",
+        "/",
+        "%",
+        "==",
+        "!=",
+        "<",
+        ">=",
+        "=?=",
+        "=!=",
+        "&&",
+        "||",
+        "|",
+        "&",
+        "^",
+        "<<",
+        ">>>",
+    ]
     words = [" is ", " isnt ", " ?: ", " // note\n + ", " /* note */ - "]
     return st.one_of(
         st.tuples(inner, st.sampled_from(operators + words), inner).map("".join),
@@ -32,7 +51,9 @@ def _combined(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
         inner.map("({})".format),
         st.tuples(st.sampled_from("-+!~"), inner).map("".join),
         st.lists(inner, max_size=3).map(lambda items: "{" + ",".join(items) + "}"),
-        st.lists(st.tuples(names, inner).map("=".join), max_size=3).map(lambda items: "[" + ";".join(items) + "]"),
+        st.lists(st.tuples(names, inner).map("=".join), max_size=3).map(
+            lambda items: "[" + ";".join(items) + "]"
+        ),
         st.tuples(inner, names).map("({0[0]}).{0[1]}".format),
         st.tuples(inner, inner).map("({0[0]})[{0[1]}]".format),
         st.tuples(st.sampled_from(["strcat", "int", "ifThenElse", "member", "size", "toUpper"]), inner).map(
@@ -44,7 +65,9 @@ def _combined(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 leaves = st.one_of(
     names,
     names.map("MY.{}".format),
-    st.tuples(st.sampled_from(["true", "FALSE", "undefined", "error", "1", "-1", "0.5", "'a b'", '"x"'])).map("".join),
+    st.tuples(st.sampled_from(["true", "FALSE", "undefined", "error", "1", "-1", "0.5", "'a b'", '"x"'])).map(
+        "".join
+    ),
     integers.map(str),
     st.floats(allow_nan=False, allow_infinity=False).map(repr),
     texts.map(old_string),
@@ -149,9 +172,13 @@ def test_ads_survive_being_stored(ad: Ad) -> None:
 
 
 pins = st.one_of(
-    st.sampled_from(["ClusterId", "clusterid", "MY.ClusterId", "TARGET.ProcId", "ProcId", "Owner", "owner", "Other"]).flatmap(
+    st.sampled_from(
+        ["ClusterId", "clusterid", "MY.ClusterId", "TARGET.ProcId", "ProcId", "Owner", "owner", "Other"]
+    ).flatmap(
         lambda name: st.tuples(
-            st.just(name), st.sampled_from([" == ", "=?=", " != ", "<", "="]), st.sampled_from(["1", "2", '"ann"', '"BOB"'])
+            st.just(name),
+            st.sampled_from([" == ", "=?=", " != ", "<", "="]),
+            st.sampled_from(["1", "2", '"ann"', '"BOB"']),
         ).map("".join)
     ),
     st.sampled_from(["true", "false", "undefined", "Other", "1", "0.0", '"&& ProcId == 1"', "'ProcId' == 1"]),

@@ -42,6 +42,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             yield address
         finally:
             process.terminate()
+    assert "Traceback" not in log.read_text(), log.read_text()
 
 
 def ready_address(lines: Iterator[str]) -> str | None:

@@ -6,13 +6,14 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from birdbath.store.crash_points import CRASH_POINTS
 from tests.crash import audit
 from tests.crash.client import Client
+from tests.crash.journal import Journal, Outcome
 from tests.crash.lives import Lives, Plan
 
 CLIENTS = 4
@@ -36,6 +37,7 @@ class Report:
     lost_commits: int = 0
     continued: int = 0
     seconds: float = 0.0
+    journals: list[Journal] = field(default_factory=list)
 
     def summary(self) -> str:
         """One paragraph: how much was tried."""
@@ -48,10 +50,10 @@ class Report:
         )
 
 
-def plans(seed: str, kills: int) -> Iterator[Plan]:
+def kills(seed: str, count: int) -> Iterator[Plan]:
     """How each life is to end: every second one at a named point, the others at a random moment."""
     rng = random.Random(f"{seed}/plans")
-    for number in range(kills):
+    for number in range(count):
         spool_age = rng.choice((0.0, 3600.0))
         if number % 2:
             point = CRASH_POINTS[(number // 2) % len(CRASH_POINTS)]
@@ -63,15 +65,22 @@ def plans(seed: str, kills: int) -> Iterator[Plan]:
             yield Plan(since="ready", after=rng.uniform(0.0, 0.25), spool_age=spool_age)
 
 
-def run(home: Path, seed: str, kills: int) -> Report:
-    """Kill the server `kills` times. The journals are written into `home` when something was wrong."""
+def power_cuts(seed: str, cuts: int) -> Iterator[Plan]:
+    """How each life is to end when the machine loses power: some syncs after its start."""
+    rng = random.Random(f"{seed}/power cuts")
+    for _ in range(cuts):
+        yield Plan(power_cut=rng.randint(1, 200), after=2.0, spool_age=3600.0)
+
+
+def run(home: Path, seed: str, ends: Iterable[Plan]) -> Report:
+    """End a life by each of `ends`. The journals are written into `home` when something was wrong."""
     report = Report(seed)
     started = time.monotonic()
     home.mkdir(parents=True, exist_ok=True)
     lives = Lives(home)
     clients = [Client(number, seed, lives) for number in range(CLIENTS)]
     try:
-        _kill_and_audit(report, home, lives, clients, kills)
+        _kill_and_audit(report, home, lives, clients, ends)
     except Exception as error:
         report.violations.append(f"{type(error).__name__}: {error}")
     finally:
@@ -84,13 +93,13 @@ def run(home: Path, seed: str, kills: int) -> Report:
     return report
 
 
-def _kill_and_audit(report: Report, home: Path, lives: Lives, clients: list[Client], kills: int) -> None:
+def _kill_and_audit(report: Report, home: Path, lives: Lives, clients: list[Client], ends: Iterable[Plan]) -> None:
     enough = threading.Event()
     threads = [_Worker(client, enough.is_set) for client in clients]
     for thread in threads:
         thread.start()
     try:
-        for number, plan in enumerate(plans(report.seed, kills)):
+        for number, plan in enumerate(ends):
             report.kills[lives.live(plan)] += 1
             if number % 10 == 9:
                 audit.age_leases(home, _OUTAGE)
@@ -142,9 +151,8 @@ def _until(condition: Callable[[], bool], otherwise: str) -> None:
 
 
 def _count(report: Report, clients: list[Client]) -> None:
-    from tests.crash.journal import Outcome
-
-    for journal in (client.journal for client in clients):
+    report.journals = [client.journal for client in clients]
+    for journal in report.journals:
         committed = journal.with_outcome(Outcome.COMMITTED)
         jobs = [job for submission in committed for job in submission.jobs]
         report.calls += journal.calls

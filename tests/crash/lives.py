@@ -20,9 +20,12 @@ _PATIENCE = 60.0
 
 @dataclass(frozen=True)
 class Plan:
-    """How a life ends: at a named point, or `after` so many seconds from `since` (born or ready)."""
+    """How a life ends: at a named point, at the n-th sync of the spool (`power_cut`), or `after` so many seconds from
+    `since` (born or ready), which is also how long the first two are waited for.
+    """
 
     crash_at: str = ""
+    power_cut: int = 0
     since: str = "ready"
     after: float = 0.0
     spool_age: float = 3600.0
@@ -62,11 +65,11 @@ class Lives:
             return self._serial > serial
 
     def live(self, plan: Plan) -> str:
-        """One life from start to death; returns what killed it: the named point, or "time"."""
+        """One life from start to death; returns what killed it: the named point, "power cut" or "time"."""
         self.start(plan)
-        if plan.crash_at:
+        if plan.crash_at or plan.power_cut:
             if self._ended_within(plan.after):
-                return plan.crash_at.rpartition(":")[0]
+                return plan.crash_at.rpartition(":")[0] or "power cut"
         else:
             if plan.since == "ready":
                 self._await("ready")
@@ -78,7 +81,8 @@ class Lives:
     def start(self, plan: Plan) -> None:
         """Begin a life."""
         assert self._nursery.stdin is not None
-        self._nursery.stdin.write(json.dumps({"crash_at": plan.crash_at, "spool_age": plan.spool_age}) + "\n")
+        order = {"crash_at": plan.crash_at, "power_cut": plan.power_cut, "spool_age": plan.spool_age}
+        self._nursery.stdin.write(json.dumps(order) + "\n")
         self._nursery.stdin.flush()
         self._pid = self._await("born")
 

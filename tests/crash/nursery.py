@@ -1,14 +1,14 @@
 """Server lives: one process that has everything loaded, and forks a real server for each of them.
 
 `python -m tests.crash.nursery HOME PORT` reads one line of JSON a life from standard input,
-{"crash_at": "point:n", "spool_age": seconds}, and writes `born PID`, `ready PID` and `ended PID STATUS`. Loading a server
+{"crash_at": "point:n", "power_cut": n, "spool_age": seconds}, and writes `born PID`, `ready PID` and `ended PID STATUS`. Loading a server
 takes a second, forking a loaded one some milliseconds: that is what makes hundreds of kills affordable.
 """
 
 from __future__ import annotations
 
-import asyncio
 import ctypes
+import importlib
 import json
 import logging
 import os
@@ -16,20 +16,34 @@ import signal
 import sys
 from pathlib import Path
 
+import uvloop
+
 from birdbath.server import serve
 from birdbath.settings import Settings
 from birdbath.store import crash_points
+from tests.crash.disk import Disk
 
 _PR_SET_PDEATHSIG = 1
 
 
+# What a server loads only when it starts: a life shall not begin with reading programs.
+_LOADED_LATE = (
+    "sqlalchemy.dialects.sqlite",
+    "uvicorn.lifespan.off",
+    "uvicorn.protocols.http.httptools_impl",
+    "uvicorn.protocols.websockets.auto",
+)
+
+
 def main(home: Path, port: int) -> None:
     """One life after the other, until standard input ends."""
+    for module in _LOADED_LATE:
+        importlib.import_module(module)
     for line in sys.stdin:
         order = json.loads(line)
         pid = os.fork()
         if pid == 0:
-            _live(home, port, order["crash_at"], order["spool_age"])
+            _live(home, port, order["crash_at"], order["power_cut"], order["spool_age"])
         say(f"born {pid}")
         _, status = os.waitpid(pid, 0)
         say(f"ended {pid} {os.waitstatus_to_exitcode(status)}")
@@ -40,14 +54,16 @@ def say(line: str) -> None:
     os.write(1, f"{line}\n".encode())
 
 
-def _live(home: Path, port: int, crash_at: str, spool_age: float) -> None:
+def _live(home: Path, port: int, crash_at: str, power_cut: int, spool_age: float) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     crash_points.arm(crash_at)
+    if power_cut:
+        Disk(home / "spool", power_cut)
     logging.basicConfig(filename=home / "server.log", level=logging.WARNING)
     settings = Settings(
         home=home, port=port, program_duration=0.05, negotiator_interval=0.2, abandoned_spool_age=spool_age
     )
-    asyncio.run(serve(settings, lambda urls: say(f"ready {os.getpid()}")))
+    uvloop.run(serve(settings, lambda urls: say(f"ready {os.getpid()}")))
     os._exit(0)
 
 

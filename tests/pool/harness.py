@@ -1,4 +1,6 @@
-"""What the conformance suite needs of a pool besides the contract: a way to write, to let pool time pass, to look."""
+"""What the conformance suite needs of a pool besides the contract: a way to write, to let pool time pass, to
+look.
+"""
 
 from __future__ import annotations
 
@@ -113,13 +115,20 @@ def job_ad(job: JobId, cmd: str, now: float, iwd: str, more: Mapping[str, Scalar
     ad.update({"PeriodicHold": False, "PeriodicRemove": False, "PeriodicRelease": False, "OnExitHold": False})
     ad.update({"OnExitRemove": True, "FilesRetrieved": False, "LeaveJobInQueue": NOT_COLLECTED})
     ad.update({"ImageSize": 100, "DiskUsage": 1, "RequestCpus": 1, "RequestDisk": Expression("DiskUsage")})
-    ad.set("RequestMemory", Expression("ifthenelse(MemoryUsage =!= undefined,MemoryUsage,(ImageSize + 1023) / 1024)"))
+    ad.set(
+        "RequestMemory",
+        Expression("ifthenelse(MemoryUsage =!= undefined,MemoryUsage,(ImageSize + 1023) / 1024)"),
+    )
     ad.update(dict(more))
     return ad
 
 
 def submit(
-    harness: Harness, cmd: str, arguments: str = "", files: Mapping[str, bytes] | None = None, **more: Scalar | Expression
+    harness: Harness,
+    cmd: str,
+    arguments: str = "",
+    files: Mapping[str, bytes] | None = None,
+    **more: Scalar | Expression,
 ) -> JobId:
     """Queue one job, with the files that were uploaded for it."""
     return submit_many(harness, 1, cmd, arguments, files, **more)[0]
@@ -183,7 +192,9 @@ def events_of(harness: Harness, job: JobId) -> list[tuple[EventType, Ad]]:
 
 
 def event_types(harness: Harness, job: JobId) -> list[EventType]:
-    """The types of a job's events, in order, without the reports of its size, which depend on the run's length."""
+    """The types of a job's events, in order, without the reports of its size, which depend on the run's
+    length.
+    """
     return [kind for kind, _ in events_of(harness, job) if kind is not EventType.IMAGE_SIZE]
 
 

@@ -1,4 +1,6 @@
-"""The Pool contract's JobQueue, against every implementation: hold, release, remove, and what becomes of the files."""
+"""The Pool contract's JobQueue, against every implementation: hold, release, remove, and what becomes of the
+files.
+"""
 
 from __future__ import annotations
 

@@ -95,7 +95,9 @@ def test_totals_follow_the_queue(harness: Harness) -> None:
 
 def test_private_attributes_do_not_come_out(harness: Harness) -> None:
     insert(harness, "a", ClaimId="secret")
-    (record,) = harness.directory.query([AdKind.GENERIC], Constraint('Name == "a"'), harness.queue.time()).records
+    (record,) = harness.directory.query(
+        [AdKind.GENERIC], Constraint('Name == "a"'), harness.queue.time()
+    ).records
     assert [name for name, _, _ in record.attributes] == ["Name"]
 
 

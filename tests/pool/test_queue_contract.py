@@ -55,7 +55,9 @@ def test_a_unit_that_fails_leaves_no_job_and_no_event(harness: Harness) -> None:
     before = submit(harness, "/bin/true")
 
     def work(unit: UnitOfWork) -> None:
-        jobs = [new_job(harness, JobId(harness.queue.reserve_cluster(unit), 0), "/bin/true") for _ in range(2)]
+        jobs = [
+            new_job(harness, JobId(harness.queue.reserve_cluster(unit), 0), "/bin/true") for _ in range(2)
+        ]
         harness.queue.accept(unit, jobs)
         raise Refused
 
@@ -181,7 +183,12 @@ def test_a_terminated_event_says_how_the_program_ended(harness: Harness) -> None
 def test_input_goes_in_and_output_comes_back(harness: Harness) -> None:
     payload = bytes(range(256)) * 400
     job = submit(
-        harness, "/bin/cat", "payload.bin", {"payload.bin": payload}, Out="job.out", TransferInput="payload.bin"
+        harness,
+        "/bin/cat",
+        "payload.bin",
+        {"payload.bin": payload},
+        Out="job.out",
+        TransferInput="payload.bin",
     )
     harness.wait_for(becomes(harness, job, JobStatus.COMPLETED))
     sandbox = harness.queue.sandbox(job)

@@ -90,11 +90,11 @@ def plan_run(ad: Ad, sandbox: Sandbox, slot: str, now: float, default_runtime: f
         words, variables = arguments(ad), environment(ad)
     except UnbalancedQuotes as error:
         raise CannotRun(FAILED_TO_CREATE_PROCESS, _EINVAL, str(error)) from None
-    received = _received(ad, files, slot)
+    transferred, stdin = _transferred_in(ad, files, slot), _stdin(ad, files, slot)
     process = Process(
         files=files,
         environment={**variables, **_added_variables(slot)},
-        stdin=_stdin(ad, files, slot),
+        stdin=stdin,
         hostname=slot.rpartition("@")[2],
         directory=str(sandbox.path),
         now=now,
@@ -105,6 +105,7 @@ def plan_run(ad: Ad, sandbox: Sandbox, slot: str, now: float, default_runtime: f
         duration = process.slept if process.slept > 0 else default_runtime
     if not known:
         process.say(_generic_output(ad.string("Cmd"), words, slot, duration))
+    received = sum({file.name: file.length for file in (*transferred, *stdin)}.values())
     return Run(duration, exit_code, 0.0 if known else duration, received, _outputs(ad, process))
 
 
@@ -151,20 +152,20 @@ def _runtime(ad: Ad) -> float | None:
     return max(0.0, float(value)) if isinstance(value, int | float) else None
 
 
-def _received(ad: Ad, files: _SandboxFiles, slot: str) -> int:
-    """Bytes transferred before the start. Raises CannotRun for what is missing."""
+def _transferred_in(ad: Ad, files: _SandboxFiles, slot: str) -> list[FileRange]:
+    """The files transferred before the start, without standard input. Raises CannotRun for a missing one."""
     cmd = ad.string("Cmd")
     executable = files.submitted(cmd)
     if executable is None and not _is_elsewhere(ad, cmd):
         reason = f"Error from {slot}: Failed to execute '{cmd}': (errno=2: 'No such file or directory')"
         raise CannotRun(FAILED_TO_CREATE_PROCESS, _ENOENT, reason)
     found = [executable] if executable else []
-    for path in _transferred(ad):
+    for path in _input_names(ad):
         file = files.submitted(path)
         if file is None:
             raise _missing_input(slot, path)
         found.append(file)
-    return sum({file.name: file.length for file in found}.values())
+    return found
 
 
 def _is_elsewhere(ad: Ad, cmd: str) -> bool:
@@ -172,7 +173,7 @@ def _is_elsewhere(ad: Ad, cmd: str) -> bool:
     return cmd.startswith("/") or ad.get("TransferExecutable") is False or ad.integer("JobUniverse") == _JAVA
 
 
-def _transferred(ad: Ad) -> list[str]:
+def _input_names(ad: Ad) -> list[str]:
     """The names in TransferInput that can only mean files of the sandbox: no URLs, no absolute paths."""
     if ad.string("ShouldTransferFiles").upper() == "NO":
         return []
@@ -188,7 +189,7 @@ def _missing_input(slot: str, path: str) -> CannotRun:
     return CannotRun(TRANSFER_INPUT_ERROR, _ENOENT, reason)
 
 
-def _stdin(ad: Ad, files: _SandboxFiles, slot: str) -> Sequence[Piece]:
+def _stdin(ad: Ad, files: _SandboxFiles, slot: str) -> tuple[FileRange, ...]:
     path = ad.string("In")
     if path in _NULL_DEVICES:
         return ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
+from math import inf
 
 from sqlalchemy import Engine, func, select
 
@@ -141,7 +142,10 @@ class SimulatedPool:
 
     def _negotiate(self, unit: UnitOfWork, table: JobTable, now: float) -> bool:
         context = self._context
-        if now < context.cycle_at or not any_idle(unit):
+        if now < context.cycle_at:
+            return False
+        if not any_idle(unit):
+            context.cycle_at = inf  # until somebody submits or releases a job
             return False
         if now >= self._verdicts_end:
             self._negotiator.begin_cycle(now)

@@ -13,7 +13,7 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * The whole cycle of a portal through Axis 1.4, for which Condor's own Java helper was written:
+ * The whole cycle of a portal through Axis 1.4, on which Condor's own Java library stood:
  * {@code Client URL OWNER FOLDER}. The stubs, in the package condor, are generated from the served WSDLs; the
  * address is the one the WSDLs name. Reads FOLDER/payload.bin, writes what the job left to FOLDER/fetched.out,
  * prints what it saw as JSON.

@@ -6,11 +6,15 @@ import pytest
 
 from birdbath.classads import Ad, Scalar
 from birdbath.pool.base import JobId, JobStatus
-from tests.pool.harness import SimulatedHarness, ad_of, becomes, status_of, submit
+from tests.pool.harness import SimulatedHarness, ad_of, becomes, new_job, status_of, submit
 
 
 def run(
-    pool: SimulatedHarness, cmd: str, arguments: str = "", files: dict[str, bytes] | None = None, **more: Scalar
+    pool: SimulatedHarness,
+    cmd: str,
+    arguments: str = "",
+    files: dict[str, bytes] | None = None,
+    **more: Scalar,
 ) -> tuple[JobId, Ad]:
     """Run a job with Out and Err; the job and its ad when it has completed."""
     job = submit(pool, cmd, arguments, files, **{"Out": "out", "Err": "err", **more})
@@ -47,7 +51,13 @@ def out(pool: SimulatedHarness, job: JobId, name: str = "out") -> bytes:
         ("/bin/sh", "-c 'echo to-err >&2; false'", 1, b"", b"to-err\n"),
         ("/bin/bash", "-c 'cat a > copy; echo more >> copy; cat copy'", 0, b"AAmore\n", b""),
         ("/bin/sh", "-c 'cat < b'", 0, b"bb", b""),
-        ("/bin/sh", "-c 'cat < nothing || echo sorry'", 0, b"sorry\n", b"sh: cannot open nothing: No such file\n"),
+        (
+            "/bin/sh",
+            "-c 'cat < nothing || echo sorry'",
+            0,
+            b"sorry\n",
+            b"sh: cannot open nothing: No such file\n",
+        ),
         ("/bin/sh", "script", 3, b"from a file\n", b""),
     ],
 )
@@ -56,14 +66,20 @@ def test_a_known_program_does_what_it_does(
 ) -> None:
     files = {"a": b"AA", "b": b"bb", "script": b"# a comment\necho from a file\nexit 3\n"}
     job, ad = run(simulated, cmd, arguments, files)
-    assert (ad.get("ExitCode"), out(simulated, job), out(simulated, job, "err")) == (exit_code, stdout, stderr)
+    assert (ad.get("ExitCode"), out(simulated, job), out(simulated, job, "err")) == (
+        exit_code,
+        stdout,
+        stderr,
+    )
     assert ad.get("ExitStatus") == exit_code
 
 
 @pytest.mark.parametrize(
     ("arguments", "seconds"), [("5", 5), ("0.5", 0.5), ("2m", 120), ("1 2s", 3), ("1h", 3600)]
 )
-def test_sleep_takes_that_many_pool_seconds(simulated: SimulatedHarness, arguments: str, seconds: float) -> None:
+def test_sleep_takes_that_many_pool_seconds(
+    simulated: SimulatedHarness, arguments: str, seconds: float
+) -> None:
     job = submit(simulated, "/bin/sleep", arguments)
     simulated.wait_for(becomes(simulated, job, JobStatus.RUNNING))
     start = simulated.clock.time()
@@ -87,16 +103,8 @@ def test_the_environment_comes_in_either_syntax(simulated: SimulatedHarness) -> 
     assert out(simulated, job).decode().splitlines()[:2] == ["A=1", "B=two words"]
 
 
-def test_arguments_come_in_either_syntax(simulated: SimulatedHarness) -> None:
-    def work(name: str, value: str) -> bytes:
-        job = submit(simulated, "/bin/echo", "", None, Out="out", **{name: value})
-        simulated.wait_for(becomes(simulated, job, JobStatus.COMPLETED))
-        return out(simulated, job)
-
-    assert work("Arguments", "'a  b' c") == b"a  b c\n"
+def test_the_old_syntax_of_arguments_knows_no_quotes(simulated: SimulatedHarness) -> None:
     job = simulated.write(lambda unit: JobId(simulated.queue.reserve_cluster(unit), 0))
-    from tests.pool.harness import new_job
-
     new = new_job(simulated, job, "/bin/echo", Args="'a  b' c", Out="out")
     new.ad.delete("Arguments")
     simulated.write(lambda unit: simulated.queue.accept(unit, [new]))
@@ -163,10 +171,8 @@ def test_an_uploaded_program_of_a_known_name_is_that_program(simulated: Simulate
     assert out(simulated, job) == b"D"
 
 
-@pytest.mark.parametrize("name", ["..", "x/..", "a\0b", "y" * 300])
+@pytest.mark.parametrize("name", ["..", "x/..", "x/", "y" * 300])
 def test_an_output_name_that_is_none_holds_the_job(simulated: SimulatedHarness, name: str) -> None:
-    if "\0" in name:
-        pytest.skip("a ClassAd cannot hold it")
     job = submit(simulated, "/bin/echo", "x", Out=name)
     simulated.wait_for(becomes(simulated, job, JobStatus.HELD))
     assert ad_of(simulated, job).integer("HoldReasonCode") == 7

@@ -1,0 +1,65 @@
+"""A disk that loses power: what was not synced is gone.
+
+The spool as it is on disk is modelled from the calls of os.fsync alone: a file holds what it held when it was last
+synced, a directory has the entries that it had then, and what nobody ever synced is not there. When the power goes, the
+spool is made to look like that, and the process dies. Everything found at the start counts as synced. The database is
+left as it is: SQLite syncs its own log, which `PRAGMA synchronous` decides; the cut comes between its commits.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import stat
+from pathlib import Path
+
+
+class Disk:
+    """Watches a spool folder from now on, and loses power at the `cut`-th sync."""
+
+    def __init__(self, spool: Path, cut: int) -> None:
+        self._spool = spool
+        self._remaining = cut
+        self._contents: dict[int, bytes] = {}
+        self._entries: dict[int, dict[str, int]] = {}
+        for path in (spool, *spool.rglob("*")):
+            if path.exists():
+                self._took(path)
+        self._fsync = os.fsync
+        os.fsync = self.sync
+
+    def sync(self, descriptor: int) -> None:
+        """os.fsync, remembered."""
+        path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+        if self._spool in (path, *path.parents):
+            self._remaining -= 1
+            if self._remaining <= 0:
+                self.lose_power()
+            if path.exists():
+                self._took(path)
+        self._fsync(descriptor)
+
+    def lose_power(self) -> None:
+        """Put the spool into its synced state and die."""
+        self._restore(self._spool)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def _took(self, path: Path) -> None:
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
+            self._entries[status.st_ino] = {entry.name: entry.inode() for entry in os.scandir(path)}
+        else:
+            self._contents[status.st_ino] = path.read_bytes()
+
+    def _restore(self, directory: Path) -> None:
+        synced = self._entries.get(directory.stat().st_ino, {})
+        for entry in list(os.scandir(directory)):
+            path = directory / entry.name
+            is_directory = entry.is_dir(follow_symlinks=False)
+            if synced.get(entry.name) != entry.inode():
+                shutil.rmtree(path) if is_directory else path.unlink()
+            elif is_directory:
+                self._restore(path)
+            else:
+                path.write_bytes(self._contents.get(entry.inode(), b""))

@@ -1,0 +1,138 @@
+"""`birdbath serve` as a process: start, addresses, settings, stop, and what survives."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import urllib.request
+from pathlib import Path
+
+import pytest
+import zeep
+
+from birdbath.soap import wsdl
+from tests.server_process import REPOSITORY, ServerProcess, running_server, serve_command
+
+
+def get(url: str) -> bytes:
+    with urllib.request.urlopen(url, timeout=10) as reply:
+        return bytes(reply.read())
+
+
+def schedd(server: ServerProcess) -> zeep.proxy.ServiceProxy:
+    return zeep.Client(f"{server.url}/condorSchedd.wsdl").service
+
+
+def failure_of(*options: str, home: Path) -> str:
+    """What a server that cannot start says on standard error."""
+    ended = subprocess.run(
+        serve_command("--home", str(home), *options),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=REPOSITORY,
+        check=False,
+    )
+    assert ended.returncode != 0
+    assert ended.stdout == ""
+    return ended.stderr
+
+
+def test_the_ready_line_names_addresses_that_answer(tmp_path: Path) -> None:
+    with running_server(tmp_path) as server:
+        assert server.ready_line.startswith("Birdbath is ready at http://127.0.0.1:")
+        assert b"condorSchedd.wsdl" in get(server.url + "/")
+        assert get(f"{server.url}/condorSchedd.wsdl") == wsdl("condorSchedd", f"{server.url}/schedd")
+        assert get(f"{server.url}/schedd?wsdl") == wsdl("condorSchedd", f"{server.url}/schedd")
+
+
+@pytest.mark.parametrize("service", ["condorSchedd", "condorCollector"])
+def test_the_committed_wsdl_is_the_served_one(service: str) -> None:
+    """Apart from the address, which is the original's."""
+    committed = (REPOSITORY / "wsdl" / f"{service}.wsdl").read_bytes()
+    assert committed == wsdl(service)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("with_signal", [signal.SIGTERM, signal.SIGINT])
+def test_a_stopped_server_keeps_open_transactions(tmp_path: Path, with_signal: signal.Signals) -> None:
+    with running_server(tmp_path) as server:
+        service = schedd(server)
+        transaction = service.beginTransaction(600).transaction
+        cluster = service.newCluster(transaction).integer
+        assert server.stop(with_signal) == 0
+    with running_server(tmp_path) as server:
+        service = schedd(server)
+        assert service.newJob(transaction, cluster).integer == 0
+        assert service.commitTransaction(transaction).code == "SUCCESS"
+        assert service.getJobAd(None, cluster, 0).status.code == "SUCCESS"
+
+
+def test_stopping_does_not_wait_for_idle_connections(tmp_path: Path) -> None:
+    with running_server(tmp_path) as server:
+        host, port = server.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port))) as half_sent, socket.create_connection((host, int(port))):
+            half_sent.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc")
+            assert server.stop() == 0
+
+
+def test_a_second_port_for_the_collector(tmp_path: Path) -> None:
+    with running_server(tmp_path, "--collector-port", "0") as server:
+        assert len(set(server.urls)) == 2
+        collector = zeep.Client(f"{server.urls[1]}/condorCollector.wsdl").service
+        assert len(collector.queryStartdAds("")) == 16
+
+
+def test_settings_from_flag_variable_and_file_in_this_order(tmp_path: Path) -> None:
+    file = tmp_path / "birdbath.toml"
+    file.write_text('public_url = "http://file.example.org"\nuid_domain = "file"\nport = 1\n')
+    environment = {"BIRDBATH_PUBLIC_URL": "http://variable.example.org", "BIRDBATH_PORT": "2"}
+    with running_server(tmp_path / "home", "--config", str(file), environment=environment) as server:
+        assert b'location="http://variable.example.org/schedd"' in get(f"{server.url}/schedd?wsdl")
+
+
+def test_a_taken_port_is_said_in_one_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        said = failure_of("--port", port, home=tmp_path)
+    assert said == f"birdbath: Cannot listen on 127.0.0.1 port {port}: Address already in use\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("prot = 8080", "prot: Extra inputs are not permitted"),
+        ('port = "many"', "port: Input should be a valid integer"),
+        ("port 8080", "birdbath.toml: "),
+    ],
+)
+def test_a_mistake_in_the_settings_file_is_said_in_one_line(tmp_path: Path, content: str, said: str) -> None:
+    file = tmp_path / "birdbath.toml"
+    file.write_text(content)
+    lines = failure_of("--config", str(file), home=tmp_path)
+    assert lines.startswith("birdbath: ")
+    assert said in lines
+    assert lines.count("\n") == 1
+
+
+def test_a_missing_settings_file_is_said(tmp_path: Path) -> None:
+    assert "There is no settings file" in failure_of("--config", str(tmp_path / "none.toml"), home=tmp_path)
+
+
+def test_a_home_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    said = failure_of("--port", "0", home=tmp_path / "file" / "home")
+    assert said.startswith("birdbath: ")
+    assert "Traceback" not in said
+
+
+def test_a_database_of_a_later_version_is_not_touched(tmp_path: Path) -> None:
+    import sqlite3
+
+    with sqlite3.connect(tmp_path / "birdbath.db") as database:
+        database.execute("CREATE TABLE alembic_version (version_num VARCHAR(32))")
+        database.execute("INSERT INTO alembic_version VALUES ('9999')")
+    database.close()
+    said = failure_of("--port", "0", home=tmp_path)
+    assert said.startswith("birdbath: ")
+    assert "Traceback" not in said

@@ -1,0 +1,139 @@
+"""Databases: durable commits, one writer at a time, and the schema."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Engine, insert, inspect, select, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import QueuePool
+
+from birdbath.store import UnsafeDatabase, database, open_engine
+from birdbath.store.database import SCHEMA_REVISION, writing
+from birdbath.store.tables import counters, metadata
+from tests.store.postgresql import Server
+
+
+def test_sqlite_syncs_at_every_commit(tmp_path: Path) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path}/a.sqlite")
+    for connection in (writing(engine), engine.connect()):
+        with connection:
+            values = [
+                connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+                for name in ("journal_mode", "synchronous", "busy_timeout")
+            ]
+            assert values == ["wal", 2, 10_000]
+    engine.dispose()
+
+
+def test_a_database_in_memory_is_refused() -> None:
+    with pytest.raises(UnsafeDatabase, match="memory"):
+        open_engine("sqlite://")
+
+
+@pytest.mark.toolkit
+def test_postgresql_commits_are_on_disk_whatever_the_server_is_set_to(server: Server) -> None:
+    url = server.new_database()
+    server.execute(f"ALTER DATABASE {url.rpartition('/')[2]} SET synchronous_commit = off")
+    engine = open_engine(url)
+    for connection in (writing(engine), engine.connect()):
+        with connection:
+            assert connection.scalar(text("SHOW synchronous_commit")) == "on"
+            assert connection.scalar(text("SHOW lock_timeout")) == "10s"
+    engine.dispose()
+    server.drop(url)
+
+
+@pytest.mark.toolkit
+def test_a_stricter_postgresql_stays_as_strict(server: Server) -> None:
+    url = server.new_database()
+    server.execute(f"ALTER DATABASE {url.rpartition('/')[2]} SET synchronous_commit = remote_apply")
+    engine = open_engine(url)
+    with engine.connect() as connection:
+        assert connection.scalar(text("SHOW synchronous_commit")) == "remote_apply"
+    engine.dispose()
+    server.drop(url)
+
+
+def test_only_one_unit_writes_at_a_time(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "LOCK_TIMEOUT", 50)
+    engine = open_engine(url)
+    with writing(engine) as first, writing(engine) as second, engine.connect() as reader:
+        with first.begin():
+            with pytest.raises(DBAPIError, match="lock"):
+                second.begin()
+            assert reader.execute(select(counters)).all() == []
+        with second.begin():
+            second.execute(insert(counters).values(name="a", value=1))
+    engine.dispose()
+
+
+def test_a_reader_that_begins_no_transactions_sees_each_commit(engine: Engine) -> None:
+    with (
+        engine.connect().execution_options(isolation_level="AUTOCOMMIT") as reader,
+        writing(engine) as writer,
+    ):
+        for value in (1, 2):
+            with writer.begin():
+                writer.execute(insert(counters).values(name=f"a{value}", value=value))
+            assert len(reader.execute(select(counters)).all()) == value
+
+
+# ---------------------------------------------------------------- schema
+
+
+def test_the_migrations_make_the_tables_that_the_code_knows(engine: Engine) -> None:
+    with engine.connect() as connection:
+        differences = compare_metadata(MigrationContext.configure(connection), metadata)
+        assert differences == []
+        assert connection.scalar(text("SELECT version_num FROM alembic_version")) == SCHEMA_REVISION
+    assert {*metadata.tables, "alembic_version"} == set(inspect(engine).get_table_names())
+
+
+def test_a_current_database_is_opened_without_alembic(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/a.sqlite"
+    code = (
+        "import sys; from birdbath.store import open_engine;"
+        f"open_engine({url!r}).dispose(); print('alembic' in sys.modules)"
+    )
+    outputs = [
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+        ).stdout
+        for _ in range(2)
+    ]
+    assert outputs == ["True\n", "False\n"]
+
+
+def _open(url: str) -> int:
+    engine = open_engine(url)
+    with engine.connect() as connection:
+        count = len(connection.execute(text("SELECT * FROM alembic_version")).all())
+    engine.dispose()
+    return count
+
+
+def test_several_processes_may_open_a_new_sqlite_database_at_once(tmp_path: Path) -> None:
+    assert _opened_by_three_processes(f"sqlite:///{tmp_path}/a%b.sqlite") == ["1\n"] * 3
+
+
+@pytest.mark.toolkit
+def test_several_processes_may_open_a_new_postgresql_database_at_once(server: Server) -> None:
+    url = server.new_database(template="template0")
+    assert _opened_by_three_processes(url) == ["1\n"] * 3
+    server.drop(url)
+
+
+def _opened_by_three_processes(url: str) -> list[str]:
+    code = f"from tests.store.test_database import _open; print(_open({url!r}))"
+    processes = [
+        subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(3)
+    ]
+    return [process.communicate(timeout=100)[0] for process in processes]
+
+
+def test_connections_are_pooled(engine: Engine) -> None:
+    assert isinstance(engine.pool, QueuePool)
