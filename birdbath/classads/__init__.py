@@ -12,7 +12,7 @@ from birdbath.classads.expressions import (
     matches,
     python_value,
 )
-from birdbath.classads.records import AdList, AdMemory, AdRecord
+from birdbath.classads.records import AdList, AdMemory, AdRecord, Shown
 from birdbath.classads.syntax import check_text, valid_name
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "Expression",
     "Item",
     "Scalar",
+    "Shown",
     "ad_from_items",
     "attribute_from_item",
     "canonical_value",

@@ -1,4 +1,6 @@
-"""Ads as they are held: an ordered, case-insensitive set of typed attributes, and the conversions from and to clients."""
+"""Ads as they are held: an ordered, case-insensitive set of typed attributes, and the conversions from
+and to clients.
+"""
 
 from __future__ import annotations
 
@@ -33,10 +35,11 @@ class Expression(str):
 
 
 class Ad:
-    """A mutable ad. Names compare case-insensitively; the spelling and the place of the first definition stay.
+    """A mutable ad. Names compare case-insensitively; the spelling and the place of the first definition
+    stay.
 
-    Stored as JSON text of its attributes, already typed as the wire wants them, so that an ad can be rendered for a
-    client without parsing a single expression.
+    Stored as JSON text of its attributes, already typed as the wire wants them, so that an ad can be
+    rendered for a client without parsing a single expression.
     """
 
     __slots__ = ("_attributes",)
@@ -72,7 +75,9 @@ class Ad:
         self._attributes[key] = (present[0] if present else name, kind, text)
 
     def set(self, name: str, value: Scalar | Expression) -> None:
-        """Set an attribute to a Python value or an Expression. Raises InvalidAd for what a ClassAd cannot hold."""
+        """Set an attribute to a Python value or an Expression. Raises InvalidAd for what a ClassAd cannot
+        hold.
+        """
         if not valid_name(name):
             raise InvalidAd(f"not an attribute name: {name[:80]!r}")
         kind, text = canonical_value(value) if isinstance(value, Expression) else literal(value)
@@ -98,7 +103,9 @@ class Ad:
         return self._attributes.get(name.lower())
 
     def get(self, name: str) -> Scalar | None:
-        """The literal value as Python has it; None for a missing attribute and for anything that is not a literal."""
+        """The literal value as Python has it; None for a missing attribute and for anything that is not a
+        literal.
+        """
         attribute = self._attributes.get(name.lower())
         if attribute is None:
             return None
@@ -138,7 +145,8 @@ class Ad:
 
 
 def attribute_from_item(name: str, kind: str, text: str | None) -> Attribute:
-    """A client's item as an attribute: strings literally, every other kind as expression text (reference 3.6, 5.3).
+    """A client's item as an attribute: strings literally, every other kind as expression text (reference
+    3.6, 5.3).
 
     A missing text means undefined. Raises InvalidAd when the name is none or the text no expression.
     """
@@ -155,8 +163,8 @@ def attribute_from_item(name: str, kind: str, text: str | None) -> Attribute:
 def ad_from_items(items: Iterable[Item], unparsable: Literal["drop", "undefined"]) -> Ad:
     """An ad from a client's items; nameless items are skipped, of duplicates the last one counts.
 
-    MyType and TargetType (exact case) take their text literally whatever the tag says (reference 5.3). What does not
-    parse is dropped, as `insertAd` did, or becomes undefined, as `submit` did.
+    MyType and TargetType (exact case) take their text literally whatever the tag says (reference 5.3).
+    What does not parse is dropped, as `insertAd` did, or becomes undefined, as `submit` did.
     """
     ad = Ad()
     for name, kind, text in items:

@@ -26,9 +26,9 @@ _MENTIONS_TIME = re.compile("servertime|currenttime", re.IGNORECASE)
 class Constraint:
     """A ClassAd expression that selects ads (reference sections 3.14 and 4.2).
 
-    It is evaluated in the scope of each ad; `MY.` and `TARGET.` both mean that ad, ServerTime (CurrentTime, in old
-    expressions) means now. `text` None or blank selects everything. Text that is no expression raises InvalidAd:
-    whether that is an empty answer or a fault is the caller's decision.
+    It is evaluated in the scope of each ad; `MY.` and `TARGET.` both mean that ad, ServerTime
+    (CurrentTime, in old expressions) means now. `text` None or blank selects everything. Text that is no
+    expression raises InvalidAd: whether that is an empty answer or a fault is the caller's decision.
     """
 
     def __init__(self, text: str | None) -> None:
@@ -57,7 +57,8 @@ class Constraint:
             return [record for record in records if is_true(safe(record.scope(now)))]
 
     def evaluator(self) -> Callable[[CompiledAd], object]:
-        """A function from a parsed ad to the expression's value in its scope; an evaluation that fails gives error.
+        """A function from a parsed ad to the expression's value in its scope; an evaluation that fails
+        gives error.
 
         ServerTime means what the ad says; `select` knows better.
         """
@@ -66,8 +67,9 @@ class Constraint:
     def pinned(self, *names: str) -> dict[str, int | str]:
         """Those of the attributes `names` (lower case) that the constraint requires to equal one literal.
 
-        Only what must hold in every selected ad, so that an index may narrow the candidates; the whole expression is
-        still to be evaluated on them. Strings compare without case, integers also with equal reals.
+        Only what must hold in every selected ad, so that an index may narrow the candidates; the whole
+        expression is still to be evaluated on them. Strings compare without case, integers also with
+        equal reals.
         """
         found: dict[str, int | str] = {}
         for match in map(_PIN.match, conjuncts(self._text)):

@@ -1,4 +1,5 @@
-"""ClassAd expressions: brought to canonical text, compiled and evaluated by HTCondor's own library, `classad2`.
+"""ClassAd expressions: brought to canonical text, compiled and evaluated by HTCondor's own library,
+`classad2`.
 
 Every text that reaches `classad2` is prepared by `syntax` or was printed by this module before.
 """
@@ -29,8 +30,8 @@ from birdbath.errors import InvalidAd
 Attribute = tuple[str, str, str]
 """(name, kind, text): one attribute of an ad; kind is the letter of ClassAdAttrType (reference section 2.1).
 
-s: the raw characters; n: a decimal integer; f: a real; b: TRUE or FALSE; x: old-syntax expression text; u, e: the
-literals undefined and error.
+s: the raw characters; n: a decimal integer; f: a real; b: TRUE or FALSE; x: old-syntax expression text;
+u, e: the literals undefined and error.
 """
 
 Scalar = bool | int | float | str
@@ -45,7 +46,8 @@ _INTEGER = re.compile(r"\s*([+-]?)\s*([0-9]{1,18})\s*\Z")
 _SIGNED_NUMBER = re.compile(rf"\s*(?:\+\s*|(-)\s+)({NUMBER})\s*\Z")
 _MANY_DIGITS = re.compile(r"[0-9.]{16}")
 
-# One parse by the library's own reader stops a leak of 144 bytes per ad in classad2 25.14 (pool reference 3.3).
+# One parse by the library's own reader stops a leak of 144 bytes per ad in classad2 25.14 (pool reference
+# 3.3).
 classad2.parseOne("a = 1\n")
 
 
@@ -57,7 +59,9 @@ def attribute_in_new_syntax(attribute: Attribute) -> str:
 
 
 def compile_ad(attributes: Iterable[Attribute]) -> CompiledAd:
-    """The parsed form of an ad whose attributes were accepted by this module; what was not counts as error."""
+    """The parsed form of an ad whose attributes were accepted by this module; what was not counts as
+    error.
+    """
     attributes = list(attributes)
     try:
         return _compiled(attributes)
@@ -83,8 +87,8 @@ def _is_sound(attribute: Attribute) -> bool:
 def parse(text: str) -> CompiledAd:
     """Parse one `prepared` expression into an ad that holds it as `x`. Raises InvalidAd.
 
-    Neither `a; b = 3` nor `a]` nor `a) + (b` may pass: in brackets the first two would end the expression early, in
-    parentheses the third would look whole; so the text has to parse both ways.
+    Neither `a; b = 3` nor `a]` nor `a) + (b` may pass: in brackets the first two would end the expression
+    early, in parentheses the third would look whole; so the text has to parse both ways.
     """
     try:
         classad2.ClassAd(f"[x=({text}\n)]")
@@ -100,8 +104,9 @@ def parse(text: str) -> CompiledAd:
 def canonical_value(text: str) -> tuple[str, str]:
     """(kind, text) of an old-syntax value as the job queue stores it: literals typed, expressions re-printed.
 
-    Re-printing gives HTCondor's canonical form (reference section 5.1): `f(a,b)`, `=?=`, lower-case literals, a blank
-    before a minus; reals stay exact. Raises InvalidAd when `text` is not exactly one expression or cannot be kept.
+    Re-printing gives HTCondor's canonical form (reference section 5.1): `f(a,b)`, `=?=`, lower-case
+    literals, a blank before a minus; reals stay exact. Raises InvalidAd when `text` is not exactly one
+    expression or cannot be kept.
     """
     integer = _INTEGER.match(text)
     if integer:
@@ -120,22 +125,18 @@ def canonical_value(text: str) -> tuple[str, str]:
 
 
 def _canonical_expression(text: str, ad: CompiledAd) -> tuple[str, str]:
-    printed = _printed(ad)
-    exact = with_exact_reals(text, printed) if _MANY_DIGITS.search(text) else printed
-    # The library prints some expressions in a way that it cannot read: `a.'b c'` loses its quotes.
-    if _printed(parse(to_new_syntax(exact))) != printed:
+    printed: str = ad.printOld()[len("x = ") : -1]
+    if _MANY_DIGITS.search(text):
+        printed = with_exact_reals(text, printed)
+    # The library prints some expressions as others: `a.'b + c'` loses its quotes.
+    if parse(to_new_syntax(printed)).lookup("x") != ad.lookup("x"):
         raise InvalidAd(f"an expression that cannot be kept: {text[:80]}")
-    return "x", exact
-
-
-def _printed(ad: CompiledAd) -> str:
-    """The expression `x` of an ad in old syntax."""
-    text: str = ad.printOld()
-    return text[len("x = ") : -1]
+    return "x", printed
 
 
 def literal(value: Scalar) -> tuple[str, str]:
-    """(kind, text) of a Python value. Infinite and NaN reals become the expressions that HTCondor writes for them.
+    """(kind, text) of a Python value. Infinite and NaN reals become the expressions that HTCondor writes
+    for them.
 
     Raises InvalidAd for what a ClassAd cannot hold.
     """
@@ -154,7 +155,9 @@ def literal(value: Scalar) -> tuple[str, str]:
 
 
 def real_literal(value: float) -> tuple[str, str]:
-    """(kind, text) of a real: six decimals as the original wrote them where that is exact, else the shortest exact form."""
+    """(kind, text) of a real: six decimals as the original wrote them where that is exact, else the
+    shortest exact form.
+    """
     if not math.isfinite(value):
         return "x", f'real("{str(value).upper()}")'
     text = f"{value:f}"
@@ -179,7 +182,9 @@ def evaluate(ad: CompiledAd, name: str) -> Scalar | None:
 
 
 def matches(left: CompiledAd, right: CompiledAd) -> bool:
-    """Whether the Requirements of each ad are true against the other; not when there are none. Never raises."""
+    """Whether the Requirements of each ad are true against the other; not when there are none. Never
+    raises.
+    """
     try:
         return bool(left.symmetricMatch(right))
     except EVALUATION_ERRORS:

@@ -1,4 +1,6 @@
-"""Ads as they are answered: immutable versions with their parsed and rendered forms kept within a memory bound."""
+"""Ads as they are answered: immutable versions with their parsed and rendered forms kept within a memory
+bound.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +9,7 @@ import weakref
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import orjson
 
@@ -20,8 +23,9 @@ _TIME_LITERALS = ('absTime("', 'relTime("')
 class AdMemory:
     """Bounds the bytes that parsed and rendered forms of ads may take together; the oldest are dropped first.
 
-    Whatever is dropped is made again when it is next asked for: nothing here is the only copy. Thread-safe. Records
-    are not kept alive: what a record held is given back when nobody refers to it any more.
+    Whatever is dropped is made again when it is next asked for: nothing here is the only copy.
+    Thread-safe. Records are not kept alive: what a record held is given back when nobody refers to it any
+    more.
     """
 
     def __init__(self, limit: int = 1 << 30) -> None:
@@ -67,11 +71,23 @@ class AdMemory:
             self._used -= self._holders.pop(self._dead.popleft(), 0)
 
 
+class Shown(NamedTuple):
+    """What may be shown of an ad: its types, and its attributes in order.
+
+    Left out of these are private attributes, MyType, TargetType and ServerTime, and literals that are neither string,
+    number nor boolean (reference section 5.1).
+    """
+
+    my_type: str
+    target_type: str
+    attributes: list[Attribute]
+
+
 class AdRecord:
     """One version of one ad, as it may be shown: private attributes are left out, specials are apart.
 
-    `source` is the ad's stored JSON text. Readers may share a record between threads: its forms may be made twice,
-    but never wrongly, and are accounted once.
+    `source` is the ad's stored JSON text. Readers may share a record between threads: its forms may be
+    made twice, but never wrongly, and are accounted once.
     """
 
     __slots__ = ("__weakref__", "_memory", "_parsed", "_tells_time", "key", "rendering", "source")
@@ -93,28 +109,25 @@ class AdRecord:
         """A mutable copy of the whole ad, private attributes included."""
         return Ad.from_json(self.source)
 
+    def shown(self) -> Shown:
+        """What may be shown of the ad, from one look at its source."""
+        my_type = target_type = ""
+        attributes = []
+        for attribute in orjson.loads(self.source):
+            name, kind, text = attribute
+            if (key := name.lower()) in _HIDDEN:
+                if key == "mytype":
+                    my_type = text
+                elif key == "targettype":
+                    target_type = text
+            elif kind not in "ue" and not (kind == "x" and _is_time_literal(text)):
+                attributes.append(attribute)
+        return Shown(my_type, target_type, attributes)
+
     @property
     def attributes(self) -> list[Attribute]:
-        """What may be shown, in order: neither private attributes nor MyType, TargetType and ServerTime, nor literals
-        that are neither string, number nor boolean (reference section 5.1)."""
-        return [
-            a
-            for a in orjson.loads(self.source)
-            if a[1] not in "ue"
-            and a[0].lower() not in _HIDDEN
-            and not (a[1] == "x" and a[2].startswith(_TIME_LITERALS) and _is_time_literal(a[2]))
-        ]
-
-    @property
-    def my_type(self) -> str:
-        return self._special("mytype")
-
-    @property
-    def target_type(self) -> str:
-        return self._special("targettype")
-
-    def _special(self, name: str) -> str:
-        return next((a[2] for a in orjson.loads(self.source) if a[0].lower() == name), "")
+        """The attributes of `shown`."""
+        return self.shown().attributes
 
     @property
     def parsed(self) -> CompiledAd:
@@ -123,7 +136,9 @@ class AdRecord:
         return self._parse() if parsed is None else parsed
 
     def scope(self, now: float) -> CompiledAd:
-        """The parsed form to evaluate something in at `now`, which ServerTime means in all of its expressions."""
+        """The parsed form to evaluate something in at `now`, which ServerTime means in all of its
+        expressions.
+        """
         parsed = self._parsed
         if parsed is None:
             parsed = self._parse()
@@ -163,7 +178,7 @@ class AdRecord:
 
 
 def _is_time_literal(text: str) -> bool:
-    return text.find('"', len(_TIME_LITERALS[0])) == len(text) - 2
+    return text.startswith(_TIME_LITERALS) and text.find('"', len(_TIME_LITERALS[0])) == len(text) - 2
 
 
 def _tells_time(attribute: Attribute) -> bool:
@@ -175,7 +190,9 @@ def _tells_time(attribute: Attribute) -> bool:
 
 
 def _parsed_size(attributes: list[Attribute], length: int) -> int:
-    """About what the parsed form takes: measured 100 bytes an attribute, a byte a character, and the nodes of trees."""
+    """About what the parsed form takes: measured 100 bytes an attribute, a byte a character, and the
+    nodes of trees.
+    """
     return 500 + 100 * len(attributes) + length + 12 * sum(len(a[2]) for a in attributes if a[1] == "x")
 
 

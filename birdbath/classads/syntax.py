@@ -1,8 +1,8 @@
 """The text of expressions, before `classad2` sees it: old and new syntax, tokens, depth.
 
-The wire and the job queue carry *old* ClassAd syntax, in which a backslash is an ordinary character except before a
-double quote (protocol reference section 5.5); `classad2` parses *new* syntax. The rest of this module keeps from
-`classad2` what crashes or silently misleads it (pool reference sections 3 and 11).
+The wire and the job queue carry *old* ClassAd syntax, in which a backslash is an ordinary character
+except before a double quote (protocol reference section 5.5); `classad2` parses *new* syntax. The rest of
+this module keeps from `classad2` what crashes or silently misleads it (pool reference sections 3 and 11).
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ _SEPARATORS = frozenset({",", ";", "=", "?", ":", "?:"})
 
 
 def valid_name(name: str) -> bool:
-    """Whether `name` may name an attribute of a job or daemon ad: a letter or underscore, then those and digits."""
+    """Whether `name` may name an attribute of a job or daemon ad: a letter or underscore, then those and
+    digits.
+    """
     return _NAME.match(name) is not None
 
 
@@ -83,11 +85,13 @@ def to_new_syntax(text: str) -> str:
 
 
 def prepared(text: str) -> str:
-    """Old-syntax expression text from a client as new syntax that `classad2` can parse, print and evaluate safely.
+    """Old-syntax expression text from a client as new syntax that `classad2` can parse, print and
+    evaluate safely.
 
-    Comments are dropped. Chains of || and && that are too long for `classad2` are bracketed as balanced trees, which
-    changes no value: both operators are associative, undefined and error included. Raises InvalidAd for text that is
-    too long, cannot be in an ad, or stays too deep; text that passes may still be no expression.
+    Comments are dropped. Chains of || and && that are too long for `classad2` are bracketed as balanced
+    trees, which changes no value: both operators are associative, undefined and error included. Raises
+    InvalidAd for text that is too long, cannot be in an ad, or stays too deep; text that passes may still
+    be no expression.
     """
     if len(text) > MAX_EXPRESSION_LENGTH:
         raise InvalidAd(f"an expression is longer than {MAX_EXPRESSION_LENGTH} characters")
@@ -117,11 +121,13 @@ def _operators(text: str) -> Iterator[str]:
 
 
 def _depth(text: str) -> int:
-    """An upper bound of the depth of the tree that `text` parses to. Raises InvalidAd when brackets nest too deep.
+    """An upper bound of the depth of the tree that `text` parses to. Raises InvalidAd when brackets nest
+    too deep.
 
     Every operator may stand above everything else between the same separators of the same brackets.
     """
-    # Of each open bracket: operators since the last comma, deepest operand since, deepest part before that comma.
+    # Of each open bracket: operators since the last comma, deepest operand since, deepest part before
+    # that comma.
     levels = [[0, 1, 0]]
     for token in _operators(text):
         level = levels[-1]
@@ -190,7 +196,9 @@ def _tree(operands: list[str], operator: str) -> str:
 
 
 def conjuncts(text: str) -> list[str]:
-    """The terms of which all must be true for a prepared `text` to be true; `text` itself when it is no conjunction."""
+    """The terms of which all must be true for a prepared `text` to be true; `text` itself when it is no
+    conjunction.
+    """
     text = text.strip()
     depth, start, terms = 0, 0, []
     closes_early = False
@@ -216,7 +224,8 @@ def conjuncts(text: str) -> list[str]:
 def replace_references(text: str, replacement: Callable[[str, str], str | None]) -> str:
     """Prepared `text` with each reference for which `replacement(scope, name)` gives a text replaced by that.
 
-    `scope` is "my", "target" or ""; names after another dot, and the names of a nested ad's attributes, are left alone.
+    `scope` is "my", "target" or ""; names after another dot, and the names of a nested ad's attributes,
+    are left alone.
     """
 
     def replaced(match: re.Match[str]) -> str:
@@ -233,7 +242,8 @@ _DEFINES = re.compile(r"\s*=(?![=?!])")
 
 
 def check_integers(text: str, printed: str) -> None:
-    """Raise InvalidAd unless the integers of `printed`, which `classad2` read from `text`, are those of `text`.
+    """Raise InvalidAd unless the integers of `printed`, which `classad2` read from `text`, are those of
+    `text`.
 
     It takes what does not fit into 64 bits for 0, silently. Both texts are in new syntax.
     """
@@ -246,7 +256,9 @@ def _integers(text: str) -> list[str]:
 
 
 def with_exact_reals(text: str, printed: str) -> str:
-    """`printed`, in old syntax, with those reals of `text`, in new syntax, that printing cut to 16 digits in full."""
+    """`printed`, in old syntax, with those reals of `text`, in new syntax, that printing cut to 16 digits
+    in full.
+    """
     exact = [float(number) for number in _NEW_NUMBERS.findall(text) if number and not number.isdigit()]
     exact = [real for real in exact if math.isfinite(real)]  # the others are printed as calls of real()
     cut = [float(number) for number in _OLD_NUMBERS.findall(printed) if number and not number.isdigit()]

@@ -8,6 +8,7 @@ import math
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from birdbath.client.errors import InvalidValue
@@ -124,7 +125,7 @@ class Ad(MutableMapping[str, AdValue]):
 
     __slots__ = ("_spellings", "_values")
 
-    def __init__(self, attributes: Mapping[str, AdValue] | Iterable[tuple[str, AdValue]] = ()) -> None:
+    def __init__(self, attributes: Mapping[str, AdValue] = MappingProxyType({})) -> None:
         self._values: dict[str, AdValue] = {}
         self._spellings: dict[str, str] | None = {}
         self.update(attributes)

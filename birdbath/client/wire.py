@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 from urllib.parse import urljoin, urlsplit
 
 import requests
@@ -151,11 +151,9 @@ class Endpoint:
             yield
         except requests.Timeout as error:
             raise ConnectionFailed(f"{url}: no answer in time ({_limits(self.timeout)})", url) from error
-        except requests.HTTPError as error:  # from zeep, when it looks for the WSDL
-            response = error.response
-            raise _not_ok(
-                url, *((response.status_code, response.content) if response else (None, b""))
-            ) from error
+        except requests.HTTPError as error:  # from zeep's look for the WSDL; always with a response
+            answer = cast("requests.Response", error.response)
+            raise _not_ok(url, answer.status_code, answer.content) from error
         except requests.RequestException as error:
             raise ConnectionFailed(f"cannot reach {url}: {_reason(error)}", url) from error
         except zeep.exceptions.Fault as fault:

@@ -119,8 +119,9 @@ def specials(rendering: Rendering, server_time: int) -> bytes:
 
 def render(record: AdRecord) -> Rendering:
     """Render an ad and keep the rendering with its record."""
-    rendering = Rendering(render_attributes(record.attributes))
-    rendering.types = (record.my_type, record.target_type)
+    shown = record.shown()
+    rendering = Rendering(render_attributes(shown.attributes))
+    rendering.types = (shown.my_type, shown.target_type)
     record.keep_rendering(rendering)
     return rendering
 

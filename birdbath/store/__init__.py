@@ -1,4 +1,6 @@
-"""The store: tables, migrations, units of work and the event log. It and the pool's clock alone know what time it is."""
+"""The store: tables, migrations, units of work and the event log. It and the pool's clock alone know what
+time it is.
+"""
 
 from birdbath.store.database import UnsafeDatabase, open_engine
 from birdbath.store.unit_of_work import TransactionLost, UnitOfWork

@@ -1,7 +1,7 @@
 """Named points at which a test can make the server die as if the kernel had killed it.
 
-`BIRDBATH_CRASH_AT=point` or `point:n` kills the process with SIGKILL when the point is passed for the n-th time. Without
-the variable a point costs one comparison.
+`BIRDBATH_CRASH_AT=point` or `point:n` kills the process with SIGKILL when the point is passed for the
+n-th time. Without the variable a point costs one comparison.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ CRASH_POINTS = (
     "batch:files-synced",
     "batch:committed",
 )
-"""Every point, in the order in which a commitTransaction passes them; `batch:*` are passed by every change."""
+"""Every point, in the order in which a commitTransaction passes them; `batch:*` are passed by every
+change.
+"""
 
 
 class _Armed:

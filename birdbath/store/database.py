@@ -43,8 +43,9 @@ class UnusableDatabase(BirdbathError):
 def open_engine(url: str) -> Engine:
     """An engine for `url` (SQLite in a file, or PostgreSQL) whose schema is up to date.
 
-    Every commit is on disk before it returns. A unit of work that writes (see `writing`) is the only one in
-    the database, whichever process runs it, from its begin to its end. Raises UnsafeDatabase, UnusableDatabase.
+    Every commit is on disk before it returns. A unit of work that writes (see `writing`) is the only one
+    in the database, whichever process runs it, from its begin to its end. Raises UnsafeDatabase,
+    UnusableDatabase.
     """
     try:
         return _open(url)

@@ -60,7 +60,9 @@ def read_range(descriptor: int, offset: int, length: int) -> bytes:
 
 
 def copy_range(reading: int, writing: int, start: int, offset: int, length: int) -> None:
-    """Copy `length` bytes from byte `start` of one file to byte `offset` of another; fewer when it ends earlier."""
+    """Copy `length` bytes from byte `start` of one file to byte `offset` of another; fewer when it ends
+    earlier.
+    """
     while length > 0:
         try:
             copied = os.copy_file_range(reading, writing, length, start, offset)

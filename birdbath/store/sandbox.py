@@ -99,8 +99,8 @@ def _scan(folder: Path) -> list[os.DirEntry[str]]:
 class Sandbox:
     """The directory of one job.
 
-    Every method raises OSError as the operating system does, and InvalidFileName for bad names, for what is no
-    regular file, and when a link lies on the way.
+    Every method raises OSError as the operating system does, and InvalidFileName for bad names, for what
+    is no regular file, and when a link lies on the way.
     """
 
     def __init__(self, root: Path, *steps: str, settled: set[str] | None = None) -> None:
@@ -123,7 +123,9 @@ class Sandbox:
         return True
 
     def declare(self, unit: UnitOfWork, name: str) -> None:
-        """Create the file if need be, without changing what it holds; its entry is on disk when the unit is."""
+        """Create the file if need be, without changing what it holds; its entry is on disk when the unit
+        is.
+        """
         check_file_name(name)
         os.close(self._create_entry(unit, name, os.O_RDWR))
 
@@ -209,9 +211,12 @@ class Sandbox:
         return descriptor
 
     def _make(self, unit: UnitOfWork | None) -> int:
-        """Open the directory, made with those above it if need be; with a unit, they are synced when it is."""
+        """Open the directory, made with those above it if need be; with a unit, they are synced when it
+        is.
+        """
         for _ in range(3):
-            # Another process may remove a numbered folder that its last job left just when it is entered here.
+            # Another process may remove a numbered folder that its last job left just when it is entered
+            # here.
             with contextlib.suppress(FileNotFoundError):
                 return self._make_once(unit)
         return self._make_once(unit)
@@ -258,7 +263,9 @@ class Sandbox:
 
     @contextlib.contextmanager
     def _synced(self, unit: UnitOfWork, name: str, descriptor: int) -> Iterator[None]:
-        """Hand the descriptor to the unit after the block, whatever happened: part of the bytes may be written."""
+        """Hand the descriptor to the unit after the block, whatever happened: part of the bytes may be
+        written.
+        """
         try:
             yield
         finally:

@@ -51,7 +51,8 @@ class Prepared:
             return ()
         fetched = cursor.fetchall()
         if fetched and self._row is None:
-            self._row = namedtuple("Row", [column[0] for column in cursor.description], rename=True)._make
+            row: Any = namedtuple("Row", [column[0] for column in cursor.description], rename=True)
+            self._row = row._make
         return [self._row(row) for row in fetched] if self._row is not None else ()
 
 

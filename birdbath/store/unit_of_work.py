@@ -35,8 +35,7 @@ class UnitOfWork:
     def __init__(self, connection: Connection, now: float) -> None:
         self.connection = connection
         self.now = now
-        if not connection.in_transaction():
-            connection.begin()
+        connection.begin()
         self._cursor = connection.connection.cursor()
         self._errors = connection.dialect.loaded_dbapi.Error
         self._dirty: dict[tuple[int, int], tuple[int, str]] = {}
@@ -74,8 +73,8 @@ class UnitOfWork:
     def savepoint(self) -> Iterator[None]:
         """Undo what the block wrote to the database if it raises; bytes it wrote to files stay.
 
-        Raises TransactionLost when that cannot be done, such as after SQLite met a full disk: it has undone the
-        whole transaction then, and whatever is written next would be committed alone.
+        Raises TransactionLost when that cannot be done, such as after SQLite met a full disk: it has
+        undone the whole transaction then, and whatever is written next would be committed alone.
         """
         # A twentieth of the cost of SQLAlchemy's begin_nested(), which is felt at several units a
         # millisecond.

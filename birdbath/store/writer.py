@@ -62,7 +62,9 @@ class Writer:
         return result
 
     async def write_alone(self, work: Work[T]) -> T:
-        """The same in a thread, in a database transaction of its own: for work too long for the event loop."""
+        """The same in a thread, in a database transaction of its own: for work too long for the event
+        loop.
+        """
         result: T = await self._queue(_Turn(alone=True)).join(work)
         return result
 
@@ -78,7 +80,9 @@ class Writer:
         return result
 
     def close(self) -> None:
-        """Finish what is being committed and give the connection back; who waits for a turn gets WriterClosed."""
+        """Finish what is being committed and give the connection back; who waits for a turn gets
+        WriterClosed.
+        """
         self._closed = True
         self._thread.shutdown(wait=True)
         while self._turns:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from birdbath.classads import Ad, Expression, Item, ad_from_items, attribute_from_item
+from birdbath.classads import Ad, Expression, Item, Scalar, ad_from_items, attribute_from_item
 from birdbath.errors import InvalidAd
 
 
@@ -61,7 +61,7 @@ def test_to_json_refuses_what_was_put_unchecked() -> None:
 
 def test_get_gives_literals_only() -> None:
     ad = Ad()
-    values = {"s": "x", "n": -3, "f": 1e-7, "t": True, "u": False}
+    values: dict[str, Scalar] = {"s": "x", "n": -3, "f": 1e-7, "t": True, "u": False}
     ad.update(values)
     ad.update({"x": Expression("1 + 1"), "inf": float("inf"), "gone": Expression("undefined")})
     assert {name: ad.get(name.upper()) for name in values} == values

@@ -134,6 +134,7 @@ def test_canonical_value(text: str, kind: str, canonical: str) -> None:
         "010 + 1",
         # what it prints but cannot read again
         "a.'b c'",
+        "a.'b + c'",
         "MY.'true'",
         # what cannot be in a string
         '"nul \0"',
@@ -229,6 +230,8 @@ DEEP = [
     "/* x */ a" + ".a" * 30_000,
     "a" * 70_000,
     "||".join(["a"] * 30_000),
+    "(" + "||".join(["a"] * 500),
+    "a" + ")" * 400 + "||".join(["a"] * 500),
 ]
 
 
@@ -269,7 +272,8 @@ def test_where_the_library_crashes_birdbath_refuses() -> None:
         "deep = 'a' + '.a' * 30000\n"
         "ad = Ad(); ad.put('a', 's', '\\udc80')\n"
         "for given in (\n"
-        "    lambda: canonical_value(deep), lambda: Constraint(deep), lambda: attribute_from_item('a', 's', '\\udc80'),\n"
+        "    lambda: canonical_value(deep), lambda: Constraint(deep),\n"
+        "    lambda: attribute_from_item('a', 's', '\\udc80'),\n"
         "    lambda: Constraint('a == \"\\udc80\"'), lambda: Ad().set('a', '\\udc80'), ad.to_json,\n"
         "):\n"
         "    try: given()\n"

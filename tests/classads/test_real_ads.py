@@ -24,6 +24,10 @@ def ad_of(parsed: classad2.ClassAd) -> Ad:
     return Ad((name.strip("'"), *canonical_value(text)) for name, _, text in values)
 
 
+def values(ad: classad2.ClassAd) -> dict[str, str]:
+    return {name.lower(): value(ad, name) for name in ad}
+
+
 def value(ad: classad2.ClassAd, name: str) -> str:
     try:
         return repr(ad.eval(name))
@@ -42,7 +46,8 @@ def test_a_real_ad_has_the_values_that_the_library_gives_it(name: str, form: str
     ad = ad_of(parsed)
     compiled = ad.compiled()
     assert len(ad) == len(parsed) == len(compiled) > 5
-    assert {n: value(compiled, n) for n in parsed} == {n: value(parsed, n) for n in parsed}
+    # A second look, because time() may step between the two.
+    assert values(compiled) == values(parsed) or values(compiled) == values(parsed)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -48,14 +48,14 @@ def test_what_is_shown() -> None:
         ("Good", "b", "TRUE"),
         ("Sum", "x", "1 + 1"),
     ]
-    assert (shown.my_type, shown.target_type) == ("Job", "Machine")
+    assert shown.shown()[:2] == ("Job", "Machine")
     assert shown.parsed.eval("ClaimId") == "secret"
     assert list(shown.ad()) == list(ad)
 
 
 def test_types_of_an_ad_without_any() -> None:
     bare = record(a=1)
-    assert (bare.my_type, bare.target_type) == ("", "")
+    assert bare.shown()[:2] == ("", "")
     assert AdList([bare], 5).records == [bare]
 
 

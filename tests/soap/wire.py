@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
-from birdbath.classads import AdList, AdRecord, Attribute
+from birdbath.classads import AdList, AdRecord, Attribute, Shown
 from birdbath.schedd import Caller
 from birdbath.soap import Operations, Reply, SoapServer
 
@@ -160,7 +160,7 @@ def record(attributes: Sequence[Attribute], my_type: str = "Job", target_type: s
 
 @dataclass
 class FakeRecord:
-    """An AdRecord that counts how often its attributes are read."""
+    """An AdRecord that counts how often it is looked at."""
 
     _attributes: list[Attribute]
     my_type: str
@@ -168,10 +168,9 @@ class FakeRecord:
     rendering: bytes | None = None
     reads: int = 0
 
-    @property
-    def attributes(self) -> list[Attribute]:
+    def shown(self) -> Shown:
         self.reads += 1
-        return self._attributes
+        return Shown(self.my_type, self.target_type, self._attributes)
 
     def keep_rendering(self, data: bytes) -> None:
         self.rendering = data

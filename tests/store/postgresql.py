@@ -1,4 +1,6 @@
-"""A PostgreSQL server of the machine's own programs, on a free loopback port, for as long as a test run lasts."""
+"""A PostgreSQL server of the machine's own programs, on a free loopback port, for as long as a test run
+lasts.
+"""
 
 import contextlib
 import itertools

@@ -9,7 +9,12 @@ import pytest
 
 from birdbath.store.crash_points import CRASH_POINTS, arm, crash_point
 
-_CODE = "from birdbath.store.crash_points import crash_point\nfor n in range(3): crash_point('batch:written'); print(n)"
+_CODE = """
+from birdbath.store.crash_points import crash_point
+for number in range(3):
+    crash_point("batch:written")
+    print(number)
+"""
 
 
 def _run(armed: str) -> tuple[int, str, str]:

@@ -46,13 +46,15 @@ def test_the_sequence_has_no_gaps_when_units_are_undone(engine: Engine, writer: 
         return last
 
     async def scenario() -> list[int | BaseException]:
-        return await asyncio.gather(
-            writer.write(lambda unit: appending(unit, [1, 2], False)),
-            writer.write(lambda unit: appending(unit, [3, 4, 5], True)),
-            writer.write(lambda unit: appending(unit, [], False)),
-            writer.write(lambda unit: event_log.append(unit, held(6))),
-            return_exceptions=True,
-        )
+        return [
+            *await asyncio.gather(
+                writer.write(lambda unit: appending(unit, [1, 2], False)),
+                writer.write(lambda unit: appending(unit, [3, 4, 5], True)),
+                writer.write(lambda unit: appending(unit, [], False)),
+                writer.write(lambda unit: event_log.append(unit, held(6))),
+                return_exceptions=True,
+            )
+        ]
 
     results = asyncio.run(scenario())
     assert [results[0], results[2], results[3]] == [2, 0, 3]

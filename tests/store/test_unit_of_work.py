@@ -1,8 +1,10 @@
 """Units of work: statements, savepoints, counters, files to sync."""
 
+import contextlib
 import logging
 import os
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -55,12 +57,9 @@ def test_a_counter_is_gapless_when_units_are_undone(writer: Writer) -> None:
 
     def work(unit: UnitOfWork) -> None:
         given.append(unit.advance("event"))
-        try:
-            with unit.savepoint():
-                unit.advance("event", 10)
-                raise KeyError
-        except KeyError:
-            pass
+        with contextlib.suppress(KeyError), unit.savepoint():
+            unit.advance("event", 10)
+            raise KeyError
         given.append(unit.advance("event"))
 
     def failing(unit: UnitOfWork) -> None:
@@ -80,10 +79,8 @@ def test_two_writers_share_a_counter_without_gaps_or_twins(engine: Engine) -> No
     def write() -> None:
         writer = Writer(engine)
         for step in range(50):
-            try:
-                numbers.append(writer.write_now(lambda unit, step=step: _advanced(unit, step)))
-            except KeyError:
-                pass
+            with contextlib.suppress(KeyError):
+                numbers.append(writer.write_now(partial(_advanced, step=step)))
         writer.close()
 
     threads = [threading.Thread(target=write) for _ in range(2)]
@@ -110,7 +107,7 @@ def test_a_savepoint_undoes_its_block_alone(engine: Engine, writer: Writer) -> N
     def work(unit: UnitOfWork) -> None:
         unit.execute(INSERT, {"name": "before", "value": 1})
         unit.after_commit(lambda: called.append("before"))
-        with pytest.raises(KeyError), unit.savepoint():
+        with contextlib.suppress(KeyError), unit.savepoint():
             unit.execute(INSERT, {"name": "outer", "value": 1})
             unit.after_commit(lambda: called.append("outer"))
             with unit.savepoint():
@@ -118,7 +115,7 @@ def test_a_savepoint_undoes_its_block_alone(engine: Engine, writer: Writer) -> N
             raise KeyError
         with unit.savepoint():
             unit.execute(INSERT, {"name": "kept", "value": 1})
-            with pytest.raises(KeyError), unit.savepoint():
+            with contextlib.suppress(KeyError), unit.savepoint():
                 unit.execute(INSERT, {"name": "inner", "value": 1})
                 raise KeyError
             unit.after_commit(lambda: called.append("kept"))
@@ -130,11 +127,15 @@ def test_a_savepoint_undoes_its_block_alone(engine: Engine, writer: Writer) -> N
 
 
 def test_an_error_of_the_database_is_undone_too(engine: Engine, writer: Writer) -> None:
-    def work(unit: UnitOfWork) -> None:
-        unit.execute(INSERT, {"name": "a", "value": 1})
-        with pytest.raises(unit.connection.dialect.loaded_dbapi.IntegrityError), unit.savepoint():
+    def twice(unit: UnitOfWork) -> None:
+        with unit.savepoint():
             unit.execute(INSERT, {"name": "b", "value": 1})
             unit.execute(INSERT, {"name": "a", "value": 2})
+
+    def work(unit: UnitOfWork) -> None:
+        unit.execute(INSERT, {"name": "a", "value": 1})
+        with pytest.raises(unit.connection.dialect.loaded_dbapi.IntegrityError):
+            twice(unit)
         unit.execute(INSERT, {"name": "c", "value": 1})
 
     writer.write_now(work)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -232,7 +233,7 @@ def test_a_commit_that_fails_undoes_the_batch_and_everybody_in_it_hears_of_it(
             with pytest.raises(OSError, match="no medium"):
                 await writer.write_alone(lambda unit: put(unit, "d"))
         assert names(engine) == []
-        assert await asyncio.gather(putting(writer, "a"), putting(writer, "e")) == ["a", "e"]
+        assert list(await asyncio.gather(putting(writer, "a"), putting(writer, "e"))) == ["a", "e"]
 
     run(scenario())
     assert names(engine) == ["a", "e"]
@@ -297,7 +298,7 @@ def test_a_server_that_dropped_the_connection_while_nobody_wrote(server: Server,
     engine = open_engine(postgresql_url)
     writer = Writer(engine)
     for name in "abc":
-        assert writer.write_now(lambda unit, name=name: put(unit, name)) == name
+        assert writer.write_now(partial(put, name=name)) == name
         server.execute(
             f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{engine.url.database}'"
         )
@@ -319,7 +320,7 @@ def test_a_server_that_drops_the_connection_in_the_middle_of_a_batch(postgresql_
             putting(writer, "a"), writer.write(dying), putting(writer, "b"), return_exceptions=True
         )
         assert [type(result) for result in results] == [TransactionLost] * 3
-        assert await asyncio.gather(putting(writer, "c"), putting(writer, "d")) == ["c", "d"]
+        assert list(await asyncio.gather(putting(writer, "c"), putting(writer, "d"))) == ["c", "d"]
 
     run(scenario())
     assert names(engine) == ["c", "d"]

@@ -9,7 +9,6 @@ from birdbath.pool.simulated.description import MachineDescription, PoolDescript
 from birdbath.pool.simulated.evaluation import compiled_at
 from birdbath.pool.simulated.lifecycle import Place
 from birdbath.pool.simulated.templates import daemon_ad
-from birdbath.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -26,15 +25,6 @@ class Slot:
     def parsed_at(self, now: float) -> CompiledAd:
         """The unclaimed slot's ad as matchmaking evaluates it at pool time `now`."""
         return compiled_at(self.ad, now)
-
-
-def default_description(settings: Settings) -> PoolDescription:
-    """The default pool with the habits that `settings` ask for."""
-    return PoolDescription(
-        cycle_interval=settings.negotiator_interval,
-        default_runtime=settings.program_duration,
-        uid_domain=settings.uid_domain,
-    )
 
 
 def machine_address(index: int) -> str:
