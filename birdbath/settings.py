@@ -41,7 +41,7 @@ class Settings(BaseSettings):
         (), description="addresses or networks whose X-Forwarded-* headers are believed"
     )
     database_url: str | None = Field(None, description="SQLAlchemy URL; default: SQLite in the home folder")
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="how much is logged")
 
     pool: Literal["simulated"] = Field("simulated", description="what runs the jobs")
     schedd_name: str = Field("schedd@birdbath.example.org", description="SCHEDD_NAME")

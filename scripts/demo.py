@@ -55,9 +55,11 @@ def main() -> int:
     parser.add_argument("--home", type=Path, help="folder for the server; default: a temporary one")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C, with the server stopped
+    console.print("\n[bold]Birdbath[/]: a job with a file, by a client that knows nothing but the WSDL\n")
     try:
         with home_folder(options.home) as home, server(home) as url:
             show("server", url)
+            show("home", str(home))
             run_job(url)
             show("WSDL", f"{url}/condorSchedd.wsdl")
             show("", f"{url}/condorCollector.wsdl")

@@ -116,9 +116,9 @@ class AdRecord:
         for attribute in orjson.loads(self.source):
             name, kind, text = attribute
             if (key := name.lower()) in _HIDDEN:
-                if key == "mytype":
+                if kind == "s" and key == "mytype":
                     my_type = text
-                elif key == "targettype":
+                elif kind == "s" and key == "targettype":
                     target_type = text
             elif kind not in "ue" and not (kind == "x" and _is_time_literal(text)):
                 attributes.append(attribute)

@@ -7,7 +7,6 @@ this module keeps from `classad2` what crashes or silently misleads it (pool ref
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Iterator
 
@@ -41,6 +40,7 @@ _SCOPED = re.compile(
     re.DOTALL | re.IGNORECASE,
 )
 
+_MAX_INTEGER, _TWO_TO_63 = str(2**63 - 1), str(2**63)
 _OPENING, _CLOSING = frozenset("([{"), frozenset(")]}")
 _SEPARATORS = frozenset({",", ";", "=", "?", ":", "?:"})
 """What binds weaker than || and so bounds its operands."""
@@ -242,32 +242,32 @@ _DEFINES = re.compile(r"\s*=(?![=?!])")
 
 
 def check_integers(text: str, printed: str) -> None:
-    """Raise InvalidAd unless the integers of `printed`, which `classad2` read from `text`, are those of
-    `text`.
+    """Raise InvalidAd when `text` has an integer of more than 64 bits, which `classad2` takes for 0, silently.
 
-    It takes what does not fit into 64 bits for 0, silently. Both texts are in new syntax.
+    2**63 fits as -2**63 only: it has to be in `printed` as well, what `classad2` read. Both are in new
+    syntax.
     """
-    if _integers(text) != _integers(printed):
+    # Longer ones are compared as text: Python does not make integers of thousands of digits.
+    large = [n for n in _NEW_NUMBERS.findall(text) if n.isdigit() and (len(n), n) > (19, _MAX_INTEGER)]
+    if large and large != [n for n in _NEW_NUMBERS.findall(printed) if n == _TWO_TO_63]:
         raise InvalidAd("an integer does not fit into 64 bits")
-
-
-def _integers(text: str) -> list[str]:
-    return [number for number in _NEW_NUMBERS.findall(text) if number.isdigit()]
 
 
 def with_exact_reals(text: str, printed: str) -> str:
     """`printed`, in old syntax, with those reals of `text`, in new syntax, that printing cut to 16 digits
     in full.
     """
-    exact = [float(number) for number in _NEW_NUMBERS.findall(text) if number and not number.isdigit()]
-    exact = [real for real in exact if math.isfinite(real)]  # the others are printed as calls of real()
-    cut = [float(number) for number in _OLD_NUMBERS.findall(printed) if number and not number.isdigit()]
-    if cut == exact or cut != [float(f"{real:.16G}") for real in exact]:
-        return printed
-    remaining = iter(exact)
+    exact: dict[float, list[float]] = {}
+    for number in _NEW_NUMBERS.findall(text):
+        if number and not number.isdigit():
+            exact.setdefault(float(f"{float(number):.16G}"), []).append(float(number))
 
     def restored(match: re.Match[str]) -> str:
         number = match[1]
-        return match.group() if number is None or number.isdigit() else repr(next(remaining))
+        if number is None or number.isdigit():
+            return match.group()
+        reals = exact.get(float(number))
+        real = reals.pop(0) if reals else float(number)
+        return number if real == float(number) else repr(real)
 
     return _OLD_NUMBERS.sub(restored, printed)

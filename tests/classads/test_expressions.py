@@ -92,9 +92,16 @@ from birdbath.errors import InvalidAd
         # reals in expressions stay exact; the library prints 16 digits
         ("a > 0.12345678901234567", "x", "a > 0.12345678901234566"),
         ("a + 1.7976931348623157e308", "x", "a + 1.7976931348623157e+308"),
-        ("0.1 + 0.12345678901234567 + 1e400", "x", '0.1 + 0.12345678901234566 + real("INF")'),
+        ("0.1 + 0.12345678901234567", "x", "0.1 + 0.12345678901234566"),
         ('"0.5" + 0.12345678901234567 + x5', "x", '"0.5" + 0.12345678901234566 + x5'),
         ("0.5 + 1234567890123456", "x", "0.5 + 1234567890123456"),
+        # attributes of nested ads are printed in another order
+        (
+            "[bb = 1234567890123456789; ccc = 0.12345678901234567; a = 0.1234567890123456]",
+            "x",
+            "[ a = 0.1234567890123456; bb = 1234567890123456789; ccc = 0.12345678901234566 ]",
+        ),
+        ("{0.12345678901234567, 0.12345678901234565}", "x", "{ 0.12345678901234566,0.12345678901234565 }"),
     ],
 )
 def test_canonical_value(text: str, kind: str, canonical: str) -> None:
@@ -135,6 +142,7 @@ def test_canonical_value(text: str, kind: str, canonical: str) -> None:
         # what it prints but cannot read again
         "a.'b c'",
         "a.'b + c'",
+        "a + 1e400",
         "MY.'true'",
         # what cannot be in a string
         '"nul \0"',

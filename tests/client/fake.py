@@ -34,8 +34,9 @@ class Fake:
         self.asked: list[etree._Element] = []
         self.paths: list[str] = []
         self.hang_up = 0
-        self.silent = threading.Event()  # while clear after `be_silent`, calls get no answer
+        self.silent = threading.Event()  # while clear, calls get no answer
         self.silent.set()
+        self.reached = threading.Event()  # a call has come
 
     def answer(self, operation: str, inner: str, container: str = "response") -> None:
         self.replies[operation] = 200, _ENVELOPE.format(response(operation, inner, container))
@@ -72,6 +73,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.fake.hang_up -= 1
             self.close_connection = True
             return
+        self.fake.reached.set()
         self.fake.silent.wait(30)
         operation = etree.fromstring(body)[0][0]
         self.fake.asked.append(operation)

@@ -10,7 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from birdbath.client import Ad, AdType, Collector, Expression, FileInfo, Job, JobId, OperationFailed, Schedd
+from birdbath.client import (
+    Ad,
+    AdType,
+    Collector,
+    Expression,
+    FileInfo,
+    Job,
+    JobId,
+    OperationFailed,
+    Schedd,
+    Transaction,
+)
 from birdbath.client.errors import InvalidTransaction, UnknownFile, UnknownJob
 
 IDLE, RUNNING, REMOVED, COMPLETED, HELD = 1, 2, 3, 4, 5
@@ -99,11 +110,18 @@ def test_values_come_back_as_they_were_sent(schedd: Schedd) -> None:
 
 
 def test_an_error_in_the_block_drops_everything(schedd: Schedd) -> None:
-    with pytest.raises(ZeroDivisionError), schedd.transaction() as transaction:
-        job = transaction.new_cluster().new_job()
-        job.submit(sleeper(job))
-        raise ZeroDivisionError
+    kept: list[tuple[Transaction, Job]] = []
 
+    def break_off() -> None:
+        with schedd.transaction() as transaction:
+            job = transaction.new_cluster().new_job()
+            kept.append((transaction, job))
+            job.submit(sleeper(job))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        break_off()
+    [(transaction, job)] = kept
     assert list(schedd.job_ads(f"ClusterId == {job.id.cluster}")) == []
     with pytest.raises(InvalidTransaction):
         transaction.commit()

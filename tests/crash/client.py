@@ -350,6 +350,7 @@ class Client:
         if self.journal.license_version < 0:
             return
         ads = self._wire.query_license_ads(f'Name == "crash-{self._number}"')
+        self._wire.close()
         versions = [int(ad["CrashVersion"][1]) for ad in ads]
         if versions != [self.journal.license_version]:
             raise Violation(f"daemon ads of client {self._number}: {versions}, not {self.journal.license_version}")

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from birdbath.errors import UnknownFile
 from birdbath.store import UnitOfWork, Writer, open_engine, sandbox
 from birdbath.store.sandbox import FileInfo, InvalidFileName, Sandbox, Spool, check_file_name
+from tests.store.test_unit_of_work import open_files
 
 GIB = 1 << 30
 
@@ -53,9 +54,9 @@ def outside(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture(autouse=True)
 def no_descriptor_leaks(writer: Writer, spool: Spool) -> Iterator[None]:
     writer.write_now(lambda unit: None)
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_files()
     yield
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_files() - before == set()
 
 
 @pytest.fixture

@@ -151,7 +151,7 @@ def _requirements(commands: Mapping[str, str], attributes: Mapping[str, AdValue]
     kind of machine than those of the pool.
     """
     own = commands.get("requirements", "").strip()
-    clauses = [f"( {own} )"] if own else []
+    clauses = [f"( {literal(_parsed('requirements', own))} )"] if own else []
     for resource, request in (("Disk", "RequestDisk"), ("Memory", "RequestMemory"), ("Cpus", "RequestCpus")):
         if request in attributes and not re.search(rf"(?i)\b(?:{resource}|{request})\b", own):
             clauses.append(f"( TARGET.{resource} >= {request} )")

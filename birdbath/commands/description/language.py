@@ -200,10 +200,8 @@ def _until(lines: Iterator[str], is_last: Callable[[str], bool]) -> Iterator[str
 
 
 def _slice(text: str) -> slice:
-    try:
-        return slice(*(int(part) if part.strip() else None for part in text.split(":")))
-    except (ValueError, TypeError):
-        raise DescriptionError(f"queue: [{text}] is no slice") from None
+    """A slice that the parser has let pass; `itemdata` reads it and does not apply it."""
+    return slice(*(int(part) if part.strip() else None for part in text.split(":")))
 
 
 def _folded(name: str) -> str:

@@ -15,7 +15,7 @@ from birdbath.classads import Ad
 from birdbath.errors import UnknownFile
 from birdbath.pool.simulated.command_line import UnbalancedQuotes, arguments, environment
 from birdbath.pool.simulated.lifecycle import Hold
-from birdbath.pool.simulated.programs import PROGRAMS, FileRange, Piece, Process
+from birdbath.pool.simulated.programs import LONGEST_RUN, PROGRAMS, FileRange, Piece, Process
 from birdbath.pool.simulated.shell import MAX_SCRIPT, run_script, script_text
 from birdbath.store.sandbox import InvalidFileName, Sandbox, check_file_name
 from birdbath.store.unit_of_work import UnitOfWork
@@ -149,7 +149,7 @@ def _generic_output(cmd: str, words: Sequence[str], slot: str, duration: float) 
 
 def _runtime(ad: Ad) -> float | None:
     value = ad.evaluate("SimRuntime") if "SimRuntime" in ad else None
-    return max(0.0, float(value)) if isinstance(value, int | float) else None
+    return min(max(0.0, float(value)), LONGEST_RUN) if isinstance(value, int | float) else None
 
 
 def _transferred_in(ad: Ad, files: _SandboxFiles, slot: str) -> list[FileRange]:

@@ -60,8 +60,12 @@ def _event(job: QueuedJob, kind: EventType, now: float, fields: Fields | None = 
     return JobEvent(kind, job.id.cluster, job.id.proc, job.owner, now, fields or {})
 
 
+_LARGEST = 2**62
+
+
 def _increase(ad: Ad, name: str, by: int = 1) -> None:
-    ad.set(name, ad.integer(name) + by)
+    # A client may have begun at the end of all integers: that is its own joke, not the pool's failure.
+    ad.set(name, max(-_LARGEST, min(ad.integer(name) + by, _LARGEST)))
 
 
 def _add_seconds(ad: Ad, name: str, seconds: float) -> None:
@@ -108,7 +112,10 @@ def start(
     _enter(job, JobStatus.RUNNING, now)
     if ad.integer("JobStartDate") == 0:
         ad.update(
-            {"JobStartDate": moment, "InitialWaitDuration": max(0, moment - ad.integer("QDate", moment))}
+            {
+                "JobStartDate": moment,
+                "InitialWaitDuration": min(max(0, moment - ad.integer("QDate", moment)), _LARGEST),
+            }
         )
         ad.set("FirstJobMatchDate", moment)
     _move(ad, "JobCurrentStartDate", "JobLastStartDate")
@@ -143,7 +150,7 @@ _IMAGE_KIB, _RESIDENT_KIB = 5092, 4852
 def grow(job: QueuedJob, now: float) -> list[JobEvent]:
     """The running program's size is known for the first time."""
     ad = job.ad
-    ad.update({"ImageSize": max(ad.integer("ImageSize"), 7500), "ImageSize_RAW": _IMAGE_KIB})
+    ad.update({"ImageSize": min(max(ad.integer("ImageSize"), 7500), _LARGEST), "ImageSize_RAW": _IMAGE_KIB})
     ad.update({"ResidentSetSize": 5000, "ResidentSetSize_RAW": _RESIDENT_KIB})
     ad.set("MemoryUsage", Expression("((ResidentSetSize + 1023) / 1024)"))
     ad.set("LastJobLeaseRenewal", int(now))

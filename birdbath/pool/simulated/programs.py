@@ -75,7 +75,8 @@ Program = Callable[[Process, Sequence[str]], int]
 
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)([smhd]?)\Z")
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
-_LONGEST = 10.0 * 365 * 86400
+LONGEST_RUN = 10.0 * 365 * 86400
+"""Ten years: no program takes longer."""
 
 
 def _sleep(process: Process, arguments: Sequence[str]) -> int:
@@ -86,7 +87,7 @@ def _sleep(process: Process, arguments: Sequence[str]) -> int:
         if match is None:
             return process.complain(f"sleep: invalid time interval '{argument}'")
     seconds = sum(float(match[1]) * _UNITS[match[2]] for match in matches if match is not None)
-    process.slept += min(seconds, _LONGEST)
+    process.slept = min(process.slept + seconds, LONGEST_RUN)
     return 0
 
 

@@ -7,7 +7,13 @@ from birdbath.events import JobEvent
 from birdbath.pool.base import JobId, JobStatus
 from birdbath.pool.simulated import lifecycle, policies
 from birdbath.pool.simulated.context import PoolContext
-from birdbath.pool.simulated.execution import CannotRun, Run, plan_run, write_outputs
+from birdbath.pool.simulated.execution import (
+    TRANSFER_INPUT_ERROR,
+    CannotRun,
+    Run,
+    plan_run,
+    write_outputs,
+)
 from birdbath.pool.simulated.job_table import JobTable
 from birdbath.pool.simulated.lifecycle import Ending, Hold, Place
 from birdbath.pool.simulated.machines import Slot
@@ -41,7 +47,10 @@ class Runs:
         try:
             run = self._plan(job, place.slot)
         except CannotRun as refused:
-            self._settle(job, lifecycle.hold(job, self._now, refused.hold))
+            self._hold(job, refused.hold)
+            return False
+        except (OSError, BirdbathError) as error:
+            self._hold(job, Hold(f"Transfer input files failure: {error}", TRANSFER_INPUT_ERROR))
             return False
         job.slot = None if slot is None else slot.name
         image_at = self._now + self._context.description.image_update_after
@@ -61,11 +70,10 @@ class Runs:
                 self._unit, self._context.sandbox(job.id), run.outputs, before, WRITE_STEP
             )
         except CannotRun as refused:
-            self._settle(job, lifecycle.hold(job, self._now, refused.hold))
+            self._hold(job, refused.hold)
             return 0
         except (OSError, BirdbathError) as error:
-            why = Hold(f"Transfer output files failure: {error}", TRANSFER_OUTPUT_ERROR)
-            self._settle(job, lifecycle.hold(job, self._now, why))
+            self._hold(job, Hold(f"Transfer output files failure: {error}", TRANSFER_OUTPUT_ERROR))
             return 0
         if progress is not None:
             job.progress = progress
@@ -87,6 +95,9 @@ class Runs:
         if decision.verdict is Verdict.REQUEUE:
             return lifecycle.requeue(job, self._now, ending)
         return lifecycle.complete(job, self._now, ending)
+
+    def _hold(self, job: QueuedJob, why: Hold) -> None:
+        self._settle(job, lifecycle.hold(job, self._now, why))
 
     def _settle(self, job: QueuedJob, events: list[JobEvent]) -> None:
         self._context.settle(self._unit, self._table, job, events, self._now)

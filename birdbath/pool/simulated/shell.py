@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from birdbath.pool.simulated.programs import PROGRAMS, Piece, Process
 
 _NOT_UNDERSTOOD = re.compile(r"[$`*?\[\]{}()~\\]")
+_EXIT_CODE = re.compile(r"[0-9]{1,9}\Z")
 _CONNECTORS = frozenset({";", "&&", "||"})
 _REDIRECTIONS = frozenset({"<", ">", ">>", ">&"})
 MAX_SCRIPT = 64 * 1024
@@ -58,7 +59,9 @@ def _known(command: _Command) -> bool:
         return False
     name = command.words[0].rpartition("/")[2]
     if command.words[0] == "exit":
-        return len(command.words) == 1 or (len(command.words) == 2 and command.words[1].isdecimal())
+        return len(command.words) == 1 or (
+            len(command.words) == 2 and _EXIT_CODE.match(command.words[1]) is not None
+        )
     return name in PROGRAMS
 
 

@@ -1,0 +1,101 @@
+"""The demo, and the scripts that show portal authors the way, against a real server."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.clients.conftest import REPOSITORY
+
+SCRIPTS = REPOSITORY / "scripts"
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+
+
+def script(name: str, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(SCRIPTS / name), *words],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_submitting_and_fetching(server: str, tmp_path: Path) -> None:
+    payload = tmp_path / "it's data.bin"
+    payload.write_bytes(os.urandom(2_500_000))
+
+    submitted = script("zeep_submit.py", server, str(payload))
+    fetched = script("zeep_fetch.py", server, submitted.stdout.strip(), str(tmp_path / "out"))
+
+    assert submitted.returncode == fetched.returncode == 0, submitted.stderr + fetched.stderr
+    assert fetched.stdout.splitlines()[-2:] == ["it's data.bin: 2500000 bytes", "job.out: 2500000 bytes"] or (
+        "Completed" in fetched.stdout
+    )
+    assert (tmp_path / "out" / "job.out").read_bytes() == payload.read_bytes()
+
+
+def test_looking_at_the_pool_and_acting_on_a_job(server: str) -> None:
+    outcome = script("zeep_pool.py", server)
+
+    assert outcome.returncode == 0, outcome.stderr
+    assert re.search(r"^slot.*: \w+, \d+ MB$", outcome.stdout, re.MULTILINE)
+    assert re.search(r"^\d+\.0 is held: to look at it$", outcome.stdout, re.MULTILINE)
+    assert re.search(r"^\d+\.0 is removed$", outcome.stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", ["demo.py", "zeep_submit.py", "zeep_fetch.py", "zeep_pool.py"])
+def test_they_use_nothing_of_birdbath(name: str) -> None:
+    tree = ast.parse((SCRIPTS / name).read_text())
+    imported = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
+    imported += [str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+
+    assert imported
+    assert not [module for module in imported if module.split(".")[0] == "birdbath"]
+
+
+def test_the_demo_once(tmp_path: Path) -> None:
+    outcome = script("demo.py", "--once", "--home", str(tmp_path / "home"))
+
+    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+    assert "job.out equals payload.bin" in outcome.stdout
+    assert re.search(r"WSDL +http://127\.0\.0\.1:\d+/condorSchedd\.wsdl", outcome.stdout)
+    assert (tmp_path / "home" / "server.log").exists()
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_the_demo_serves_until_it_is_stopped(stop: signal.Signals) -> None:
+    with subprocess.Popen(
+        [sys.executable, str(SCRIPTS / "demo.py")], env=ENVIRONMENT, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        shown = ""
+        while "Serving" not in shown:
+            line = process.stdout.readline()
+            assert line, shown
+            shown += line
+        home = re.search(r"home +(\S+)", shown)
+        process.send_signal(stop)
+        process.communicate(timeout=60)
+
+    assert process.returncode == 0
+    assert "q --all --url http://127.0.0.1:" in shown
+    assert home
+    assert not Path(home[1]).exists()  # the server is gone, and what it kept
+
+
+def test_the_demo_says_why_a_server_does_not_start(tmp_path: Path) -> None:
+    (tmp_path / "birdbath.sqlite3").mkdir()
+    (tmp_path / "spool").write_text("in the way")
+
+    outcome = script("demo.py", "--once", "--home", str(tmp_path))
+
+    assert outcome.returncode == 1
+    assert "the server did not start" in outcome.stdout

@@ -1,0 +1,143 @@
+"""What a user sees when something goes wrong: one line, and an exit code that says which kind of trouble it
+is.
+"""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.client.fake import SUCCESS, Fake
+from tests.clients.conftest import REPOSITORY
+from tests.commands.conftest import Run
+
+JOB = (
+    "<item><item><name>ClusterId</name><type>INTEGER-ATTR</type><value>7</value></item>"
+    "<item><name>ProcId</name><type>INTEGER-ATTR</type><value>0</value></item>"
+    "<item><name>JobStatus</name><type>INTEGER-ATTR</type><value>2</value></item>"
+    "<item><name>Owner</name><type>STRING-ATTR</type><value>alice</value></item>"
+    "<item><name>Cmd</name><type>STRING-ATTR</type><value>/bin/[red]x</value></item></item>"
+)
+
+
+def birdbath(*words: str, url: str, **options: int) -> subprocess.Popen[bytes]:
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "BIRDBATH_URL": url, "TERM": "xterm-256color"}
+    environment.pop("NO_COLOR", None)
+    return subprocess.Popen([sys.executable, "-m", "birdbath", *words], env=environment, **options)
+
+
+@pytest.mark.parametrize("words", [("q",), ("status",), ("hold", "1"), ("fetch", "1.0")])
+def test_no_server_is_one_line_and_exit_code_3(run: Run, words: tuple[str, ...]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+
+    outcome = run(*words, url=f"http://127.0.0.1:{port}")
+
+    assert outcome.exit_code == 3
+    assert outcome.stdout == ""
+    assert outcome.stderr.splitlines() == [outcome.stderr.strip()]
+    assert outcome.stderr.startswith(f"birdbath: cannot reach http://127.0.0.1:{port}")
+
+
+def test_a_page_that_is_no_soap_is_exit_code_3(run: Run, fake: Fake) -> None:
+    fake.answer_raw("getJobAds", 503, "<html>down for maintenance</html>")
+
+    outcome = run("q", url=fake.url)
+
+    assert (outcome.exit_code, outcome.stdout) == (3, "")
+    assert "503" in outcome.stderr
+
+
+def test_a_refusal_is_exit_code_1(run: Run, fake: Fake) -> None:
+    fake.answer("getJobAds", "<status><code>FAIL</code><message>Permission denied</message></status>")
+
+    outcome = run("q", url=fake.url)
+
+    assert (outcome.exit_code, outcome.stderr) == (1, "birdbath: Permission denied\n")
+
+
+def test_a_lost_connection_ends_a_series(run: Run, fake: Fake) -> None:
+    fake.answer("holdJob", SUCCESS)
+    run("hold", "1.0", url=fake.url)
+    fake.hang_up = 1
+
+    outcome = run("hold", "1.0", "1.1", url=fake.url)
+
+    assert outcome.exit_code == 3
+    assert outcome.stdout == ""
+
+
+def test_a_folder_that_cannot_be_written_is_named(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "wsdl").write_text("a file in the way")
+
+    outcome = run("wsdl")
+
+    assert (outcome.exit_code, outcome.stderr) == (1, "birdbath: wsdl: File exists\n")
+
+
+def test_what_is_no_job_is_wrong_usage(run: Run) -> None:
+    outcome = run("fetch", "alice")
+
+    assert outcome.exit_code == 2
+    assert "expected CLUSTER.PROC" in outcome.stderr
+
+
+def test_ctrl_c_ends_quietly_with_130(fake: Fake) -> None:
+    fake.silent.clear()
+    process = birdbath("q", url=fake.url, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    fake.reached.wait(30)
+
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+
+    assert (process.returncode, out, err) == (130, b"", b"birdbath: interrupted\n")
+
+
+def test_a_reader_that_goes_away_is_no_drama(fake: Fake) -> None:
+    fake.answer("getJobAds", f"<status>{SUCCESS}</status><classAdArray>{JOB * 5000}</classAdArray>")
+    process = birdbath("q", "--long", url=fake.url, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.stdout.close()
+
+    assert process.stderr is not None
+    assert process.stderr.read() == b""
+    assert process.wait(timeout=30) == 1
+
+
+def test_a_terminal_gets_colours_and_nothing_else_from_ads(fake: Fake) -> None:
+    fake.answer("getJobAds", f"<status>{SUCCESS}</status><classAdArray>{JOB}</classAdArray>")
+
+    shown = on_a_terminal(birdbath_on_terminal("q", url=fake.url))
+
+    assert "\x1b[32mR" in shown  # running, in green
+    assert "[red]x" in shown  # markup in an ad is text
+
+
+def birdbath_on_terminal(*words: str, url: str) -> tuple[subprocess.Popen[bytes], int]:
+    terminal, other = pty.openpty()
+    process = birdbath(*words, url=url, stdout=other, stderr=other)
+    os.close(other)
+    return process, terminal
+
+
+def on_a_terminal(started: tuple[subprocess.Popen[bytes], int]) -> str:
+    """All that a process writes to its terminal until it ends."""
+    process, terminal = started
+    shown = b""
+    try:
+        while select.select([terminal], [], [], 30)[0]:
+            shown += os.read(terminal, 65536)
+    except OSError:
+        pass  # how Linux says that the other end was closed
+    os.close(terminal)
+    process.wait(timeout=30)
+    return shown.decode()

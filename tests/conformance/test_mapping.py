@@ -1,0 +1,332 @@
+"""Section 5: ClassAds to and from their form on the wire, through both daemons."""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Callable
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.conformance.conftest import OpenDoor
+from tests.conformance.door import Door, Item, WireAd, expression, integer, string
+
+Trip = Callable[..., WireAd]
+
+
+def through_the_queue(door: Door) -> Trip:
+    """Items into a job by submit, and out by getJobAd."""
+    return lambda *items: door.committed(*items).ad
+
+
+def through_the_collector(door: Door) -> Trip:
+    """Items into an ad by insertAd, and out by queryAnyAds."""
+
+    def trip(*items: Item) -> WireAd:
+        door.ok("insertAd", type="GENERIC-AD-TYPE", ad=[string("Name", "trip"), *items])
+        (ad,) = door.call("queryAnyAds", constraint='Name == "trip"').ads
+        return ad
+
+    return trip
+
+
+def through_both(door: Door) -> Trip:
+    def trip(*items: Item) -> WireAd:
+        ad, other = through_the_queue(door)(*items), through_the_collector(door)(*items)
+        for item in items:
+            assert [i for i in ad if i.name == item.name] == [i for i in other if i.name == item.name]
+        return ad
+
+    return trip
+
+
+@pytest.fixture
+def trip(door: Door) -> Trip:
+    return through_both(door)
+
+
+# ---------------------------------------------------------------- 5.1 outgoing
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "value"),
+    [
+        # integers, 64 bits, negative ones as literals
+        ("0", "INTEGER-ATTR", "0"),
+        ("12", "INTEGER-ATTR", "12"),
+        ("-1", "INTEGER-ATTR", "-1"),
+        ("+7", "INTEGER-ATTR", "7"),
+        ("010", "INTEGER-ATTR", "10"),
+        ("2147483648", "INTEGER-ATTR", "2147483648"),
+        ("9007199254740993", "INTEGER-ATTR", "9007199254740993"),
+        ("9223372036854775807", "INTEGER-ATTR", "9223372036854775807"),
+        ("-9223372036854775807", "INTEGER-ATTR", "-9223372036854775807"),
+        # reals, of full precision
+        ("0.0", "FLOAT-ATTR", "0.000000"),
+        ("3.5", "FLOAT-ATTR", "3.500000"),
+        ("-2.25", "FLOAT-ATTR", "-2.250000"),
+        # booleans in upper case
+        ("true", "BOOLEAN-ATTR", "TRUE"),
+        ("TRUE", "BOOLEAN-ATTR", "TRUE"),
+        ("False", "BOOLEAN-ATTR", "FALSE"),
+        # string literals that come as expressions
+        ('"quoted"', "STRING-ATTR", "quoted"),
+        ('""', "STRING-ATTR", ""),
+        ('"say \\"hi\\""', "STRING-ATTR", 'say "hi"'),
+        ('"C:\\dir\\file"', "STRING-ATTR", "C:\\dir\\file"),
+        # everything else is an expression in canonical form
+        ("Memory>512", "EXPRESSION-ATTR", "Memory > 512"),
+        ("a=?=b", "EXPRESSION-ATTR", "a =?= b"),
+        ("a=!=undefined", "EXPRESSION-ATTR", "a =!= undefined"),
+        ("a is b", "EXPRESSION-ATTR", "a =?= b"),
+        ("A&&B||C", "EXPRESSION-ATTR", "A && B || C"),
+        ("f(a,b)", "EXPRESSION-ATTR", "f(a,b)"),
+        ("TARGET.Memory>=MY.RequestMemory", "EXPRESSION-ATTR", "TARGET.Memory >= MY.RequestMemory"),
+        ("{1,2,3}", "EXPRESSION-ATTR", "{ 1,2,3 }"),
+        ("{}", "EXPRESSION-ATTR", "{  }"),
+        ("[a=1;b=\"x\"]", "EXPRESSION-ATTR", '[ a = 1; b = "x" ]'),
+        ("Name", "EXPRESSION-ATTR", "Name"),
+        ("TRUE&&FALSE", "EXPRESSION-ATTR", "true && false"),
+        ("UNDEFINED=?=x", "EXPRESSION-ATTR", "undefined =?= x"),
+        ("a?b:c", "EXPRESSION-ATTR", "a ? b : c"),
+        ("x*2+y", "EXPRESSION-ATTR", "x * 2 + y"),
+    ],
+)
+@pytest.mark.parametrize("tag", ["EXPRESSION-ATTR", "INTEGER-ATTR", None])
+def test_values(trip: Trip, tag: str | None, text: str, kind: str, value: str) -> None:
+    """5.1: the type says what the value is; 5.3, 5.4: the tag that came only tells strings from the rest."""
+    item = trip(Item("Value", tag, text)).item("Value")
+    assert item.type == kind
+    assert _blanks(item.value) == _blanks(value)
+
+
+def _blanks(text: str | None) -> str:
+    """One blank where there are several: lists and records are printed with more or fewer."""
+    return " ".join((text or "").split())
+
+
+@pytest.mark.parametrize("text", ["undefined", "UNDEFINED", "error", "Error"])
+def test_undefined_and_error_are_omitted(trip: Trip, text: str) -> None:
+    """5.1: UNDEFINED-ATTR and ERROR-ATTR are never sent."""
+    assert "Value" not in trip(expression("Value", text))
+
+
+@pytest.mark.parametrize("text", ["(x)", "( x )", "((x))", "(1)", "-x", "- x"])
+def test_parentheses_and_signs_stay(trip: Trip, text: str) -> None:
+    """5.1: a minus before anything but a number, and parenthesised values, are expressions."""
+    item = trip(expression("Value", text)).item("Value")
+    assert item.type == "EXPRESSION-ATTR"
+    assert (item.value or "").replace(" ", "") == text.replace(" ", "")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " ",
+        "  leading and trailing  ",
+        "plain",
+        "TRUE",
+        "12",
+        "undefined",
+        'say "hi"',
+        '"',
+        '""',
+        "'",
+        "\\",
+        '\\"',
+        "C:\\dir",
+        "C:\\dir\\",
+        "ends with two \\\\",
+        "tab\there",
+        "<a href='x'>&amp;</a>",
+        "]]>",
+        "\u00e9\u00fc",
+        "\u20ac",
+        "\u65e5\u672c\u8a9e",
+        "\U0001f41f",
+        "x" * 100_000,
+    ],
+)
+def test_strings(trip: Trip, text: str) -> None:
+    """5.1, 5.3 to 5.5: raw characters, no quotes, no escapes; UTF-8."""
+    assert trip(string("Value", text)).item("Value") == string("Value", text)
+
+
+@pytest.mark.parametrize("text", ["two\nlines", "a\r\nb", "\n"])
+def test_line_breaks_in_daemon_ads(door: Door, text: str) -> None:
+    """1.4: as references, which come back as they were. (In a job they are refused, 3.6.)"""
+    assert through_the_collector(door)(string("Value", text)).item("Value") == string("Value", text)
+
+
+def test_strings_are_no_expressions(trip: Trip) -> None:
+    """5.3: a quote in a value does not inject anything."""
+    ad = trip(string("Value", 'x"; Evil = 1; y = "'), string("Other", '" || TRUE || "'))
+    assert "Evil" not in ad
+    assert ad.value("Value") == 'x"; Evil = 1; y = "'
+
+
+REALS = st.floats(allow_nan=False, allow_infinity=False)
+ONE_DOOR = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@ONE_DOOR
+@given(values=st.lists(REALS, min_size=1, max_size=20))
+def test_reals_of_full_precision(door: Door, values: list[float]) -> None:
+    """5.1, better to fix: the very same 64 bits come back."""
+    items = [Item(f"V{number}", "FLOAT-ATTR", repr(value)) for number, value in enumerate(values)]
+    ad = through_the_collector(door)(*items)
+    for number, value in enumerate(values):
+        back = ad.item(f"V{number}")
+        assert back.type == "FLOAT-ATTR"
+        assert float(back.value or "") == value
+        if value:
+            assert struct.pack("d", float(back.value or "")) == struct.pack("d", value)
+
+
+@ONE_DOOR
+@given(values=st.lists(st.integers(-(2**63) + 1, 2**63 - 1), min_size=1, max_size=20))
+def test_integers_of_64_bits(door: Door, values: list[int]) -> None:
+    """5.1, better to fix: no truncation to 32 bits."""
+    items = [integer(f"V{number}", value) for number, value in enumerate(values)]
+    ad = through_the_collector(door)(*items)
+    assert [ad.number(f"V{number}") for number in range(len(values))] == values
+
+
+XML_TEXT = st.text(
+    st.characters(exclude_categories=["Cs"], exclude_characters="".join(map(chr, {*range(32)} - {9, 10, 13})) + "\ufffe\uffff"),
+    max_size=50,
+)  # fmt: skip
+
+
+@ONE_DOOR
+@given(values=st.lists(XML_TEXT, min_size=1, max_size=10))
+def test_any_text(door: Door, values: list[str]) -> None:
+    """5.1, 5.3."""
+    items = [string(f"V{number}", value) for number, value in enumerate(values)]
+    ad = through_the_collector(door)(*items)
+    assert [ad.value(f"V{number}") for number in range(len(values))] == values
+
+
+def test_infinite_reals(trip: Trip) -> None:
+    """Beyond 5.1: they are no literals, so they come as the expressions that give them."""
+    item = trip(expression("Value", "1e999")).item("Value")
+    assert item.type == "EXPRESSION-ATTR"
+    assert math.isinf(1e999)
+    assert "INF" in (item.value or "").upper()
+
+
+def test_the_first_three(door: Door) -> None:
+    """5.1: MyType, TargetType, ServerTime, in this order, each once, whatever is stored under their names."""
+    job = through_the_queue(door)(integer("ServerTime", 5), integer("servertime", 6), string("A", "x"))
+    ad = through_the_collector(door)(integer("ServerTime", 5), string("MyType", "T"), string("TargetType", ""))
+    for items, my_type, target in ((job, "Job", "Machine"), (ad, "T", "")):
+        assert items[:3] == [
+            string("MyType", my_type),
+            string("TargetType", target),
+            integer("ServerTime", door.time()),
+        ]
+        assert not {"mytype", "targettype", "servertime"} & {str(name).lower() for name in items.names[3:]}
+
+
+def test_each_attribute_once(door: Door) -> None:
+    """5.1, better to fix: the effective value once; names keep the spelling of their first definition."""
+    for trip in (through_the_queue(door), through_the_collector(door)):
+        ad = trip(integer("Twice", 1), integer("TWICE", 2), integer("twice", 3))
+        assert [item for item in ad if str(item.name).lower() == "twice"] == [integer("Twice", 3)]
+        names = [str(name).lower() for name in ad.names]
+        assert len(names) == len(set(names))
+
+
+def test_expressions_are_not_evaluated(trip: Trip) -> None:
+    """5.1: only re-printed."""
+    assert trip(expression("Value", "1+1"), integer("One", 1)).item("Value") == expression("Value", "1 + 1")
+    assert trip(expression("Value", "One"), integer("One", 1)).item("Value") == expression("Value", "One")
+
+
+# ---------------------------------------------------------------- 5.3, 5.4 incoming
+
+
+@pytest.mark.parametrize("tag", ["INTEGER-ATTR", "FLOAT-ATTR", "BOOLEAN-ATTR", "EXPRESSION-ATTR", "UNDEFINED-ATTR",
+                                 "ERROR-ATTR", "110", "102", "98", "120", "117", "101", "99", "0", "", None])  # fmt: skip
+def test_tags_are_not_checked(trip: Trip, tag: str | None) -> None:
+    """5.3, 5.4, 1.3: by name, by number, outside the enumeration, missing: all expression text."""
+    assert trip(Item("Value", tag, '"text"')).item("Value") == string("Value", "text")
+    assert trip(Item("Value", tag, "7")).item("Value") == integer("Value", 7)
+
+
+@pytest.mark.parametrize("tag", ["STRING-ATTR", "115"])
+def test_only_strings_are_literal(trip: Trip, tag: str) -> None:
+    """5.3, 5.4."""
+    assert trip(Item("Value", tag, "7")).item("Value") == string("Value", "7")
+
+
+@pytest.mark.parametrize("tag", ["STRING-ATTR", "INTEGER-ATTR", None])
+def test_a_missing_value_is_undefined(trip: Trip, tag: str | None) -> None:
+    """3.6, 5.3: so the attribute is not sent."""
+    assert "Value" not in trip(Item("Value", tag, None))
+
+
+BAD = ["1 +", "a b", "(", '"open', "1; Evil = 2", "1]", "1 /* open", "\u20ac", "9223372036854775808", ""]
+
+
+@pytest.mark.parametrize("text", BAD)
+def test_what_does_not_parse(door: Door, text: str) -> None:
+    """5.3: dropped silently, so an earlier value stays; 5.4: becomes UNDEFINED."""
+    items = [integer("Value", 1), expression("Value", text)]
+    daemon_ad, job_ad = through_the_collector(door)(*items), through_the_queue(door)(*items)
+    assert daemon_ad.item("Value") == integer("Value", 1)
+    assert "Value" not in job_ad
+    for ad in (daemon_ad, job_ad):
+        assert "Evil" not in ad
+
+
+@pytest.mark.parametrize("name", ["a b", "1st", "a-b", "a.b", "", "\u00e9", "x" * 10 + ";"])
+def test_names_that_are_none(door: Door, name: str) -> None:
+    """5.3: dropped. (A job refuses them, 3.6.)"""
+    ad = through_the_collector(door)(integer(name, 1))
+    assert sorted(map(str, ad.names)) == ["LastHeardFrom", "MyType", "Name", "ServerTime", "TargetType"]
+
+
+@pytest.mark.parametrize("name", ["true", "undefined", "error", "is", "parent", "_x", "A1", "x" * 200])
+def test_names_that_only_look_odd(trip: Trip, name: str) -> None:
+    assert trip(integer(name, 1)).item(name) == integer(name, 1)
+
+
+def test_a_job_ad_round_trip(door: Door) -> None:
+    """5.1 with 5.4: what getJobAd answers can be submitted again, but for the job's own ids."""
+    first = door.committed(
+        string("Quoted", 'C:\\x "y"'), expression("Rank", "Memory*2"), Item("Real", "FLOAT-ATTR", "0.1")
+    ).ad
+    own = ("ClusterId", "ProcId", "GlobalJobId", "Iwd", "ServerTime", "EnteredCurrentStatus", "JobStatus")
+    staged = door.staged()
+    assert staged.submit(*(item for item in first if item.name not in own)) == "SUCCESS"
+    second = staged.commit().ad
+    for item in first:
+        if item.name not in own:
+            assert second.item(str(item.name)) == item
+
+
+def test_a_daemon_ad_round_trip(door: Door) -> None:
+    """5.1 with 5.3: a slot's ad can be inserted again as it came."""
+    slot = door.call("queryStartdAds").ads[0]
+    renamed = [string("Name", "copy") if item.name == "Name" else item for item in slot]
+    door.ok("insertAd", type="STARTD-AD-TYPE", ad=renamed)
+    (copy,) = door.call("queryStartdAds", constraint='Name == "copy"').ads
+    for item in renamed:
+        assert copy.item(str(item.name)) == item
+
+
+def test_constraints_see_exact_values(open_door: OpenDoor) -> None:
+    """5.5: what is stored is what is compared."""
+    door = open_door()
+    through_the_queue(door)(string("Path", 'C:\\dir "x"'), integer("Big", 9007199254740993))
+    for constraint, found in (
+        ('Path == "C:\\dir \\"x\\""', 1),
+        ('Path == "C:\\\\dir \\"x\\""', 0),
+        ("Big == 9007199254740993", 1),
+        ("Big == 9007199254740992", 0),
+    ):
+        assert len(door.ok("getJobAds", constraint=constraint).ads) == found, constraint
