@@ -43,7 +43,6 @@ class Settings(BaseSettings):
     database_url: str | None = Field(None, description="SQLAlchemy URL; default: SQLite in the home folder")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="how much is logged")
 
-    pool: Literal["simulated"] = Field("simulated", description="what runs the jobs")
     schedd_name: str = Field("schedd@birdbath.example.org", description="SCHEDD_NAME")
     uid_domain: str = Field("birdbath.example.org", description="UID_DOMAIN, the part of User after the @")
     negotiator_interval: float = Field(5.0, gt=0, description="NEGOTIATOR_INTERVAL, seconds between cycles")
@@ -67,7 +66,7 @@ class Settings(BaseSettings):
         None, description="SOAP_LEAVE_IN_QUEUE: a further condition of the template's LeaveJobInQueue"
     )
     max_jobs_submitted: int = Field(2147483647, ge=0, description="MAX_JOBS_SUBMITTED")
-    max_jobs_per_owner: int = Field(100000, ge=0, description="MAX_JOBS_PER_OWNER")
+    max_jobs_per_owner: int = Field(100000, ge=0, description="MAX_JOBS_PER_OWNER, of callers who are known")
     max_jobs_per_submission: int = Field(
         20000, ge=0, description="MAX_JOBS_PER_SUBMISSION: jobs of one cluster"
     )

@@ -74,8 +74,8 @@ class AdMemory:
 class Shown(NamedTuple):
     """What may be shown of an ad: its types, and its attributes in order.
 
-    Left out of these are private attributes, MyType, TargetType and ServerTime, and literals that are neither string,
-    number nor boolean (reference section 5.1).
+    Left out of these are private attributes, MyType, TargetType and ServerTime, and literals that are
+    neither string, number nor boolean (reference section 5.1).
     """
 
     my_type: str

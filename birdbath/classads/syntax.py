@@ -242,7 +242,8 @@ _DEFINES = re.compile(r"\s*=(?![=?!])")
 
 
 def check_integers(text: str, printed: str) -> None:
-    """Raise InvalidAd when `text` has an integer of more than 64 bits, which `classad2` takes for 0, silently.
+    """Raise InvalidAd when `text` has an integer of more than 64 bits, which `classad2` takes for 0,
+    silently.
 
     2**63 fits as -2**63 only: it has to be in `printed` as well, what `classad2` read. Both are in new
     syntax.

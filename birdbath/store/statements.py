@@ -51,7 +51,8 @@ class Prepared:
             return ()
         fetched = cursor.fetchall()
         if fetched and self._row is None:
-            row: Any = namedtuple("Row", [column[0] for column in cursor.description], rename=True)
+            names = [column[0] for column in cursor.description]
+            row: Any = namedtuple("Row", names, rename=True)  # type: ignore[misc]  # known at run time only
             self._row = row._make
         return [self._row(row) for row in fetched] if self._row is not None else ()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable
@@ -187,4 +188,6 @@ def unswept(home: Path) -> list[str]:
     with closing(_open(home)) as database:
         queries = ("SELECT cluster_id, proc_id FROM jobs WHERE in_queue", "SELECT cluster_id, proc_id FROM staged_jobs")
         wanted = {f"cluster{c}.proc{p}.subproc0" for query in queries for c, p in database.execute(query)}
-    return sorted(path.name for path in home.glob("spool/*/*/*") if path.name not in wanted)
+    # os.walk does not mind that the server deletes what it is about to look into.
+    found = {name for _, folders, _ in os.walk(home / "spool") for name in folders if name.startswith("cluster")}
+    return sorted(found - wanted)
