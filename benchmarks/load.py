@@ -1,8 +1,9 @@
 """The load: requests over keep-alive connections, from a process of its own so that it disturbs no figure.
 
 `drive` starts it and says what it measured. What a connection sends is a program: a list of steps, each a template of a
-request and the name under which the id in its reply is kept; `{name}` in later templates stands for that id. The
-programs are repeated `count` times in all, shared between the connections.
+request and the name (txn, cluster or proc) under which the id in its reply is kept; `{name}` in later templates stands for that id, `{turn}` for
+the number of the repetition, from 1, `{offset}` for the repetitions before this one times `stride`. The programs are
+repeated `count` times in all, shared between the connections.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import uvloop
@@ -24,8 +25,10 @@ from benchmarks.messages import integer
 from benchmarks.servers import ROOT
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
-_NAME = re.compile(rb"\{(\w+)\}")
+_NAME = re.compile(rb"\{(txn|cluster|proc|turn|offset)\}")
 _TIMEOUT = 600.0
+_KEPT = 64 * 1024
+"""Of a reply; the rest is counted: some have 80 MB."""
 _GOOD = re.compile(rb"<code>SUCCESS</code>")
 _CODE = re.compile(rb"<code>")
 
@@ -44,16 +47,21 @@ class Program:
     """What each connection does: once what is in `before`, then `steps` again and again."""
 
     steps: Sequence[Step]
-    before: Sequence[Step] = field(default_factory=tuple)
+    before: Sequence[Step] = ()
+    stride: int = 0
 
 
 @dataclass(frozen=True)
 class Result:
-    """How long the repetitions took, in seconds from the first request to the last reply, and how much came back."""
+    """How long the repetitions took, in seconds from the first request to the last reply, and how many bytes came back.
+
+    `times` is what each step took on average, from the caller's side.
+    """
 
     seconds: float
     count: int
     received: int
+    times: list[float]
 
     @property
     def each(self) -> float:
@@ -67,6 +75,7 @@ def drive(port: int, program: Program, connections: int, count: int) -> Result:
         "port": port,
         "connections": connections,
         "count": count,
+        "stride": program.stride,
         "before": [_as_json(step) for step in program.before],
         "steps": [_as_json(step) for step in program.steps],
     }
@@ -94,7 +103,6 @@ class _Connection(asyncio.Protocol):
         self.received = 0
         self._buffer = bytearray()
         self._missing = -1
-        self._tail = b""
         self._waiting: asyncio.Future[bytes] | None = None
         self._transport: Any = None
 
@@ -122,8 +130,9 @@ class _Connection(asyncio.Protocol):
             assert length is not None
             self._missing = int(length[1]) - (len(self._buffer) - end - 4)
         else:
-            # What follows the first piece is counted, not kept: replies may have 80 MB.
             self._missing -= len(data)
+            if len(self._buffer) < _KEPT:
+                self._buffer += data
         if self._missing == 0:
             reply, self._missing = bytes(self._buffer), -1
             self._buffer.clear()
@@ -131,56 +140,76 @@ class _Connection(asyncio.Protocol):
             self._waiting.set_result(reply)
 
 
-def _request(step: dict[str, str], ids: dict[bytes, bytes]) -> bytes:
-    body = base64.b64decode(step["body"])
-    line = step["line"].encode()
-    if ids:
-        body = _NAME.sub(lambda match: ids.get(match[1], match[0]), body)
-        line = _NAME.sub(lambda match: ids.get(match[1], match[0]), line)
-    head = b"%s HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/xml; charset=utf-8\r\nContent-Length: %d\r\n\r\n"
-    return head % (line, len(body)) + body
+class _Template:
+    """A request with names in it that stand for ids; cut at the names once, because chunks of files are long."""
+
+    def __init__(self, step: dict[str, str], known: dict[bytes, bytes]) -> None:
+        self.keep = step["keep"].encode()
+        self._line = _NAME.split(_filled(step["line"].encode(), known))
+        self._body = _NAME.split(_filled(base64.b64decode(step["body"]), known))
+
+    def request(self, ids: dict[bytes, bytes]) -> bytes:
+        body = _joined(self._body, ids)
+        head = b"%s HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/xml; charset=utf-8\r\nContent-Length: %d\r\n\r\n"
+        return head % (_joined(self._line, ids), len(body)) + body
+
+
+def _filled(text: bytes, known: dict[bytes, bytes]) -> bytes:
+    return _NAME.sub(lambda match: known.get(match[1], match[0]), text)
+
+
+def _joined(parts: list[bytes], ids: dict[bytes, bytes]) -> bytes:
+    return b"".join(ids[part] if index % 2 else part for index, part in enumerate(parts))
 
 
 class _Worker:
     """A connection that runs the program."""
 
-    def __init__(self, connection: _Connection, number: int, steps: list[dict[str, str]]) -> None:
+    def __init__(self, connection: _Connection, order: dict[str, Any]) -> None:
         self.connection = connection
-        self._ids = {b"connection": b"%d" % number}
-        self._fixed = [_request(step, self._ids) for step in steps]
-        self._steps = steps
-        self._repetition = 0
+        self.times = [0.0] * len(order["steps"])
+        self._ids: dict[bytes, bytes] = {}
+        self._order = order
+        self._templates: list[_Template] = []
 
-    async def run(self, turns: list[int]) -> None:
-        while turns:
-            self._ids[b"turn"] = b"%d" % turns.pop()
-            for step, fixed in zip(self._steps, self._fixed, strict=True):
-                await self.one(step, fixed)
+    async def prepare(self) -> None:
+        for step in self._order["before"]:
+            await self._one(_Template(step, self._ids))
+        self._templates = [_Template(step, self._ids) for step in self._order["steps"]]
 
-    async def one(self, step: dict[str, str], fixed: bytes) -> None:
-        reply = await self.connection.request(_request(step, self._ids) if _NAME.search(fixed) else fixed)
+    async def run(self, turns: Iterator[int]) -> None:
+        for turn in turns:
+            self._ids[b"turn"] = b"%d" % (turn + 1)
+            self._ids[b"offset"] = b"%d" % (turn * self._order["stride"])
+            for index, template in enumerate(self._templates):
+                started = time.perf_counter()
+                await self._one(template)
+                self.times[index] += time.perf_counter() - started
+
+    async def _one(self, template: _Template) -> None:
+        request = template.request(self._ids)
+        reply = await self.connection.request(request)
         if b" 200 " not in reply[:16] or (_CODE.search(reply) and not _GOOD.search(reply)):
-            raise RuntimeError(f"{fixed[:600]!r}\n{reply[:800]!r}")
-        if step["keep"]:
-            self._ids[step["keep"].encode()] = b"%d" % integer(reply)
+            raise RuntimeError(f"{request[:600]!r}\n{reply[:800]!r}")
+        if template.keep:
+            self._ids[template.keep] = b"%d" % integer(reply)
 
 
-async def _main(order: dict[str, Any]) -> dict[str, float]:
+async def _main(order: dict[str, Any]) -> dict[str, Any]:
     loop = asyncio.get_running_loop()
     workers = []
-    for number in range(order["connections"]):
+    for _ in range(order["connections"]):
         _, connection = await loop.create_connection(_Connection, "127.0.0.1", order["port"])
-        worker = _Worker(connection, number, order["steps"])
-        for step in order["before"]:
-            await worker.one(step, _request(step, worker._ids))
-        workers.append(worker)
-    turns = list(range(order["count"]))
+        workers.append(_Worker(connection, order))
+        await workers[-1].prepare()
+    turns = iter(range(order["count"]))
     before = sum(worker.connection.received for worker in workers)
     started = time.perf_counter()
     await asyncio.gather(*(worker.run(turns) for worker in workers))
     seconds = time.perf_counter() - started
     received = sum(worker.connection.received for worker in workers) - before
-    return {"seconds": seconds, "count": order["count"], "received": received}
+    times = [sum(column) / order["count"] for column in zip(*(worker.times for worker in workers), strict=True)]
+    return {"seconds": seconds, "count": order["count"], "received": received, "times": times}
 
 
 if __name__ == "__main__":

@@ -71,7 +71,11 @@ def _open(url: str) -> Engine:
         _prepare_sqlite(engine)
     else:
         _prepare_postgresql(engine)
-    _migrate(engine)
+    try:
+        _migrate(engine)
+    except BaseException:
+        engine.dispose()
+        raise
     return engine
 
 
@@ -89,6 +93,7 @@ def _prepare_sqlite(engine: Engine) -> None:
             connection.execute(pragma)
         (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
         if mode != "wal":  # such as in memory, or on a file system that cannot share memory
+            connection.close()
             raise UnsafeDatabase(f"SQLite offers the journal mode {mode} only; it has to be wal")
 
     @event.listens_for(engine, "begin")

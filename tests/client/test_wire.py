@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
+import pytest
 import requests
 from lxml import etree
 
-from birdbath.client import AdType, Collector, Expression, Schedd, Universe
+from birdbath.client import AdType, Collector, Expression, InvalidValue, Schedd, Universe
 from birdbath.client.wire import new_session
 from birdbath.soap import wsdl
 from tests.client.fake import SUCCESS, Fake
@@ -157,3 +159,28 @@ def test_a_server_on_this_machine_is_reached_without_a_proxy() -> None:
     assert not new_session("http://[::1]:80").trust_env
     assert not new_session("http://localhost").trust_env
     assert new_session("http://pool.example.org").trust_env
+
+
+def test_a_file_is_called_like_its_source_unless_said_otherwise(fake: Fake, tmp_path: Path) -> None:
+    lease = "<transaction><id>5</id><duration>60</duration></transaction>"
+    fake.answer("beginTransaction", f"<status>{SUCCESS}</status>{lease}")
+    for operation in ("newCluster", "newJob"):
+        fake.answer(operation, f"<status>{SUCCESS}</status><integer>4</integer>")
+    fake.answer("declareFile", SUCCESS)
+    path = tmp_path / "data.bin"
+    path.touch()
+    job = Schedd(fake.url).begin().new_cluster().new_job()
+
+    job.upload(path)
+    assert sent(fake)["name"] == "data.bin"
+    with path.open("rb") as stream:
+        job.upload(stream)
+    assert sent(fake)["name"] == "data.bin"
+    job.upload(path, "other")
+    assert sent(fake)["name"] == "other"
+    job.upload(b"", "of bytes")
+    assert sent(fake)["name"] == "of bytes"
+    with pytest.raises(InvalidValue, match="bytes need a name"):
+        job.upload(b"")
+    with pytest.raises(InvalidValue, match="no name of its own"):
+        job.upload(io.BytesIO())

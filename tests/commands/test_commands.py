@@ -109,8 +109,8 @@ def test_several_statements_come_in_together(run: Run, server: str, tmp_path: Pa
         f"{first} 0 bob 3600 undefined",
         f"{first} 1 bob 3600 undefined",
         f"{first} 2 bob 3601 undefined",
-        f"{second} 0 bob  undefined",
-        f"{second} 1 bob  undefined",
+        f"{second} 0 bob 3601 undefined",
+        f"{second} 1 bob 3601 undefined",
     ]
     assert "submitted on hold at user's request" in held.stdout
     assert "Total for query: 2 jobs held" in held.stdout

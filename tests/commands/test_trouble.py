@@ -28,10 +28,14 @@ JOB = (
 )
 
 
-def birdbath(*words: str, url: str, **options: int) -> subprocess.Popen[bytes]:
+def birdbath(
+    *words: str, url: str, stdout: int = subprocess.PIPE, stderr: int = subprocess.PIPE
+) -> subprocess.Popen[bytes]:
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "BIRDBATH_URL": url, "TERM": "xterm-256color"}
     environment.pop("NO_COLOR", None)
-    return subprocess.Popen([sys.executable, "-m", "birdbath", *words], env=environment, **options)
+    return subprocess.Popen(
+        [sys.executable, "-m", "birdbath", *words], env=environment, stdout=stdout, stderr=stderr
+    )
 
 
 @pytest.mark.parametrize("words", [("q",), ("status",), ("hold", "1"), ("fetch", "1.0")])
@@ -92,25 +96,24 @@ def test_what_is_no_job_is_wrong_usage(run: Run) -> None:
 
 def test_ctrl_c_ends_quietly_with_130(fake: Fake) -> None:
     fake.silent.clear()
-    process = birdbath("q", url=fake.url, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    fake.reached.wait(30)
-
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    with birdbath("q", url=fake.url) as process:
+        fake.reached.wait(30)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
 
     assert (process.returncode, out, err) == (130, b"", b"birdbath: interrupted\n")
 
 
 def test_a_reader_that_goes_away_is_no_drama(fake: Fake) -> None:
     fake.answer("getJobAds", f"<status>{SUCCESS}</status><classAdArray>{JOB * 5000}</classAdArray>")
-    process = birdbath("q", "--long", url=fake.url, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert process.stdout is not None
-    process.stdout.readline()
-    process.stdout.close()
+    with birdbath("q", "--long", url=fake.url) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        said = process.stderr.read()
 
-    assert process.stderr is not None
-    assert process.stderr.read() == b""
-    assert process.wait(timeout=30) == 1
+    assert (process.returncode, said) == (1, b"")
 
 
 def test_a_terminal_gets_colours_and_nothing_else_from_ads(fake: Fake) -> None:

@@ -346,9 +346,7 @@ class Staged:
 
 
 def envelope(body: str) -> bytes:
-    return (
-        f'<e:Envelope xmlns:e="{SOAP}" xmlns:xsi="{XSI}"><e:Body>{body}</e:Body></e:Envelope>'
-    ).encode()
+    return (f'<e:Envelope xmlns:e="{SOAP}" xmlns:xsi="{XSI}"><e:Body>{body}</e:Body></e:Envelope>').encode()
 
 
 def element(name: str, value: Value) -> str:
@@ -405,9 +403,13 @@ def parse(http_status: int, body: bytes) -> Reply:
 
 
 def _ad(element: Element) -> WireAd:
-    return WireAd(
-        Item(*(_text(item, part) for part in Item._fields)) for item in element.iterfind("item")
-    )
+    return WireAd(_read_item(item) for item in element)
+
+
+def _read_item(element: Element) -> Item:
+    name, kind, value = element
+    assert (element.tag, name.tag, kind.tag, value.tag) == ("item", "name", "type", "value")
+    return Item(name.text or "", kind.text or "", value.text or "")
 
 
 def _ads(element: Element) -> list[WireAd]:

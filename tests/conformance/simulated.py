@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from birdbath.backend import Backend
 from birdbath.collector import CollectorSettings
@@ -15,10 +15,25 @@ from birdbath.http.application import create_application
 from birdbath.pool.simulated.clock import ManualClock
 from birdbath.pool.simulated.pool import SimulatedPool
 from birdbath.schedd import Caller, ScheddContext, ScheddSettings, expire_transactions, renew_all
+from birdbath.soap import Operations
 from birdbath.store import UnitOfWork, Writer, open_engine
 from birdbath.store.sandbox import Spool
 
 Message = MutableMapping[str, Any]
+T = TypeVar("T")
+
+
+class _Switch:
+    """Leads to the backend of the server that is asked: one application does for all, and takes long to make."""
+
+    to: Backend
+
+    async def run(self, operation: str, caller: Caller, work: Callable[[Operations], T]) -> T:
+        return await self.to.run(operation, caller, work)
+
+
+_switch = _Switch()
+_application = create_application(_switch)
 
 
 class Simulated:
@@ -43,9 +58,10 @@ class Simulated:
         self._writer.write_now(renew_all)
         collector = _given(CollectorSettings, self._settings)
         backend = Backend(self._writer, self._pool.queue, self._pool.directory, self._schedd, collector)
-        self._application = create_application(backend)
+        self._backend = backend
 
     def post(self, body: bytes) -> tuple[int, bytes]:
+        _switch.to = self._backend
         return self._runner.run(self._post(body))
 
     async def _post(self, body: bytes) -> tuple[int, bytes]:
@@ -67,7 +83,7 @@ class Simulated:
             "client": ("127.0.0.1", 40000),
             "server": ("127.0.0.1", 8080),
         }
-        await self._application(scope, receive, send)
+        await _application(scope, receive, send)
         return sent[0]["status"], b"".join(message["body"] for message in sent[1:])
 
     def advance(self, seconds: float) -> None:

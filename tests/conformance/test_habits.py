@@ -44,7 +44,13 @@ def test_htcweb(door: Door) -> None:
         proc = door.ok("newJob", transaction=txn, clusterId=cluster).number
         place: dict[str, Value] = {"clusterId": cluster, "jobId": proc}
         ad = door.ok(
-            "createJobTemplate", **place, owner="web", type="JAVA", cmd="java", args=f"Main {number}", requirements=NIL
+            "createJobTemplate",
+            **place,
+            owner="web",
+            type="JAVA",
+            cmd="java",
+            args=f"Main {number}",
+            requirements=NIL,
         ).ad
         file: dict[str, Value] = {"transaction": txn, **place, "name": "Main.class"}
         door.ok("declareFile", **file, size=4, hashType="NOHASH", hash=NIL)

@@ -148,7 +148,10 @@ def test_server_time_is_now(door: Door, jobs: list[Job]) -> None:
 def test_answers_follow_changes(door: Door, jobs: list[Job]) -> None:
     """What is kept of rendered ads is never old."""
     before = door.ok("getJobAds", constraint="Number == 1").ads
-    assert jobs[1].code("holdJob", reason="x", email_user=False, email_admin=False, system_hold=False) == "SUCCESS"
+    assert (
+        jobs[1].code("holdJob", reason="x", email_user=False, email_admin=False, system_hold=False)
+        == "SUCCESS"
+    )
     (after,) = door.ok("getJobAds", constraint="Number == 1").ads
     assert (before[0].number("JobStatus"), after.number("JobStatus")) == (1, 5)
     assert after == jobs[1].ad
@@ -205,7 +208,10 @@ def test_versions(open_door: OpenDoor, operation: str, form: str) -> None:
 def test_versions_check_nothing(open_door: OpenDoor) -> None:
     """3.1: a transaction, dead or alive, does not matter to them."""
     door = open_door(queue_all_users_trusted=False)
-    assert door.post("getVersionString", "<transaction><id>5</id><duration>0</duration></transaction>").code == "SUCCESS"
+    assert (
+        door.post("getVersionString", "<transaction><id>5</id><duration>0</duration></transaction>").code
+        == "SUCCESS"
+    )
 
 
 def test_policies_of_a_job_do_not_select(door: Door) -> None:

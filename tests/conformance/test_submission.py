@@ -8,7 +8,13 @@ from tests.conformance.conftest import OpenDoor
 from tests.conformance.door import NIL, Door, Item, Value, WireAd, Xml, expression, integer, string
 from tests.schedd.test_template import APPENDIX_A, NOT_SET
 
-TYPES = {"s": "STRING-ATTR", "n": "INTEGER-ATTR", "f": "FLOAT-ATTR", "b": "BOOLEAN-ATTR", "x": "EXPRESSION-ATTR"}
+TYPES = {
+    "s": "STRING-ATTR",
+    "n": "INTEGER-ATTR",
+    "f": "FLOAT-ATTR",
+    "b": "BOOLEAN-ATTR",
+    "x": "EXPRESSION-ATTR",
+}
 
 
 # ---------------------------------------------------------------- 3.3 newCluster and 3.4 newJob
@@ -136,7 +142,11 @@ def test_appendix_a(door: Door, name: str, value: tuple[str, str]) -> None:
 def test_appendix_a_is_all(door: Door) -> None:
     """Appendix A: the three leading items, then these attributes and no others, each once."""
     ad = template(door)
-    assert ad[:3] == [string("MyType", "Job"), string("TargetType", "Machine"), integer("ServerTime", door.time())]
+    assert ad[:3] == [
+        string("MyType", "Job"),
+        string("TargetType", "Machine"),
+        integer("ServerTime", door.time()),
+    ]
     names = ad.names[3:]
     assert sorted(str(name) for name in names) == sorted(APPENDIX_A)
     assert not {*NOT_SET} & {*names}
@@ -216,7 +226,10 @@ def test_unbalanced_arguments(door: Door) -> None:
         ("", Item("Requirements", "BOOLEAN-ATTR", "TRUE")),
         ("Memory >", Item("Requirements", "BOOLEAN-ATTR", "TRUE")),
         ("Memory>512", expression("Requirements", "Memory > 512")),
-        ('OpSys=="LINUX"&&Arch=="X86_64"', expression("Requirements", 'OpSys == "LINUX" && Arch == "X86_64"')),
+        (
+            'OpSys=="LINUX"&&Arch=="X86_64"',
+            expression("Requirements", 'OpSys == "LINUX" && Arch == "X86_64"'),
+        ),
     ],
 )
 def test_requirements(door: Door, requirements: Value, item: Item) -> None:

@@ -126,7 +126,9 @@ def test_rule_3_a_duration_below_one(door: Door, operation: str, duration: int) 
     assert not is_live(door, txn)
 
 
-@pytest.mark.parametrize("operation", [o for o in CARRY_ONE if o not in ("commitTransaction", "abortTransaction")])
+@pytest.mark.parametrize(
+    "operation", [o for o in CARRY_ONE if o not in ("commitTransaction", "abortTransaction")]
+)
 def test_rule_3_the_client_s_duration(door: Door, operation: str) -> None:
     """3.1 rule 3: every call that carries the transaction restarts its timer with what the client sent."""
     txn = door.begin(10)
@@ -248,7 +250,9 @@ def test_expiry_discards(door: Door) -> None:
 # ---------------------------------------------------------------- extendTransaction
 
 
-@pytest.mark.parametrize(("maximum", "asked", "given"), [(-1, 100, 100), (30, 100, 30), (-1, 0, 1), (-1, -5, 1)])
+@pytest.mark.parametrize(
+    ("maximum", "asked", "given"), [(-1, 100, 100), (30, 100, 30), (-1, 0, 1), (-1, -5, 1)]
+)
 def test_extend(open_door: OpenDoor, maximum: int, asked: int, given: int) -> None:
     """3.2 extendTransaction, as for a sane server: it restarts the timer, capped, and says the effective value."""
     door = open_door(max_transaction_duration=maximum)

@@ -279,7 +279,9 @@ def test_strict_codes_of_reading(upload: Upload, name: str, offset: int, code: s
     assert upload.get("input", 6) == b""
 
 
-@pytest.mark.parametrize(("name", "offset", "code"), [("x", 0, "UNKNOWNFILE"), ("input", -1, "INVALIDOFFSET")])
+@pytest.mark.parametrize(
+    ("name", "offset", "code"), [("x", 0, "UNKNOWNFILE"), ("input", -1, "INVALIDOFFSET")]
+)
 def test_strict_codes_of_sending(upload: Upload, name: str, offset: int, code: str) -> None:
     upload.declare("input")
     upload.house.configure(strict=True)

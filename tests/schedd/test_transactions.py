@@ -169,9 +169,7 @@ def test_a_read_goes_on_after_its_renewal(house: House) -> None:
 @pytest.mark.parametrize(
     ("txn", "error"), [(Transaction(5, 5), InvalidTransaction), (None, LeaseNotExtended)]
 )
-def test_renewals_that_fail(
-    house: House, txn: Transaction | None, error: type[BirdbathError]
-) -> None:
+def test_renewals_that_fail(house: House, txn: Transaction | None, error: type[BirdbathError]) -> None:
     given = txn or Transaction(house.begin().id, 0)
     renewal = house.do(lambda schedd: schedd.renew_lease(given))
     assert isinstance(renewal.error, error)

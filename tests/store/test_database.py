@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
 from birdbath.store import UnsafeDatabase, database, open_engine
-from birdbath.store.database import SCHEMA_REVISION, writing
+from birdbath.store.database import SCHEMA_REVISION, UnusableDatabase, writing
 from birdbath.store.tables import counters, metadata
 from tests.store.postgresql import Server
 
@@ -137,3 +137,27 @@ def _opened_by_three_processes(url: str) -> list[str]:
 
 def test_connections_are_pooled(engine: Engine) -> None:
     assert isinstance(engine.pool, QueuePool)
+
+
+# ---------------------------------------------------------------- databases that cannot be used
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("sqlite:////no/such/folder/a.sqlite", "unable to open"),
+        ("postgresql+psycopg://birdbath:secret@127.0.0.1:1/birdbath", "refused"),
+        ("not a url", "that database_url names"),
+    ],
+)
+def test_what_cannot_be_opened_is_said_without_the_password(url: str, message: str) -> None:
+    with pytest.raises(UnusableDatabase, match=message) as raised:
+        open_engine(url)
+    assert "secret" not in str(raised.value)
+
+
+def test_a_database_of_a_later_version_is_refused(engine: Engine) -> None:
+    with writing(engine) as connection, connection.begin():
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(UnusableDatabase, match="9999"):
+        open_engine(engine.url.render_as_string(hide_password=False))

@@ -1,0 +1,85 @@
+"""Constraint queries, against ClassAds' own library evaluating the same expression in a bare loop."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+import classad2
+
+from benchmarks.ad_lists import Door
+from benchmarks.figures import Figure, compared
+from benchmarks.load import Program, Step, drive
+from benchmarks.messages import message
+from benchmarks.population import in_own_process, populate
+from benchmarks.scale import Scale
+from benchmarks.servers import birdbath
+from birdbath.classads import Constraint
+
+EXPRESSION = "Share == 7 && JobUniverse == 5"
+"""Selects one ad in a hundred."""
+MOST = 1.5
+_REQUEST = message("getJobAds", f"<constraint>{EXPRESSION.replace('&', '&amp;')}</constraint>")
+
+
+def figures(folder: Path, scale: Scale) -> list[Figure]:
+    """In process and over HTTP, everything parsed and rendered before."""
+    found = []
+    for ads in scale.queried:
+        home = folder / f"queried-{ads}"
+        populate(home, ads)
+        inside, loop = in_own_process(_inside, home, ads, scale.repeats)
+        with birdbath(home) as server:
+            drive(server.port, Program([Step(_REQUEST)]), 1, 2)
+            outside = drive(server.port, Program([Step(_REQUEST)]), 1, max(3, scale.repeats)).each
+        for name, value in (("in process", inside), ("over HTTP", outside)):
+            found.append(
+                compared(
+                    "constraint queries",
+                    f"1 % of {ads:,} ads, {name}",
+                    value * 1e3,
+                    "ms",
+                    "classad2 in a loop",
+                    loop * 1e3,
+                    at_most=MOST,
+                )
+            )
+    return found
+
+
+def _inside(home: Path, ads: int, repeats: int) -> tuple[float, float]:
+    return asyncio.run(_measure(home, ads, repeats))
+
+
+async def _measure(home: Path, ads: int, repeats: int) -> tuple[float, float]:
+    door = Door(home)
+    try:
+        await door.call(_REQUEST)
+        records = door.parts.pool.queue.query(Constraint(None), time.time()).records
+        assert len(records) == ads
+        parsed = [record.parsed for record in records]
+        expression = classad2.ExprTree(EXPRESSION)
+
+        async def timed() -> float:
+            started = time.perf_counter()
+            await door.call(_REQUEST)
+            return time.perf_counter() - started
+
+        def bare() -> float:
+            started = time.perf_counter()
+            selected = [ad for ad in parsed if expression.eval(ad) is True]
+            seconds = time.perf_counter() - started
+            assert len(selected) == ads // 100
+            return seconds
+
+        calls: list[float] = []
+        loops: list[float] = []
+        for _ in range(repeats + 1):
+            calls.append(await timed())
+            loops.append(bare())
+        return sorted(calls)[len(calls) // 2], sorted(loops)[len(loops) // 2]
+    finally:
+        door.close()
+
+
