@@ -35,10 +35,15 @@ _LIBRARIES = ("spyne", "lxml", "uvicorn", "uvloop", "httptools", "sqlalchemy", "
 
 
 def main(
-    quick: Annotated[bool, typer.Option("--quick", help="As little as shows that everything can be measured.")] = False,
-    only: Annotated[list[str] | None, typer.Option(help=f"One of {', '.join(GROUPS)}; may be repeated.")] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="As little as shows that everything can be measured.")
+    ] = False,
+    only: Annotated[
+        list[str] | None, typer.Option(help=f"One of {', '.join(GROUPS)}; may be repeated.")
+    ] = None,
     json_file: Annotated[
-        Path | None, typer.Option("--json", help="Where the JSON goes; default: benchmarks/results/latest.json")
+        Path | None,
+        typer.Option("--json", help="Where the JSON goes; default: benchmarks/results/latest.json"),
     ] = None,
 ) -> None:
     """Measure Birdbath, each figure beside a reference from the same run, and tell which targets are met."""
@@ -51,7 +56,9 @@ def main(
         print(f"{name} ...", file=sys.stderr, flush=True)
         found += _measured(name, QUICK if quick else FULL)
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(json.dumps({**machine(), "quick": quick, "figures": [f.as_json() for f in found]}, indent=1) + "\n")
+    target.write_text(
+        json.dumps({**machine(), "quick": quick, "figures": [f.as_json() for f in found]}, indent=1) + "\n"
+    )
     console = Console(width=None if sys.stdout.isatty() else 150)
     console.print(table(found))
     console.print(f"Written to {target}")
@@ -67,7 +74,9 @@ def _measured(name: str, scale: Scale) -> list[Figure]:
 
 def machine() -> dict[str, object]:
     """What the figures were measured on and with."""
-    models = [line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
+    models = [
+        line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")
+    ]
     memory = next(int(line.split()[1]) for line in _lines("/proc/meminfo") if line.startswith("MemTotal"))
     return {
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -108,7 +117,9 @@ def _row(figure: Figure) -> tuple[str, ...]:
         target = f"<= {figure.at_most:g}"
     elif figure.at_least is not None:
         target = f">= {figure.at_least:.3g}"
-    reference = "" if figure.reference is None else f"{figure.reference:,.4g} {figure.unit} ({figure.reference_name})"
+    reference = (
+        "" if figure.reference is None else f"{figure.reference:,.4g} {figure.unit} ({figure.reference_name})"
+    )
     ratio = "" if figure.ratio is None else f"{figure.ratio:.3g}"
     return figure.name, f"{figure.value:,.4g} {figure.unit}", reference, ratio, target, met
 

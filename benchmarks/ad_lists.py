@@ -49,14 +49,24 @@ def figures(folder: Path, scale: Scale) -> list[Figure]:
         first, again, join = in_own_process(_inside, home, scale.repeats)
         name = f"getJobAds, {ads:,} ads"
         found.append(
-            compared("ad lists", f"{name}, again", again * 1e3, "ms", "joining", join * 1e3, at_most=AGAIN_AT_MOST)
+            compared(
+                "ad lists", f"{name}, again", again * 1e3, "ms", "joining", join * 1e3, at_most=AGAIN_AT_MOST
+            )
         )
         if ads in scale.stock_ads:
             stock = in_own_process(stock_spyne.seconds, ads)
             speed = stock / first
             found.append(
                 Figure(
-                    "ad lists", f"{name}, first", first * 1e3, "ms", "stock Spyne", stock * 1e3, speed, None, FIRST_AT_LEAST
+                    "ad lists",
+                    f"{name}, first",
+                    first * 1e3,
+                    "ms",
+                    "stock Spyne",
+                    stock * 1e3,
+                    speed,
+                    None,
+                    FIRST_AT_LEAST,
                 )
             )
         found += _outside(home, name, scale)

@@ -22,7 +22,10 @@ class Bare:
     def __init__(self, folder: Path, reply: bytes) -> None:
         self._folder = folder
         self._reply = reply
-        self._headers = [(b"content-type", b"text/xml; charset=utf-8"), (b"content-length", b"%d" % len(reply))]
+        self._headers = [
+            (b"content-type", b"text/xml; charset=utf-8"),
+            (b"content-length", b"%d" % len(reply)),
+        ]
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["method"] == "POST":

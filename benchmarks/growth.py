@@ -36,7 +36,15 @@ def figures(folder: Path, scale: Scale) -> list[Figure]:
     small, large = (_times(folder / f"grown-{jobs}", jobs, scale) for jobs in scale.grown)
     few, many = (f"{jobs:,}" for jobs in scale.grown)
     return [
-        compared("growth", f"{name}, {many} jobs", large[name] * 1e3, "ms", f"{few} jobs", small[name] * 1e3, at_most=FLAT)
+        compared(
+            "growth",
+            f"{name}, {many} jobs",
+            large[name] * 1e3,
+            "ms",
+            f"{few} jobs",
+            small[name] * 1e3,
+            at_most=FLAT,
+        )
         for name in large
     ]
 

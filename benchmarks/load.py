@@ -208,7 +208,9 @@ async def _main(order: dict[str, Any]) -> dict[str, Any]:
     await asyncio.gather(*(worker.run(turns) for worker in workers))
     seconds = time.perf_counter() - started
     received = sum(worker.connection.received for worker in workers) - before
-    times = [sum(column) / order["count"] for column in zip(*(worker.times for worker in workers), strict=True)]
+    times = [
+        sum(column) / order["count"] for column in zip(*(worker.times for worker in workers), strict=True)
+    ]
     return {"seconds": seconds, "count": order["count"], "received": received, "times": times}
 
 

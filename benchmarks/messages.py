@@ -10,7 +10,13 @@ from xml.sax.saxutils import escape
 Attribute = tuple[str, str, str]
 """(name, letter of the kind, text), as `birdbath.classads` has it."""
 
-KINDS = {"s": "STRING-ATTR", "n": "INTEGER-ATTR", "f": "FLOAT-ATTR", "b": "BOOLEAN-ATTR", "x": "EXPRESSION-ATTR"}
+KINDS = {
+    "s": "STRING-ATTR",
+    "n": "INTEGER-ATTR",
+    "f": "FLOAT-ATTR",
+    "b": "BOOLEAN-ATTR",
+    "x": "EXPRESSION-ATTR",
+}
 _START = '<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/" xmlns:c="urn:condor"><e:Body>'
 _INTEGER = re.compile(rb"<(?:integer|id)>(-?[0-9]+)<")
 
@@ -80,7 +86,13 @@ def job_attributes(cluster: int, proc: int, count: int = 80) -> list[Attribute]:
         ("Share", "n", str(cluster % 100)),
     ]
     fillers = ("s", "n", "b", "f", "x")
-    texts = {"s": "a value of some forty characters, as usual", "n": "123456", "b": "FALSE", "f": "3.25", "x": "QDate + 60"}
+    texts = {
+        "s": "a value of some forty characters, as usual",
+        "n": "123456",
+        "b": "FALSE",
+        "f": "3.25",
+        "x": "QDate + 60",
+    }
     while len(ad) < count:
         kind = fillers[len(ad) % len(fillers)]
         ad.append((f"BenchmarkAttribute{len(ad)}", kind, texts[kind]))

@@ -47,5 +47,3 @@ def _populate(home: Path, count: int) -> None:
 def parts_of(home: Path) -> Parts:
     """The parts of a server on a home folder, in this process."""
     return build(Settings(home=home), "127.0.0.1:9618")
-
-

@@ -81,5 +81,3 @@ async def _measure(home: Path, ads: int, repeats: int) -> tuple[float, float]:
         return sorted(calls)[len(calls) // 2], sorted(loops)[len(loops) // 2]
     finally:
         door.close()
-
-

@@ -51,7 +51,18 @@ class Server:
 def birdbath(home: Path, **settings: str) -> Iterator[Server]:
     """`birdbath serve` on a home folder."""
     environment = {f"BIRDBATH_{name.upper()}": value for name, value in settings.items()}
-    command = [sys.executable, "-m", "birdbath", "serve", "--home", str(home), "--port", "0", "--log-level", "warning"]
+    command = [
+        sys.executable,
+        "-m",
+        "birdbath",
+        "serve",
+        "--home",
+        str(home),
+        "--port",
+        "0",
+        "--log-level",
+        "warning",
+    ]
     with _running(command, environment, b"") as server:
         yield server
 
@@ -66,7 +77,9 @@ def bare(folder: Path, reply: bytes) -> Iterator[Server]:
 
 @contextmanager
 def _running(command: list[str], environment: dict[str, str], data: bytes) -> Iterator[Server]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("BIRDBATH_", "COVERAGE_"))}
+    clean = {
+        name: value for name, value in os.environ.items() if not name.startswith(("BIRDBATH_", "COVERAGE_"))
+    }
     process = subprocess.Popen(
         command,
         cwd=ROOT,

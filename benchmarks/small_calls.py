@@ -18,17 +18,27 @@ def figures(folder: Path, scale: Scale) -> list[Figure]:
     """getVersionString over 16 keep-alive connections."""
     with birdbath(folder / "small") as server, bare(folder / "bare", _reply()) as reference:
         cost, bare_cost = alternated(
-            [lambda: cpu_per_call(server, VERSION, scale.calls), lambda: cpu_per_call(reference, VERSION, 3 * scale.calls)],
+            [
+                lambda: cpu_per_call(server, VERSION, scale.calls),
+                lambda: cpu_per_call(reference, VERSION, 3 * scale.calls),
+            ],
             scale.repeats,
         )
-        begin = cpu_per_call(server, Step(message("beginTransaction", "<duration>60</duration>")), scale.calls // 2)
+        begin = cpu_per_call(
+            server, Step(message("beginTransaction", "<duration>60</duration>")), scale.calls // 2
+        )
         rate, bare_rate = (
-            scale.calls / drive(s.port, Program([VERSION]), CONNECTIONS, scale.calls).seconds for s in (server, reference)
+            scale.calls / drive(s.port, Program([VERSION]), CONNECTIONS, scale.calls).seconds
+            for s in (server, reference)
         )
     return [
-        compared("small calls", "getVersionString, CPU", cost * 1e6, "us", "bare ASGI", bare_cost * 1e6, at_most=12),
+        compared(
+            "small calls", "getVersionString, CPU", cost * 1e6, "us", "bare ASGI", bare_cost * 1e6, at_most=12
+        ),
         compared("small calls", "getVersionString, 16 connections", rate, "calls/s", "bare ASGI", bare_rate),
-        compared("small calls", "beginTransaction (durable), CPU", begin * 1e6, "us", "bare ASGI", bare_cost * 1e6),
+        compared(
+            "small calls", "beginTransaction (durable), CPU", begin * 1e6, "us", "bare ASGI", bare_cost * 1e6
+        ),
     ]
 
 
@@ -42,6 +52,9 @@ def cpu_per_call(server: Server, step: Step, calls: int, before: tuple[Step, ...
 def _reply() -> bytes:
     return (
         b'<?xml version="1.0" encoding="UTF-8"?>\n<SOAP-ENV:Envelope'
-        b' xmlns:SOAP-ENV="http://schemas.xmlsoap.org/soap/envelope/"><SOAP-ENV:Body>' + b" " * 400 + b"</SOAP-ENV:Body>"
+        b' xmlns:SOAP-ENV="http://schemas.xmlsoap.org/soap/envelope/"><SOAP-ENV:Body>'
+        + b" "
+        * 400
+        + b"</SOAP-ENV:Body>"
         b"</SOAP-ENV:Envelope>"
     )

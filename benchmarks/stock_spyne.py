@@ -26,8 +26,6 @@ class Attribute(ComplexModel):  # type: ignore[misc]
     value = Unicode
 
 
-
-
 def seconds(ads: int) -> float:
     """How long stock Spyne takes to answer that many ads of 80 attributes, its objects being ready."""
     objects = [

@@ -31,7 +31,10 @@ _TEMPLATE = Step(
 )
 _DECLARE = Step(
     message(
-        "declareFile", _TXN, _JOB, f"<name>in.dat</name><size>{FILE}</size><hashType>NOHASH</hashType><hash></hash>"
+        "declareFile",
+        _TXN,
+        _JOB,
+        f"<name>in.dat</name><size>{FILE}</size><hashType>NOHASH</hashType><hash></hash>",
     )
 )
 _SEND = Step(chunk(_TXN, _JOB, "in.dat", 0, bytes(range(256)) * (FILE // 256)))
@@ -44,7 +47,10 @@ def figures(folder: Path, scale: Scale) -> list[Figure]:
     with birdbath(folder / "submissions") as server:
         for connections in (1, 16):
             rate, small = alternated(
-                [lambda n=connections: _rate(server, SUBMIT, n, scale), lambda n=connections: _rate(server, VERSION, n, scale)],  # type: ignore[misc]
+                [
+                    lambda n=connections: _rate(server, SUBMIT, n, scale),
+                    lambda n=connections: _rate(server, VERSION, n, scale),
+                ],  # type: ignore[misc]
                 scale.repeats,
             )
             name = f"submit of 80 attributes, {_over(connections)}"
@@ -59,7 +65,9 @@ def figures(folder: Path, scale: Scale) -> list[Figure]:
             )
             name = f"whole submission (8 calls), {_over(connections)}"
             found.append(
-                compared("submitting", name, whole * 1e3, "ms", "15 small calls", small_calls * 1e3, at_most=1)
+                compared(
+                    "submitting", name, whole * 1e3, "ms", "15 small calls", small_calls * 1e3, at_most=1
+                )
             )
         whole, small_calls = alternated(
             [

@@ -41,11 +41,11 @@ def _options(
 def serve(
     home: Annotated[
         Path | None,
-        typer.Option(help="Folder of the database and the spool; made if missing.  [default: ~/.birdbath]"),
+        typer.Option(help="Folder of the database and the spool; made if missing. Default: ~/.birdbath"),
     ] = None,
-    host: Annotated[str | None, typer.Option(help="Address to listen on.  [default: 127.0.0.1]")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on. Default: 127.0.0.1")] = None,
     port: Annotated[
-        int | None, typer.Option(help="Port to listen on; 0 takes a free one.  [default: 8080]")
+        int | None, typer.Option(help="Port to listen on; 0 takes a free one. Default: 8080")
     ] = None,
     collector_port: Annotated[int | None, typer.Option(help="A second port, for collector clients.")] = None,
     public_url: Annotated[str | None, typer.Option(help="The address that the WSDL names.")] = None,

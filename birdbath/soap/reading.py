@@ -38,14 +38,23 @@ def mistyped(element: Element, wanted: str) -> ClientFault:
 
 def read_int(element: Element, envelope: Envelope) -> int:
     """A 32-bit integer; empty is 0. Out of range is a fault: cutting bits off would name another job."""
+    return _read_integer(element, 32)
+
+
+def read_file_position(element: Element, envelope: Envelope) -> int:
+    """The same with 64 bits."""
+    return _read_integer(element, 64)
+
+
+def _read_integer(element: Element, bits: int) -> int:
     text = (element.text or "").strip(_BLANKS)
     if not text:
         return 0
     if not _INTEGER.fullmatch(text):
         raise mistyped(element, "an integer")
     value = int(text)
-    if not -(1 << 31) <= value < 1 << 31:
-        raise mistyped(element, "an integer of 32 bits")
+    if not -1 << (bits - 1) <= value < 1 << (bits - 1):
+        raise mistyped(element, f"an integer of {bits} bits")
     return value
 
 
@@ -229,4 +238,6 @@ def reader_of(kind: types.SpyneType) -> tuple[Reader, Any]:
     numbers = getattr(kind.Attributes, "numbers", None)
     if numbers is not None:
         return enumeration_reader(numbers), 0
+    if getattr(kind.Attributes, "wide", False):
+        return read_file_position, 0
     return _SIMPLE[types.wire_name(kind)]

@@ -19,7 +19,7 @@ from birdbath.schedd import FileInfo, Transaction
 from birdbath.soap import types
 from birdbath.soap.operations import AdKind, Operations
 from birdbath.soap.replies import Outcome
-from birdbath.soap.types import Data, Flag, Int, SpyneType, Text
+from birdbath.soap.types import Data, FilePosition, Flag, Int, SpyneType, Text
 
 assert spyne_compat.SIX_MOVES
 
@@ -33,7 +33,7 @@ CLUSTER: Final[Parameter] = ("clusterId", Int)
 JOB: Final[Parameter] = ("jobId", Int)
 REASON: Final[Parameter] = ("reason", Text)
 NAME: Final[Parameter] = ("name", Text)
-OFFSET: Final[Parameter] = ("offset", Int)
+OFFSET: Final[Parameter] = ("offset", FilePosition)
 DURATION: Final[Parameter] = ("duration", Int)
 CONSTRAINT: Final[Parameter] = ("constraint", Text)
 JOB_AD: Final[Parameter] = ("jobAd", types.optional(types.ClassAdStruct))
@@ -222,7 +222,7 @@ def get_job_ad(operations: Operations, txn: Txn, cluster: int, proc: int) -> AdL
     CLUSTER,
     JOB,
     NAME,
-    ("size", Int),
+    ("size", FilePosition),
     ("hashType", types.required(types.HashType)),
     ("hash", Text),
     returns=types.Status,

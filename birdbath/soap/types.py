@@ -260,6 +260,8 @@ COLLECTOR_TYPES: Final[tuple[SpyneType, ...]] = (
 """The same for condorCollector; two of them no operation uses."""
 
 Int: Final = required(Integer32)
+FilePosition: Final = _named(Integer32, min_occurs=1, max_occurs=1, nillable=False, wide=True)
+"""An int of the schema, read with 64 bits: else the part of a file above 2 GiB could not be reached."""
 Flag: Final = required(Boolean)
 Text: Final = optional(Unicode)
 Data: Final = optional(ByteArray)

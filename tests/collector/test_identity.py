@@ -24,6 +24,8 @@ def key(kind: AdKind, values: Values) -> str:
 NAME: Values = {"Name": "a"}
 MACHINE: Values = {"Machine": "a"}
 NOTHING: Values = {}
+NO_NAME: Values = {"Name": ""}
+NO_STRINGS: Values = {"Name": 7, "Machine": True}
 
 NAME_OR_MACHINE = (AdKind.MASTER, AdKind.COLLECTOR)
 ONLY_NAME = (AdKind.STORAGE, AdKind.HAD, AdKind.NEGOTIATOR, AdKind.GENERIC)
@@ -77,8 +79,8 @@ DIFFERENT = [
 MISSING = [
     *[(kind, NOTHING) for kind in AdKind],
     *[(kind, NOTHING | HERE) for kind in AdKind],
-    *[(kind, {"Name": ""} | HERE) for kind in AdKind],
-    *[(kind, {"Name": 7, "Machine": True} | HERE) for kind in AdKind],
+    *[(kind, NO_NAME | HERE) for kind in AdKind],
+    *[(kind, NO_STRINGS | HERE) for kind in AdKind],
     *[(kind, NAME) for kind in (AdKind.SCHEDD, AdKind.SUBMITTOR, AdKind.LICENSE)],
     (AdKind.SCHEDD, NAME | {"MyAddress": "10.0.0.1:9618"}),
     (AdKind.LICENSE, NAME | {"ScheddIpAddr": "<10.0.0.1:9618>"}),
@@ -99,7 +101,7 @@ def test_other_identity(kind: AdKind, one: Values, other: Values) -> None:
 
 @pytest.mark.parametrize(("kind", "values"), MISSING, ids=repr)
 def test_missing_key(kind: AdKind, values: Values) -> None:
-    with pytest.raises(MissingKey, match="^The ad has no "):
+    with pytest.raises(MissingKey, match=r"^The ad has no "):
         key(kind, values)
 
 

@@ -127,7 +127,7 @@ def test_an_ad_is_replaced_as_a_whole(house: House) -> None:
 
 @pytest.mark.parametrize("ad_type", [-1, 12, 99, 2147483647])
 def test_unknown_types(house: House, ad_type: int) -> None:
-    with pytest.raises(BirdbathError, match="^Unknown type$") as refused:
+    with pytest.raises(BirdbathError, match=r"^Unknown type$") as refused:
         house.insert(ad_type, *named("a"))
     assert refused.value.code.name == "FAIL"
 
@@ -292,7 +292,7 @@ def test_constraints(house: House, constraint: str | None, names: list[str]) -> 
 
 def test_a_bad_constraint_with_strict_checks(house: House) -> None:
     house.configure(strict=True)
-    with pytest.raises(RequestFault, match="^Bad constraint"):
+    with pytest.raises(RequestFault, match=r"^Bad constraint"):
         house.names("startd", "Cpus >")
 
 

@@ -74,7 +74,8 @@ class WireAd(list[Item]):
         assert self.item(name).type == "INTEGER-ATTR"
         return int(self.value(name))
 
-    def __contains__(self, name: object) -> bool:
+    def has(self, name: str) -> bool:
+        """Whether there is an attribute of exactly this spelling."""
         return any(item.name == name for item in self)
 
     @property
@@ -93,7 +94,7 @@ class Entry(NamedTuple):
 class Reply:
     """What came back.
 
-    `code` is the status, "FAULT" for a SOAP fault (then `message` is its text), "" where the reply has no status.
+    `code` is the status, "FAULT" for a SOAP fault (`message` is its text), "" where a reply has no status.
     `value` is what came besides the status, None when its element was omitted.
     """
 
@@ -153,7 +154,7 @@ class Pool(Protocol):
     """What a door needs of the pool behind it."""
 
     capabilities: frozenset[str]
-    """`stepped time`: time only passes when `advance` says so. `simulated programs`: jobs run, without processes."""
+    """`stepped time`: it only passes when `advance` says so. `simulated programs`: no processes run."""
 
     def post(self, body: bytes) -> tuple[int, bytes]:
         """Answer one SOAP request: HTTP status and body."""

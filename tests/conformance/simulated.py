@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 class _Switch:
-    """Leads to the backend of the server that is asked: one application does for all, and takes long to make."""
+    """Leads to the backend of the server that is asked: one application for all of them."""
 
     to: Backend
 

@@ -292,7 +292,7 @@ def test_close_of_a_staged_job(door: Door) -> None:
 
 
 def test_files_of_a_job_that_kept_leave_in_queue_time(open_door: OpenDoor) -> None:
-    """7, note on ServerTime: a SOAP_LEAVE_IN_QUEUE like the manual's lets a completed job go after its time."""
+    """7, note on ServerTime: a SOAP_LEAVE_IN_QUEUE like the manual's lets a completed job go in time."""
     door = open_door(leave_in_queue="JobStatus == 4 && (ServerTime - CompletionDate) < (60 * 60)")
     staged = door.staged()
     staged.submit_template()

@@ -21,10 +21,11 @@ from tests.conformance.door import (
 
 
 def test_cloud_scheduler(door: Door) -> None:
-    """suds: None is omitted, an empty Header comes first, holds and releases without transaction or reason."""
+    """suds: None is omitted, an empty Header comes first; holds without transaction or reason."""
     job = door.committed()
     body = (
-        f'<SOAP-ENV:Envelope xmlns:ns0="urn:condor" xmlns:ns1="{SOAP}" xmlns:xsi="{XSI}" xmlns:SOAP-ENV="{SOAP}">'
+        f'<SOAP-ENV:Envelope xmlns:ns0="urn:condor" xmlns:ns1="{SOAP}" xmlns:xsi="{XSI}" '
+        f'xmlns:SOAP-ENV="{SOAP}">'
         "<SOAP-ENV:Header/><ns1:Body><ns0:getJobAds/></ns1:Body></SOAP-ENV:Envelope>"
     ).encode()
     assert [ad.number("ClusterId") for ad in door.raw(body).ads] == [job.cluster]
@@ -37,7 +38,7 @@ def test_cloud_scheduler(door: Door) -> None:
 
 
 def test_htcweb(door: Door) -> None:
-    """JAX-WS: nil children; one cluster, a loop of java jobs, one-shot sends, results by begin and abort."""
+    """JAX-WS: nil children; a loop of java jobs, one-shot sends, results by begin and abort."""
     txn = door.begin(6000)
     cluster = door.ok("newCluster", transaction=txn).number
     for number in range(2):
@@ -111,7 +112,7 @@ def test_own_ad_without_a_template(door: Door) -> None:
 
 
 def test_birdbath_java_helper(door: Door) -> None:
-    """begin(30); template, overrides, files after each other; queries in any case; empty-string constraints."""
+    """begin(30); template, overrides, files; queries in any case; empty-string constraints."""
     staged = door.staged(door.begin(30))
     staged.upload("in", b"x")
     staged.submit_template(string("Out", "out"), expression("Requirements", "FALSE"))
@@ -127,11 +128,10 @@ def test_acting_between_begin_and_commit(door: Door, operation: str) -> None:
     """HTCondorClient, webcondor: begin(30), act, commit."""
     job = door.committed()
     txn = door.begin(30)
-    flags: dict[str, Value] = {
-        "removeJob": {"force_removal": False},
-        "holdJob": {"email_user": True, "email_admin": True, "system_hold": True},
-    }[operation]  # type: ignore[assignment]
-    door.ok(operation, transaction=txn, clusterId=job.cluster, jobId=0, reason="portal", **flags)  # type: ignore[arg-type]
+    flags: dict[str, Value] = {"force_removal": False}
+    if operation == "holdJob":
+        flags = {"email_user": True, "email_admin": True, "system_hold": True}
+    door.ok(operation, transaction=txn, clusterId=job.cluster, jobId=0, reason="portal", **flags)
     door.ok("commitTransaction", transaction=txn)
     assert job.status == {"removeJob": 3, "holdJob": 5}[operation]
 
@@ -165,8 +165,8 @@ def test_grid_appliance(door: Door) -> None:
     )
     assert [ad.number("ClusterId") for ad in door.raw(body).ads] == [job.cluster]
     insertion = envelope(
-        '<insertAd xmlns="urn:condor"><type xmlns="">GENERIC-AD-TYPE</type><ad xmlns=""><item><name>Name</name>'
-        "<type>STRING-ATTR</type><value>brunet</value></item></ad></insertAd>"
+        '<insertAd xmlns="urn:condor"><type xmlns="">GENERIC-AD-TYPE</type><ad xmlns=""><item>'
+        "<name>Name</name><type>STRING-ATTR</type><value>brunet</value></item></ad></insertAd>"
     )
     assert door.raw(insertion).code == "SUCCESS"
     assert len(door.call("queryAnyAds", constraint='Name=="brunet"').ads) == 1

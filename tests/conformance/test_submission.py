@@ -156,7 +156,7 @@ def test_appendix_a_is_all(door: Door) -> None:
 @pytest.mark.parametrize("null", [None, NIL], ids=["omitted", "nil"])
 def test_null_owner_and_cmd(door: Door, parameter: str, name: str, null: Value) -> None:
     """3.5: UNDEFINED, which is not sent."""
-    assert name not in template(door, **{parameter: null})
+    assert not template(door, **{parameter: null}).has(name)
 
 
 @pytest.mark.parametrize(
@@ -208,7 +208,7 @@ def test_arguments(door: Door, args: Value, stored: str) -> None:
     """3.5: V2 raw syntax, re-normalised, as Arguments and never as Args."""
     ad = template(door, args=args)
     assert ad.item("Arguments") == string("Arguments", stored)
-    assert "Args" not in ad
+    assert not ad.has("Args")
 
 
 def test_unbalanced_arguments(door: Door) -> None:
@@ -301,8 +301,8 @@ def test_refused_attributes(door: Door, item: Item) -> None:
     assert reply.message
     assert str(item.name) in reply.message
     ad = staged.commit().ad
-    assert "Before" in ad
-    assert "After" not in ad
+    assert ad.has("Before")
+    assert not ad.has("After")
 
 
 def test_success_has_no_requirements(door: Door) -> None:
@@ -451,14 +451,21 @@ def test_an_empty_job_can_be_committed(door: Door) -> None:
     ("ad", "names"),
     [
         ([], []),
-        ([string("Cmd", "run"), string("In", "data"), string("x509userproxy", "p"), string("TransferInput", "b,a")],
-         ["b", "a", "data", "p", "run"]),
+        (
+            [
+                string("Cmd", "run"),
+                string("In", "data"),
+                string("x509userproxy", "p"),
+                string("TransferInput", "b,a"),
+            ],
+            ["b", "a", "data", "p", "run"],
+        ),
         ([string("Cmd", "run"), Item("TransferExecutable", "BOOLEAN-ATTR", "FALSE")], []),
         ([string("In", "/dev/null")], []),
         ([string("Cmd", "a"), string("In", "a"), string("TransferInput", "a,b")], ["a", "b"]),
     ],
     ids=["empty", "order", "no executable", "null device", "duplicates"],
-)  # fmt: skip
+)
 def test_discovering_requirements(door: Door, ad: list[Item], names: list[str]) -> None:
     """3.9; 1.4: nothing found is an empty element."""
     reply = door.ok("discoverJobRequirements", jobAd=ad)
@@ -497,9 +504,7 @@ def test_canonical_conversation(door: Door) -> None:
     assert staged.submit(*edited) == "SUCCESS"
     job = staged.commit()
     door.ok("requestReschedule")
-    seen = {job.status}
-    door.run_until(lambda: seen.add(job.status) or job.status == 4)
-    assert 4 in seen
+    door.run_until(lambda: job.status == 4)
     assert job.ad.number("CompletionDate") > 0
     sizes = {entry.name: entry.size for entry in job.listing}
     assert sizes["job.out"] == len(payload)

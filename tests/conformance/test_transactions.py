@@ -254,7 +254,7 @@ def test_expiry_discards(door: Door) -> None:
     ("maximum", "asked", "given"), [(-1, 100, 100), (30, 100, 30), (-1, 0, 1), (-1, -5, 1)]
 )
 def test_extend(open_door: OpenDoor, maximum: int, asked: int, given: int) -> None:
-    """3.2 extendTransaction, as for a sane server: it restarts the timer, capped, and says the effective value."""
+    """3.2 extendTransaction, as for a sane server: restarts the timer, capped; the effective value."""
     door = open_door(max_transaction_duration=maximum)
     txn = door.begin(10)
     extended = door.ok("extendTransaction", transaction=txn, duration=asked).txn

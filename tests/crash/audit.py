@@ -17,7 +17,13 @@ from tests.crash.wire import Value
 
 SUBMIT, TERMINATED, HELD = 0, 5, 12
 COMPLETED = 4
-_TYPES = {"s": "STRING-ATTR", "n": "INTEGER-ATTR", "b": "BOOLEAN-ATTR", "x": "EXPRESSION-ATTR", "f": "FLOAT-ATTR"}
+_TYPES = {
+    "s": "STRING-ATTR",
+    "n": "INTEGER-ATTR",
+    "b": "BOOLEAN-ATTR",
+    "x": "EXPRESSION-ATTR",
+    "f": "FLOAT-ATTR",
+}
 
 JobKey = tuple[int, int]
 
@@ -91,7 +97,9 @@ def _integrity(database: sqlite3.Connection) -> list[str]:
 
 def _events(database: sqlite3.Connection, state: _State) -> list[str]:
     wrong = []
-    count, first, last = database.execute("SELECT count(*), min(sequence), max(sequence) FROM events").fetchone()
+    count, first, last = database.execute(
+        "SELECT count(*), min(sequence), max(sequence) FROM events"
+    ).fetchone()
     counter = _number(database, "SELECT value FROM counters WHERE name = 'event'")
     if count and (first, last) != (1, count):
         wrong.append(f"{count} events are numbered {first} to {last}")
@@ -115,7 +123,9 @@ def _staging(database: sqlite3.Connection, journals: list[Journal]) -> list[str]
         orphans = f"SELECT count(*) FROM {table} WHERE transaction_id NOT IN (SELECT id FROM transactions)"
         if found := _number(database, orphans):
             wrong.append(f"{found} rows of ended transactions in {table}")
-    orphans = "SELECT count(*) FROM staged_files WHERE cluster_id NOT IN (SELECT cluster_id FROM staged_clusters)"
+    orphans = (
+        "SELECT count(*) FROM staged_files WHERE cluster_id NOT IN (SELECT cluster_id FROM staged_clusters)"
+    )
     if found := _number(database, orphans):
         wrong.append(f"{found} rows of ended transactions in staged_files")
     both = "SELECT count(*) FROM staged_clusters WHERE cluster_id IN (SELECT cluster_id FROM jobs)"
@@ -134,7 +144,9 @@ def _staging(database: sqlite3.Connection, journals: list[Journal]) -> list[str]
 
 def _ids(database: sqlite3.Connection, journals: list[Journal]) -> list[str]:
     clusters = Counter(c.id for journal in journals for s in journal.submissions for c in s.clusters)
-    wrong = [f"cluster id {cluster} was given {count} times" for cluster, count in clusters.items() if count > 1]
+    wrong = [
+        f"cluster id {cluster} was given {count} times" for cluster, count in clusters.items() if count > 1
+    ]
     counter = _number(database, "SELECT value FROM counters WHERE name = 'cluster'")
     if clusters and max(clusters) > counter:
         wrong.append(f"cluster {max(clusters)} was given, the counter says {counter}")
@@ -186,8 +198,13 @@ def _job(state: _State, job: JobRecord, ad: dict[str, Any]) -> Iterable[str | No
 def unswept(home: Path) -> list[str]:
     """Sandboxes that belong to no job, neither queued nor staged."""
     with closing(_open(home)) as database:
-        queries = ("SELECT cluster_id, proc_id FROM jobs WHERE in_queue", "SELECT cluster_id, proc_id FROM staged_jobs")
+        queries = (
+            "SELECT cluster_id, proc_id FROM jobs WHERE in_queue",
+            "SELECT cluster_id, proc_id FROM staged_jobs",
+        )
         wanted = {f"cluster{c}.proc{p}.subproc0" for query in queries for c, p in database.execute(query)}
     # os.walk does not mind that the server deletes what it is about to look into.
-    found = {name for _, folders, _ in os.walk(home / "spool") for name in folders if name.startswith("cluster")}
+    found = {
+        name for _, folders, _ in os.walk(home / "spool") for name in folders if name.startswith("cluster")
+    }
     return sorted(found - wanted)

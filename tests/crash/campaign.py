@@ -93,7 +93,9 @@ def run(home: Path, seed: str, ends: Iterable[Plan]) -> Report:
     return report
 
 
-def _kill_and_audit(report: Report, home: Path, lives: Lives, clients: list[Client], ends: Iterable[Plan]) -> None:
+def _kill_and_audit(
+    report: Report, home: Path, lives: Lives, clients: list[Client], ends: Iterable[Plan]
+) -> None:
     enough = threading.Event()
     threads = [_Worker(client, enough.is_set) for client in clients]
     for thread in threads:

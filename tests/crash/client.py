@@ -96,7 +96,9 @@ class Client:
             # Goes on in the newest cluster.
             cluster = submission.clusters[-1]
         else:
-            cluster = ClusterRecord(self._certain("newCluster", lambda: self._wire.new_cluster(submission.element)))
+            cluster = ClusterRecord(
+                self._certain("newCluster", lambda: self._wire.new_cluster(submission.element))
+            )
             submission.clusters.append(cluster)
         for _ in range(self._random.randint(1, 2)):
             self._add_job(submission, cluster)
@@ -105,7 +107,9 @@ class Client:
         def lost() -> None:
             cluster.lost += 1
 
-        proc = self._certain(f"newJob {cluster.id}", lambda: self._wire.new_job(submission.element, cluster.id), lost)
+        proc = self._certain(
+            f"newJob {cluster.id}", lambda: self._wire.new_job(submission.element, cluster.id), lost
+        )
         self._require(cluster.took(proc))
         job = JobRecord(cluster.id, proc)
         cluster.jobs.append(job)
@@ -117,7 +121,9 @@ class Client:
         self.journal.continued += self._lives.serial > serial
 
     def _submit(self, submission: Submission, job: JobRecord) -> None:
-        self._certain(f"submit {job}", lambda: self._wire.submit(submission.element, job.element, job.attributes))
+        self._certain(
+            f"submit {job}", lambda: self._wire.submit(submission.element, job.element, job.attributes)
+        )
 
     def _add_file(self, submission: Submission, job: JobRecord, index: int) -> None:
         size = self._random.choice((1, 100, 5_000, 70_000))
@@ -152,7 +158,10 @@ class Client:
     def _chunks(self, size: int) -> list[tuple[int, int]]:
         """Chunks that cover the file, in any order, some twice and overlapping."""
         step = max(1, size // self._random.randint(1, 4))
-        chunks = [(offset, min(step + self._random.choice((0, 10)), size - offset)) for offset in range(0, size, step)]
+        chunks = [
+            (offset, min(step + self._random.choice((0, 10)), size - offset))
+            for offset in range(0, size, step)
+        ]
         chunks += self._random.sample(chunks, self._random.randint(0, 1))
         self._random.shuffle(chunks)
         return chunks
@@ -181,7 +190,10 @@ class Client:
         for job in self._steady_jobs(self._random.randint(0, 2)):
             operation = self._random.choice(_CHOICES[job.status or 0])
             try:
-                self._certain(f"stage {operation} {job}", lambda o=operation, j=job: self._wire.act(o, submission.element, j.element))  # type: ignore[misc]  # noqa: E501
+                self._certain(
+                    f"stage {operation} {job}",
+                    lambda o=operation, j=job: self._wire.act(o, submission.element, j.element),
+                )  # type: ignore[misc]  # noqa: E501
             except Refused:
                 # Staged already by a call whose reply was lost: a job is not held twice.
                 if operation not in ("holdJob", "releaseJob"):
@@ -260,7 +272,9 @@ class Client:
         for cluster in visible:
             self._require(cluster.difference(set(found[cluster.id])))
         if 0 < len(visible) < len(submission.clusters):
-            raise Violation(f"of {len(submission.clusters)} clusters {[c.id for c in visible]} were committed")
+            raise Violation(
+                f"of {len(submission.clusters)} clusters {[c.id for c in visible]} were committed"
+            )
         committed = bool(visible)
         for operation, job in submission.actions:
             expected = _NEXT_STATUS[operation] if committed else job.status
@@ -327,7 +341,9 @@ class Client:
 
     def _require_status(self, job: JobRecord, expected: int | None, when: str) -> None:
         status = self._status(job)
-        self._require(f"job {job} has status {status}, not {expected}, {when}" if status != expected else None)
+        self._require(
+            f"job {job} has status {status}, not {expected}, {when}" if status != expected else None
+        )
 
     def _advertise(self) -> None:
         """Insert a daemon ad with a version number, and see that no older one comes back."""
@@ -353,7 +369,9 @@ class Client:
         self._wire.close()
         versions = [int(ad["CrashVersion"][1]) for ad in ads]
         if versions != [self.journal.license_version]:
-            raise Violation(f"daemon ads of client {self._number}: {versions}, not {self.journal.license_version}")
+            raise Violation(
+                f"daemon ads of client {self._number}: {versions}, not {self.journal.license_version}"
+            )
 
     @staticmethod
     def _require(wrong: str | None) -> None:

@@ -132,7 +132,10 @@ class Wire:
         self.call("insertAd", f"<type>{kind}</type><ad>{_items(attributes)}</ad>")
 
     def query_license_ads(self, constraint: str) -> list[dict[str, Value]]:
-        return [_ad(item) for item in self.call("queryLicenseAds", f"<constraint>{escape(constraint)}</constraint>")]
+        return [
+            _ad(item)
+            for item in self.call("queryLicenseAds", f"<constraint>{escape(constraint)}</constraint>")
+        ]
 
 
 def transaction_element(identifier: int, duration: int) -> str:
@@ -154,7 +157,8 @@ def _items(attributes: Mapping[str, Value]) -> str:
 
 def _ad(items: Sequence[etree._Element]) -> dict[str, Value]:
     return {
-        str(item.findtext("name")): (str(item.findtext("type")), item.findtext("value") or "") for item in items
+        str(item.findtext("name")): (str(item.findtext("type")), item.findtext("value") or "")
+        for item in items
     }
 
 

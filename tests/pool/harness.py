@@ -147,7 +147,7 @@ def submit_many(
     def work(unit: UnitOfWork) -> list[JobId]:
         cluster = harness.queue.reserve_cluster(unit)
         ids = [JobId(cluster, proc) for proc in range(count)]
-        jobs = [new_job(harness, job, cmd, Arguments=arguments, **more) for job in ids]
+        jobs = [new_job(harness, job, cmd, **{"Arguments": arguments, **more}) for job in ids]
         for job in ids:
             for name, data in (files or {}).items():
                 harness.queue.sandbox(job).replace(unit, name, data)

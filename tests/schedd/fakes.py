@@ -1,4 +1,4 @@
-"""A job queue in memory that does what the Pool contract says at once, and a Schedd on it with a stepped clock."""
+"""A job queue in memory that does what it is told at once, and a Schedd on it with a stepped clock."""
 
 from __future__ import annotations
 

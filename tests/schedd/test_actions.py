@@ -1,4 +1,4 @@
-"""Hold, release, remove, removeCluster and closeSpool, at once and staged (reference sections 3.10 to 3.17)."""
+"""Hold, release, remove, removeCluster, closeSpool, at once and staged (reference 3.10 to 3.17)."""
 
 from __future__ import annotations
 
@@ -68,17 +68,17 @@ def test_unknown_jobs(
 ) -> None:
     """FAIL, never UNKNOWNJOB."""
     txn = house.begin() if staged else None
-    with pytest.raises(BirdbathError, match=f"^{text}$") as refused:
+    with pytest.raises(BirdbathError, match=rf"^{text}$") as refused:
         house.do(action(txn, NOBODY))
     assert refused.value.code.name == "FAIL"
 
 
 def test_states_that_forbid_it(house: House) -> None:
     job = house.committed_job()
-    with pytest.raises(BirdbathError, match="^Failed to release job.$"):
+    with pytest.raises(BirdbathError, match=r"^Failed to release job.$"):
         house.do(release(None, job))
     house.do(hold(None, job))
-    with pytest.raises(BirdbathError, match="^Failed to hold job.$"):
+    with pytest.raises(BirdbathError, match=r"^Failed to hold job.$"):
         house.do(hold(None, job))
 
 
@@ -102,7 +102,7 @@ def test_removing_a_cluster(house: House) -> None:
 def test_removing_no_cluster(house: House) -> None:
     """3.11: SUCCESS for the unauthenticated, FAIL for others."""
     house.do(remove_cluster(None, 99))
-    with pytest.raises(BirdbathError, match="^Cluster not found$"):
+    with pytest.raises(BirdbathError, match=r"^Cluster not found$"):
         house.do(remove_cluster(None, 99), "alice")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -128,7 +129,11 @@ def test_links_and_folders_are_no_files(upload: Upload, tmp_path: Path) -> None:
 def test_a_sandbox_that_is_no_folder(upload: Upload) -> None:
     upload.path.rmdir()
     upload.path.write_text("no folder")
-    calls = [lambda: upload.declare("input"), upload.list, lambda: upload.get("input")]
+    calls: list[Callable[[], object]] = [
+        lambda: upload.declare("input"),
+        upload.list,
+        lambda: upload.get("input"),
+    ]
     for call in calls:
         with pytest.raises(BirdbathError) as refused:
             call()
@@ -142,9 +147,9 @@ def test_what_the_system_refuses(upload: Upload, monkeypatch: pytest.MonkeyPatch
 
     with monkeypatch.context() as patched:
         patched.setattr("os.open", refuse)
-        with pytest.raises(BirdbathError, match="^Too many open files$"):
+        with pytest.raises(BirdbathError, match=r"^Too many open files$"):
             upload.list()
-        with pytest.raises(BirdbathError, match="^Too many open files$"):
+        with pytest.raises(BirdbathError, match=r"^Too many open files$"):
             upload.get("input")
 
 
@@ -261,7 +266,7 @@ def test_getting_what_is_not_there(upload: Upload, name: str | None) -> None:
 
 
 def test_getting_from_a_job_that_is_not_there(house: House) -> None:
-    with pytest.raises(BirdbathError, match="^No such file: x$"):
+    with pytest.raises(BirdbathError, match=r"^No such file: x$"):
         house.read(lambda s: s.get_file(None, 99, 0, "x", 0, 1))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -43,7 +45,7 @@ def test_ranges_are_the_bytes_that_arrived(chunks: list[tuple[int, int]]) -> Non
     assert {byte for start, end in received for byte in range(start, end)} == arrived
     assert all(start < end for start, end in received)
     # Sorted and with gaps between them: nothing that touches is left apart.
-    assert all(before[1] < after[0] for before, after in zip(received, received[1:], strict=False))
+    assert all(before[1] < after[0] for before, after in pairwise(received))
 
 
 @given(CHUNKS, st.integers(-2, 70))

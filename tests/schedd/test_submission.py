@@ -43,7 +43,7 @@ def code_of(house: House, txn: Transaction | None, cluster: int, proc: int, ad: 
 
 
 def test_unknown_jobs(house: House) -> None:
-    """Not created by newJob in this transaction: never, in another one, committed earlier, removed from it."""
+    """Not created by newJob in this transaction: never, in another one, committed earlier, removed."""
     txn, cluster = house.staged_job()
     other, elsewhere = house.staged_job()
     assert code_of(house, txn, cluster, 1, []) == "UNKNOWNJOB"

@@ -13,11 +13,20 @@ NOW = 1_300_000_000
 VERSION = "$CondorVersion: 8.4.12 Nov 20 2026 $"
 PLATFORM = "$CondorPlatform: x86_64_Linux $"
 
-ZERO_COUNTERS = (
-    "NumCkpts NumJobStarts NumRestarts NumSystemHolds CommittedTime CumulativeSlotTime CommittedSlotTime "
-    "TotalSuspensions LastSuspensionTime CumulativeSuspensionTime CommittedSuspensionTime"
-).split()
-SECONDS = "RemoteWallClockTime LocalUserCpu LocalSysCpu RemoteUserCpu RemoteSysCpu".split()
+ZERO_COUNTERS = [
+    "NumCkpts",
+    "NumJobStarts",
+    "NumRestarts",
+    "NumSystemHolds",
+    "CommittedTime",
+    "CumulativeSlotTime",
+    "CommittedSlotTime",
+    "TotalSuspensions",
+    "LastSuspensionTime",
+    "CumulativeSuspensionTime",
+    "CommittedSuspensionTime",
+]
+SECONDS = ["RemoteWallClockTime", "LocalUserCpu", "LocalSysCpu", "RemoteUserCpu", "RemoteSysCpu"]
 
 APPENDIX_A = {
     "Owner": ("s", "alice"),
@@ -30,11 +39,11 @@ APPENDIX_A = {
     "QDate": ("n", str(NOW)),
     "EnteredCurrentStatus": ("n", str(NOW)),
     "CompletionDate": ("n", "0"),
-    **{name: ("f", "0.000000") for name in SECONDS},
+    **dict.fromkeys(SECONDS, ("f", "0.000000")),
     "CoreSize": ("n", "-1"),
     "ExitStatus": ("n", "0"),
     "ExitBySignal": ("b", "FALSE"),
-    **{name: ("n", "0") for name in ZERO_COUNTERS},
+    **dict.fromkeys(ZERO_COUNTERS, ("n", "0")),
     "RootDir": ("s", "/"),
     "MinHosts": ("n", "1"),
     "MaxHosts": ("n", "1"),
@@ -75,10 +84,24 @@ APPENDIX_A = {
     "CondorVersion": ("s", VERSION),
     "CondorPlatform": ("s", PLATFORM),
 }
-NOT_SET = (
-    "Iwd Args Env Environment TransferIn TransferOut TransferErr TransferExecutable UserLog GlobalJobId User "
-    "NTDomain Rank TransferInput JobLeaseDuration KillSig"
-).split()
+NOT_SET = [
+    "Iwd",
+    "Args",
+    "Env",
+    "Environment",
+    "TransferIn",
+    "TransferOut",
+    "TransferErr",
+    "TransferExecutable",
+    "UserLog",
+    "GlobalJobId",
+    "User",
+    "NTDomain",
+    "Rank",
+    "TransferInput",
+    "JobLeaseDuration",
+    "KillSig",
+]
 
 
 def template(
@@ -182,7 +205,7 @@ def test_no_arguments_are_an_empty_string(house: House, args: str | None) -> Non
 
 
 def test_unbalanced_arguments_still_give_the_ad(house: House) -> None:
-    with pytest.raises(InvalidArguments, match="^Invalid arguments") as refused:
+    with pytest.raises(InvalidArguments, match=r"^Invalid arguments") as refused:
         house.read(lambda s: s.create_job_template(1, 0, "alice", 5, "/bin/cat", "it's", None))
     (record,) = refused.value.ads.records  # type: ignore[attr-defined]
     assert record.ad().get("Cmd") == "/bin/cat"

@@ -59,9 +59,8 @@ def _known(command: _Command) -> bool:
         return False
     name = command.words[0].rpartition("/")[2]
     if command.words[0] == "exit":
-        return len(command.words) == 1 or (
-            len(command.words) == 2 and _EXIT_CODE.match(command.words[1]) is not None
-        )
+        codes = command.words[1:]
+        return len(codes) <= 1 and all(map(_EXIT_CODE.match, codes))
     return name in PROGRAMS
 
 

@@ -7,6 +7,7 @@ import pytest
 from birdbath.classads import Expression, Scalar
 from birdbath.pool.base import ActionDetails, JobAction, JobStatus
 from tests.pool.harness import SimulatedHarness, ad_of, becomes, status_of, submit
+from tests.pool.test_action_contract import act
 
 FINAL = (JobStatus.COMPLETED, JobStatus.HELD, JobStatus.REMOVED)
 EXTREMES: list[Scalar] = [2**63 - 1, -(2**63), 1e308, -1e308, "text", True, Expression('real("INF")')]
@@ -31,13 +32,11 @@ COUNTED = (
 
 @pytest.mark.parametrize("value", EXTREMES)
 def test_numbers_at_the_end_of_their_range(simulated: SimulatedHarness, value: Scalar) -> None:
-    job = submit(simulated, "/bin/sleep", "5", None, **dict.fromkeys(COUNTED, value))
+    job = submit(simulated, "/bin/sleep", "5", None, RequestMemory=1, **dict.fromkeys(COUNTED, value))
     simulated.wait_for(lambda: status_of(simulated, job) in FINAL, within=1e9)
     assert status_of(simulated, job) is JobStatus.COMPLETED
     for action in (JobAction.HOLD, JobAction.RELEASE, JobAction.HOLD, JobAction.REMOVE):
-        simulated.write(
-            lambda unit, action=action: simulated.queue.act(unit, action, job, ActionDetails("x"))
-        )
+        act(simulated, action, job, ActionDetails("x"))
     assert status_of(simulated, job) is JobStatus.REMOVED
 
 

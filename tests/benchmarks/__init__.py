@@ -1,0 +1,1 @@
+"""The benchmarks themselves: that they run, not how fast."""
