@@ -1,7 +1,7 @@
 """The reference server: a bare ASGI application under the same uvicorn settings.
 
-POST / answers fixed bytes; PUT /NAME writes the body to a file and syncs it, at ?OFFSET; GET /NAME?OFFSET-LENGTH answers
-that part of it. It does what any server would have to, and nothing else.
+POST / answers fixed bytes; PUT /NAME writes the body to a file and syncs it, at ?OFFSET; GET
+/NAME?OFFSET-LENGTH answers that part of it. It does what any server would have to, and nothing else.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Figures: a measured value, what it is compared with, and the most (or least) that the comparison may come to."""
+"""Figures: a measured value, what it is compared with, and the most (or least) that the comparison may come
+to.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +13,8 @@ from dataclasses import asdict, dataclass
 class Figure:
     """One line of the table.
 
-    `ratio` is what the target speaks of; by default value / reference. `at_most` or `at_least` is the target for it;
-    without either the figure is only told.
+    `ratio` is what the target speaks of; by default value / reference. `at_most` or `at_least` is the
+    target for it; without either the figure is only told.
     """
 
     group: str

@@ -1,9 +1,10 @@
 """The load: requests over keep-alive connections, from a process of its own so that it disturbs no figure.
 
-`drive` starts it and says what it measured. What a connection sends is a program: a list of steps, each a template of a
-request and the name (txn, cluster or proc) under which the id in its reply is kept; `{name}` in later templates stands for that id, `{turn}` for
-the number of the repetition, from 1, `{offset}` for the repetitions before this one times `stride`. The programs are
-repeated `count` times in all, shared between the connections.
+`drive` starts it and says what it measured. What a connection sends is a program: a list of steps, each a
+template of a request and the name (txn, cluster or proc) under which the id in its reply is kept; `{name}`
+in later templates stands for that id, `{turn}` for the number of the repetition, from 1, `{offset}` for the
+repetitions before this one times `stride`. The programs are repeated `count` times in all, shared between
+the connections.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ from benchmarks.servers import ROOT
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _NAME = re.compile(rb"\{(txn|cluster|proc|turn|offset)\}")
+_HEAD = (
+    b"%s HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/xml; charset=utf-8\r\nContent-Length: %d\r\n\r\n"
+)
 _TIMEOUT = 600.0
 _KEPT = 64 * 1024
 """Of a reply; the rest is counted: some have 80 MB."""
@@ -53,7 +57,8 @@ class Program:
 
 @dataclass(frozen=True)
 class Result:
-    """How long the repetitions took, in seconds from the first request to the last reply, and how many bytes came back.
+    """How long the repetitions took, in seconds from the first request to the last reply, and how many
+    bytes came back.
 
     `times` is what each step took on average, from the caller's side.
     """
@@ -141,7 +146,9 @@ class _Connection(asyncio.Protocol):
 
 
 class _Template:
-    """A request with names in it that stand for ids; cut at the names once, because chunks of files are long."""
+    """A request with names in it that stand for ids; cut at the names once, because chunks of files are
+    long.
+    """
 
     def __init__(self, step: dict[str, str], known: dict[bytes, bytes]) -> None:
         self.keep = step["keep"].encode()
@@ -150,8 +157,7 @@ class _Template:
 
     def request(self, ids: dict[bytes, bytes]) -> bytes:
         body = _joined(self._body, ids)
-        head = b"%s HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/xml; charset=utf-8\r\nContent-Length: %d\r\n\r\n"
-        return head % (_joined(self._line, ids), len(body)) + body
+        return _HEAD % (_joined(self._line, ids), len(body)) + body
 
 
 def _filled(text: bytes, known: dict[bytes, bytes]) -> bytes:

@@ -12,7 +12,7 @@ from benchmarks.messages import job_attributes
 from birdbath.classads import Ad
 from birdbath.pool.base import JobId, NewJob
 from birdbath.server import Parts, build
-from birdbath.settings import Settings
+from birdbath.settings import load_settings
 from birdbath.store import UnitOfWork
 
 P = ParamSpec("P")
@@ -46,4 +46,4 @@ def _populate(home: Path, count: int) -> None:
 
 def parts_of(home: Path) -> Parts:
     """The parts of a server on a home folder, in this process."""
-    return build(Settings(home=home), "127.0.0.1:9618")
+    return build(load_settings(home=home), "127.0.0.1:9618")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from benchmarks.figures import Figure, alternated, compared
@@ -19,8 +20,8 @@ def figures(folder: Path, scale: Scale) -> list[Figure]:
     with birdbath(folder / "small") as server, bare(folder / "bare", _reply()) as reference:
         cost, bare_cost = alternated(
             [
-                lambda: cpu_per_call(server, VERSION, scale.calls),
-                lambda: cpu_per_call(reference, VERSION, 3 * scale.calls),
+                partial(cpu_per_call, server, VERSION, scale.calls),
+                partial(cpu_per_call, reference, VERSION, 3 * scale.calls),
             ],
             scale.repeats,
         )

@@ -34,8 +34,8 @@ def seconds(ads: int) -> float:
     ]
 
     class Schedd(ServiceBase):  # type: ignore[misc]
-        @rpc(Unicode, _returns=Array(Array(Attribute)))  # type: ignore[untyped-decorator]
-        def getJobAds(ctx, constraint):  # type: ignore[no-untyped-def]  # noqa: N802, N805
+        @rpc(Unicode, _returns=Array(Array(Attribute)))
+        def getJobAds(ctx, constraint):  # type: ignore[no-untyped-def]
             return objects
 
     application = WsgiApplication(

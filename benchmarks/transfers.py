@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import partial
 from pathlib import Path
 
 from benchmarks.figures import Figure, alternated, compared
@@ -10,7 +11,7 @@ from benchmarks.load import Program, Step, drive
 from benchmarks.messages import chunk, message
 from benchmarks.scale import Scale
 from benchmarks.servers import Server, bare, birdbath
-from benchmarks.submissions import _JOB, _TXN, BEGIN, CLUSTER, JOB
+from benchmarks.submissions import BEGIN, CLUSTER, JOB, TXN, WHERE
 
 CHUNKS = ((64 << 10, "64 KiB"), (1 << 20, "1 MiB"))
 LEAST = 1 / 3
@@ -24,13 +25,11 @@ def figures(folder: Path, scale: Scale) -> list[Figure]:
             count = max(1, scale.transfer // size)
             data = random.Random(size).randbytes(size)
             sent, put = alternated(
-                [lambda: _send(server, data, count), lambda: _put(plain, data, count)],  # noqa: B023
-                scale.repeats,
+                [partial(_send, server, data, count), partial(_put, plain, data, count)], scale.repeats
             )
             found.append(_figure(f"sendFile, {name}", sent, "plain upload", put))
             got, plain_got = alternated(
-                [lambda: _get(server, size, count), lambda: _plain_get(plain, size, count)],  # noqa: B023
-                scale.repeats,
+                [partial(_get, server, size, count), partial(_plain_get, plain, size, count)], scale.repeats
             )
             found.append(_figure(f"getFile, {name}", got, "plain download", plain_got))
     return found
@@ -42,14 +41,14 @@ def _figure(name: str, rate: float, reference_name: str, reference: float) -> Fi
 
 _DECLARE = Step(
     message(
-        "declareFile", _TXN, _JOB, "<name>big</name><size>0</size><hashType>NOHASH</hashType><hash></hash>"
+        "declareFile", TXN, WHERE, "<name>big</name><size>0</size><hashType>NOHASH</hashType><hash></hash>"
     )
 )
 _BEFORE = (BEGIN, CLUSTER, JOB, _DECLARE)
 
 
 def _send(server: Server, data: bytes, count: int) -> float:
-    step = Step(chunk(_TXN, _JOB, "big", 0, data).replace(b"<offset>0<", b"<offset>{offset}<"))
+    step = Step(chunk(TXN, WHERE, "big", 0, data).replace(b"<offset>0<", b"<offset>{offset}<"))
     return len(data) * count / drive(server.port, Program([step], _BEFORE, len(data)), 1, count).seconds
 
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from benchmarks import __main__ as benchmarks
 from benchmarks.figures import Figure, alternated, compared
 
-EXPECTED = {
+EXPECTED: dict[str, dict[str, float | None]] = {
     "small_calls": {"getVersionString, CPU": 12.0},
     "ad_lists": {"getJobAds, 100 ads, again": 3.0, "getJobAds, 100 ads, first: memory over the cache": 64.0},
     "submissions": {

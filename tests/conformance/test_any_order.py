@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import partial
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -20,6 +19,7 @@ from tests.conformance.door import Txn, Value, expression, integer, string
 
 IDLE, REMOVED, HELD = 1, 3, 5
 LEASE = 100
+EXAMPLES = 20
 
 JobKey = tuple[int, int]
 
@@ -64,6 +64,13 @@ FLAGS: dict[str, dict[str, Value]] = {
     "releaseJob": {"email_user": False, "email_admin": False},
     "removeJob": {"force_removal": False},
 }
+FIT = [
+    string("Owner", "alice"),
+    string("Cmd", "/bin/true"),
+    integer("JobUniverse", 5),
+    expression("Requirements", "FALSE"),
+    expression("LeaveJobInQueue", "TRUE"),
+]
 NAMES = st.sampled_from(["one", "two"])
 
 
@@ -110,11 +117,16 @@ class Conversations(RuleBasedStateMachine):
     # ------------------------------------------------------------ transactions
 
     @precondition(lambda self: len(self.open) < 3)
-    @rule()
-    def begin(self) -> None:
+    @rule(jobs=st.integers(0, 2))
+    def begin(self, jobs: int) -> None:
         txn = self.door.begin(LEASE)
         assert txn.id not in {model.txn.id for model in self.open}
-        self.open.append(ModelTxn(txn, self.door.time() + LEASE))
+        model = ModelTxn(txn, self.door.time() + LEASE)
+        self.open.append(model)
+        if jobs:
+            self.make_cluster(model)
+        for _ in range(jobs):
+            self.make_job(model, model.active)
 
     @precondition(lambda self: self.open)
     @rule(data=st.data())
@@ -159,38 +171,37 @@ class Conversations(RuleBasedStateMachine):
     @precondition(lambda self: self.open)
     @rule(data=st.data())
     def new_cluster(self, data: st.DataObject) -> None:
-        model = self.pick(data)
-        cluster = self.door.ok("newCluster", transaction=model.txn).number
-        assert cluster > self.last_cluster
-        model.active = self.last_cluster = cluster
+        self.make_cluster(self.pick(data))
 
     @precondition(lambda self: self.open)
     @rule(data=st.data(), any_cluster=st.booleans())
     def new_job(self, data: st.DataObject, any_cluster: bool) -> None:
         model = self.pick(data)
-        cluster = data.draw(st.integers(0, self.last_cluster)) if any_cluster else model.active
+        self.make_job(model, data.draw(st.integers(0, self.last_cluster)) if any_cluster else model.active)
+
+    def make_cluster(self, model: ModelTxn) -> None:
+        cluster = self.door.ok("newCluster", transaction=model.txn).number
+        assert cluster > self.last_cluster
+        model.active = self.last_cluster = cluster
+
+    def make_job(self, model: ModelTxn, cluster: int) -> None:
+        """With an ad that the pool has no reason to hold."""
         reply = self.door.call("newJob", transaction=model.txn, clusterId=cluster)
         if cluster == 0 or cluster != model.active:
             assert (reply.code, reply.number) == ("FAIL", 0)
             return
         assert (reply.code, reply.number) == ("SUCCESS", sum(key[0] == cluster for key in model.jobs))
         model.jobs[cluster, reply.number] = ModelJob()
+        place: dict[str, Value] = {"clusterId": cluster, "jobId": reply.number}
+        self.door.ok("submit", transaction=model.txn, **place, jobAd=FIT)
 
     @precondition(lambda self: self.open)
     @rule(data=st.data(), note=st.integers(0, 9))
     def submit(self, data: st.DataObject, note: int) -> None:
         model = self.pick(data)
         key = self.pick_job(data, model)
-        ad = [
-            string("Owner", "alice"),
-            string("Cmd", "/bin/true"),
-            integer("JobUniverse", 5),
-            expression("Requirements", "FALSE"),
-            expression("LeaveJobInQueue", "TRUE"),
-            integer("Note", note),
-        ]
         place: dict[str, Value] = {"clusterId": key[0], "jobId": key[1]}
-        code = self.door.code("submit", transaction=model.txn, **place, jobAd=ad)
+        code = self.door.code("submit", transaction=model.txn, **place, jobAd=[integer("Note", note)])
         job = model.jobs.get(key)
         if job is None or job.removed:
             assert code == "UNKNOWNJOB"
@@ -288,6 +299,9 @@ class Conversations(RuleBasedStateMachine):
 
 def test_any_order(open_door: OpenDoor) -> None:
     """3.1 to 3.17."""
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
-        partial(Conversations, open_door), settings=settings(max_examples=20, stateful_step_count=30)
-    )
+
+    class AtThisDoor(Conversations):
+        def __init__(self) -> None:
+            super().__init__(open_door)
+
+    run_state_machine_as_test(AtThisDoor, settings=settings(max_examples=EXAMPLES, stateful_step_count=30))

@@ -1,4 +1,6 @@
-"""What must be true of a home folder whose server is dead, read from the database file and the spool themselves."""
+"""What must be true of a home folder whose server is dead, read from the database file and the spool
+themselves.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""A campaign: one home folder, several clients, many lives; then the audit. Everything random follows from the seed."""
+"""A campaign: one home folder, several clients, many lives; then the audit. Everything random follows from
+the seed.
+"""
 
 from __future__ import annotations
 
@@ -43,10 +45,11 @@ class Report:
         """One paragraph: how much was tried."""
         points = ", ".join(f"{point} {count}" for point, count in sorted(self.kills.items()))
         return (
-            f"seed {self.seed}: {self.kills.total()} kills ({points}) in {self.seconds:.1f} s; {self.calls} calls, "
-            f"{self.lost} replies lost, {self.lost_commits} of commits; {self.submissions} transactions, "
-            f"{self.committed} committed with {self.jobs} jobs and {self.chunks} chunks; "
-            f"{self.continued} jobs built across a crash; {len(self.violations)} violations"
+            f"seed {self.seed}: {self.kills.total()} kills ({points}) in {self.seconds:.1f} s; "
+            f"{self.calls} calls, {self.lost} replies lost, {self.lost_commits} of commits; "
+            f"{self.submissions} transactions, {self.committed} committed with {self.jobs} jobs "
+            f"and {self.chunks} chunks; {self.continued} jobs built across a crash; "
+            f"{len(self.violations)} violations"
         )
 
 

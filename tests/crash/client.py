@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 from tests.crash.journal import ClusterRecord, FileRecord, JobRecord, Journal, Outcome, Submission
@@ -135,7 +136,7 @@ class Client:
             data = content[offset : offset + length]
             self._certain(
                 f"send {job} {file.name} {offset}+{length}",
-                lambda o=offset, d=data: self._wire.send(submission.element, job.element, file.name, o, d),  # type: ignore[misc]
+                partial(self._wire.send, submission.element, job.element, file.name, offset, data),
             )
             file.acknowledged.append((offset, length))
 
@@ -192,8 +193,8 @@ class Client:
             try:
                 self._certain(
                     f"stage {operation} {job}",
-                    lambda o=operation, j=job: self._wire.act(o, submission.element, j.element),
-                )  # type: ignore[misc]  # noqa: E501
+                    partial(self._wire.act, operation, submission.element, job.element),
+                )
             except Refused:
                 # Staged already by a call whose reply was lost: a job is not held twice.
                 if operation not in ("holdJob", "releaseJob"):
@@ -283,7 +284,7 @@ class Client:
 
     def _check_committed(self, submission: Submission) -> None:
         for cluster in submission.clusters:
-            ads = self._certain(f"getJobAds {cluster.id}", lambda c=cluster: self._cluster_ads(c))  # type: ignore[misc]
+            ads = self._certain(f"getJobAds {cluster.id}", partial(self._cluster_ads, cluster))
             self._require(cluster.difference(set(ads)))
             for job in cluster.jobs:
                 self._require(difference(job, ads[job.proc]))
@@ -315,25 +316,24 @@ class Client:
 
     def _act(self) -> None:
         for job in self._steady_jobs(1):
-            operation = self._random.choice(_CHOICES[job.status or 0])
-            wanted = _NEXT_STATUS[operation]
-            lost: list[int] = []
+            self._act_on(job, self._random.choice(_CHOICES[job.status or 0]))
 
-            def unknown(lost: list[int] = lost) -> None:
-                lost.append(1)
+    def _act_on(self, job: JobRecord, operation: str) -> None:
+        wanted = _NEXT_STATUS[operation]
+        held = operation == "holdJob"
+        lost: list[int] = []
 
-            def act(operation: str = operation, job: JobRecord = job, lost: list[int] = lost) -> None:
-                if not lost or self._status(job) == job.status:
-                    job.maybe_holds += operation == "holdJob"
-                    self._wire.act(operation, "", job.element)
-                    job.maybe_holds -= operation == "holdJob"
-                else:
-                    self._require_status(job, wanted, f"after an unknown {operation}")
-                    job.maybe_holds -= operation == "holdJob"
-                job.holds += operation == "holdJob"
+        def act() -> None:
+            if not lost or self._status(job) == job.status:
+                job.maybe_holds += held
+                self._wire.act(operation, "", job.element)
+            else:
+                self._require_status(job, wanted, f"after an unknown {operation}")
+            job.maybe_holds -= held
+            job.holds += held
 
-            self._certain(f"{operation} {job}", act, unknown)
-            job.status = wanted
+        self._certain(f"{operation} {job}", act, lambda: lost.append(1))
+        job.status = wanted
 
     def _status(self, job: JobRecord) -> int:
         (ad,) = self._wire.job_ads(f"ClusterId == {job.cluster} && ProcId == {job.proc}")

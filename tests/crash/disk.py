@@ -1,9 +1,10 @@
 """A disk that loses power: what was not synced is gone.
 
-The spool as it is on disk is modelled from the calls of os.fsync alone: a file holds what it held when it was last
-synced, a directory has the entries that it had then, and what nobody ever synced is not there. When the power goes, the
-spool is made to look like that, and the process dies. Everything found at the start counts as synced. The database is
-left as it is: SQLite syncs its own log, which `PRAGMA synchronous` decides; the cut comes between its commits.
+The spool as it is on disk is modelled from the calls of os.fsync alone: a file holds what it held when it
+was last synced, a directory has the entries that it had then, and what nobody ever synced is not there.
+When the power goes, the spool is made to look like that, and the process dies. Everything found at the
+start counts as synced. The database is left as it is: SQLite syncs its own log, which `PRAGMA synchronous`
+decides; the cut comes between its commits.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class Disk:
             if path.exists():
                 self._took(path)
         self._fsync = os.fsync
-        os.fsync = self.sync
+        os.fsync = self.sync  # type: ignore[assignment]  # of files the server only has descriptors
 
     def sync(self, descriptor: int) -> None:
         """os.fsync, remembered."""

@@ -42,7 +42,9 @@ class FileRecord:
 
 @dataclass
 class JobRecord:
-    """A job whose newJob was acknowledged; `status` is what JobStatus has to be, None for one that the pool runs."""
+    """A job whose newJob was acknowledged; `status` is what JobStatus has to be, None for one that the pool
+    runs.
+    """
 
     cluster: int
     proc: int
@@ -62,7 +64,9 @@ class JobRecord:
 
 @dataclass
 class ClusterRecord:
-    """A cluster whose newCluster was acknowledged; `lost` counts newJob calls since the last acknowledged one."""
+    """A cluster whose newCluster was acknowledged; `lost` counts newJob calls since the last acknowledged
+    one.
+    """
 
     id: int
     jobs: list[JobRecord] = field(default_factory=list)
@@ -89,7 +93,8 @@ class ClusterRecord:
         if missing:
             return f"cluster {self.id} lacks procs {sorted(missing)}"
         if found != set(range(len(found))) or len(found) > len(self.known) + self.lost:
-            return f"cluster {self.id} has procs {sorted(found)}, expected {sorted(self.known)}, {self.lost} lost"
+            expected = f"{sorted(self.known)} and {self.lost} unknown"
+            return f"cluster {self.id} has procs {sorted(found)}, expected {expected}"
         return None
 
 

@@ -20,8 +20,8 @@ _PATIENCE = 60.0
 
 @dataclass(frozen=True)
 class Plan:
-    """How a life ends: at a named point, at the n-th sync of the spool (`power_cut`), or `after` so many seconds from
-    `since` (born or ready), which is also how long the first two are waited for.
+    """How a life ends: at a named point, at the n-th sync of the spool (`power_cut`), or `after` so many
+    seconds from `since` (born or ready), which is also how long the first two are waited for.
     """
 
     crash_at: str = ""
@@ -32,7 +32,9 @@ class Plan:
 
 
 class Lives:
-    """Starts lives on one home folder and one port and ends them with SIGKILL. Clients may wait from other threads."""
+    """Starts lives on one home folder and one port and ends them with SIGKILL. Clients may wait from other
+    threads.
+    """
 
     def __init__(self, home: Path) -> None:
         self.home = home
@@ -148,7 +150,9 @@ class Lives:
 
 
 def free_port() -> int:
-    """A port that nobody listens on, below the ones that outgoing connections get: nobody else will take it."""
+    """A port that nobody listens on, below the ones that outgoing connections get: nobody else will take
+    it.
+    """
     choice = random.SystemRandom()
     while True:
         port = choice.randrange(20000, 32000)

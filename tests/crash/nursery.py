@@ -1,8 +1,9 @@
 """Server lives: one process that has everything loaded, and forks a real server for each of them.
 
-`python -m tests.crash.nursery HOME PORT` reads one line of JSON a life from standard input,
-{"crash_at": "point:n", "power_cut": n, "spool_age": seconds}, and writes `born PID`, `ready PID` and `ended PID STATUS`. Loading a server
-takes a second, forking a loaded one some milliseconds: that is what makes hundreds of kills affordable.
+`python -m tests.crash.nursery HOME PORT` reads one line of JSON a life from standard input, {"crash_at":
+"point:n", "power_cut": n, "spool_age": seconds}, and writes `born PID`, `ready PID` and `ended PID STATUS`.
+Loading a server takes a second, forking a loaded one some milliseconds: that is what makes hundreds of
+kills affordable.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pathlib import Path
 import uvloop
 
 from birdbath.server import serve
-from birdbath.settings import Settings
+from birdbath.settings import load_settings
 from birdbath.store import crash_points
 from tests.crash.disk import Disk
 
@@ -60,7 +61,7 @@ def _live(home: Path, port: int, crash_at: str, power_cut: int, spool_age: float
     if power_cut:
         Disk(home / "spool", power_cut)
     logging.basicConfig(filename=home / "server.log", level=logging.WARNING)
-    settings = Settings(
+    settings = load_settings(
         home=home, port=port, program_duration=0.05, negotiator_interval=0.2, abandoned_spool_age=spool_age
     )
     uvloop.run(serve(settings, lambda urls: say(f"ready {os.getpid()}")))

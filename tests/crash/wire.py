@@ -1,14 +1,15 @@
-"""The few SOAP calls of the crash test's clients, over plain sockets; nothing of the project is imported here.
+"""The few SOAP calls of the crash test's clients, over plain sockets; nothing of the project is imported
+here.
 
-A call ends in one of four ways: its reply, `Refused` (the reply says so), `NotSent` (the server was not there:
-nothing was done), or `Lost` (the connection ended before the reply: nobody knows what was done).
+A call ends in one of four ways: its reply, `Refused` (the reply says so), `NotSent` (the server was not
+there: nothing was done), or `Lost` (the connection ended before the reply: nobody knows what was done).
 """
 
 from __future__ import annotations
 
 import base64
 import http.client
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from xml.sax.saxutils import escape
 
 from lxml import etree
@@ -155,7 +156,7 @@ def _items(attributes: Mapping[str, Value]) -> str:
     )
 
 
-def _ad(items: Sequence[etree._Element]) -> dict[str, Value]:
+def _ad(items: Iterable[etree._Element]) -> dict[str, Value]:
     return {
         str(item.findtext("name")): (str(item.findtext("type")), item.findtext("value") or "")
         for item in items
