@@ -52,13 +52,12 @@ def main(
         raise typer.BadParameter(f"no such group: {', '.join(sorted(unknown))}")
     target = json_file or RESULTS / "latest.json"
     found: list[Figure] = []
+    target.parent.mkdir(parents=True, exist_ok=True)
     for name in only or GROUPS:
         print(f"{name} ...", file=sys.stderr, flush=True)
         found += _measured(name, QUICK if quick else FULL)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(
-        json.dumps({**machine(), "quick": quick, "figures": [f.as_json() for f in found]}, indent=1) + "\n"
-    )
+        told = {**machine(), "quick": quick, "figures": [figure.as_json() for figure in found]}
+        target.write_text(json.dumps(told, indent=1) + "\n")
     console = Console(width=None if sys.stdout.isatty() else 150)
     console.print(table(found))
     console.print(f"Written to {target}")

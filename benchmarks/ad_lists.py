@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import statistics
 import time
 from pathlib import Path
 
 from benchmarks import stock_spyne
-from benchmarks.figures import Figure, compared
+from benchmarks.figures import Figure, alternated, compared
 from benchmarks.load import Program, Step, drive
 from benchmarks.messages import message
 from benchmarks.population import in_own_process, parts_of, populate
@@ -31,13 +30,32 @@ class Door:
     def __init__(self, home: Path) -> None:
         self.parts = parts_of(home)
         self._soap = SoapServer()
+        self._runner = asyncio.Runner()
 
-    async def call(self, request: bytes) -> Reply:
+    def __enter__(self) -> Door:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._runner.close()
+        self.parts.close()
+
+    def call(self, request: bytes) -> Reply:
+        """Answer a request."""
+        return self._runner.run(self._answer(request))
+
+    def seconds(self, request: bytes) -> float:
+        """How long that takes."""
+
+        async def timed() -> float:
+            started = time.perf_counter()
+            await self._answer(request)
+            return time.perf_counter() - started
+
+        return self._runner.run(timed())
+
+    async def _answer(self, request: bytes) -> Reply:
         backend = self.parts.backend
         return await self._soap.answer(request, "text/xml", lambda op, work: backend.run(op, _CALLER, work))
-
-    def close(self) -> None:
-        self.parts.close()
 
 
 def figures(folder: Path, scale: Scale) -> list[Figure]:
@@ -74,33 +92,26 @@ def figures(folder: Path, scale: Scale) -> list[Figure]:
 
 
 def _inside(home: Path, repeats: int) -> tuple[float, float, float]:
-    return asyncio.run(_measure(home, repeats))
-
-
-async def _measure(home: Path, repeats: int) -> tuple[float, float, float]:
     """Seconds of the first answer, of the same again, and of joining its bytes."""
-    door = Door(home)
-    try:
-        await door.call(_REQUEST)  # the queue's mirror is loaded now
-        first, again, joining = [], [], []
-        for _ in range(repeats):
+    with Door(home) as door:
+        door.call(_REQUEST)  # the queue's mirror is loaded now
+
+        def first() -> float:
             for record in door.parts.pool.queue.query(Constraint(None), time.time()).records:
                 record.forget()
-            started = time.perf_counter()
-            await door.call(_REQUEST)
-            first.append(time.perf_counter() - started)
-            started = time.perf_counter()
-            reply = await door.call(_REQUEST)
-            again.append(time.perf_counter() - started)
+            return door.seconds(_REQUEST)
+
+        def join() -> float:
+            reply = door.call(_REQUEST)
             started = time.perf_counter()
             joined = b"".join(reply.chunks)
-            joining.append(time.perf_counter() - started)
+            seconds = time.perf_counter() - started
             assert reply.status == 200
             assert len(joined) == reply.length
-            del joined, reply
-        return statistics.median(first), statistics.median(again), statistics.median(joining)
-    finally:
-        door.close()
+            return seconds
+
+        first_time, again, joining = alternated([first, lambda: door.seconds(_REQUEST), join], repeats)
+        return first_time, again, joining
 
 
 def _outside(home: Path, name: str, scale: Scale) -> list[Figure]:

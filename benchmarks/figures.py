@@ -5,8 +5,12 @@ to.
 from __future__ import annotations
 
 import statistics
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+
+ENOUGH = 45.0
+"""Seconds after which a measurement is not repeated any more."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +58,10 @@ def compared(
     return Figure(group, name, value, unit, reference_name, reference, value / reference, at_most, at_least)
 
 
-def median(measure: Callable[[], float], times: int) -> float:
-    """The median of `times` measurements."""
-    return statistics.median(measure() for _ in range(times))
-
-
 def alternated(measures: Sequence[Callable[[], float]], times: int) -> list[float]:
     """The median of each, measured in turns: a machine that is slow for a while is slow for all of them."""
-    rounds = [[measure() for measure in measures] for _ in range(times)]
+    started = time.monotonic()
+    rounds: list[list[float]] = []
+    while len(rounds) < times and (not rounds or time.monotonic() - started < ENOUGH):
+        rounds.append([measure() for measure in measures])
     return [statistics.median(column) for column in zip(*rounds, strict=True)]

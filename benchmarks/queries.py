@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
+from functools import partial
 from pathlib import Path
 
 import classad2
 
 from benchmarks.ad_lists import Door
-from benchmarks.figures import Figure, compared
+from benchmarks.figures import Figure, alternated, compared
 from benchmarks.load import Program, Step, drive
 from benchmarks.messages import message
 from benchmarks.population import in_own_process, populate
 from benchmarks.scale import Scale
-from benchmarks.servers import birdbath
+from benchmarks.servers import Server, birdbath
 from birdbath.classads import Constraint
 
 EXPRESSION = "Share == 7 && JobUniverse == 5"
@@ -26,13 +26,14 @@ _REQUEST = message("getJobAds", f"<constraint>{EXPRESSION.replace('&', '&amp;')}
 def figures(folder: Path, scale: Scale) -> list[Figure]:
     """In process and over HTTP, everything parsed and rendered before."""
     found = []
+    query = Program([Step(_REQUEST)])
     for ads in scale.queried:
         home = folder / f"queried-{ads}"
         populate(home, ads)
         inside, loop = in_own_process(_inside, home, ads, scale.repeats)
         with birdbath(home) as server:
-            drive(server.port, Program([Step(_REQUEST)]), 1, 2)
-            outside = drive(server.port, Program([Step(_REQUEST)]), 1, max(3, scale.repeats)).each
+            drive(server.port, query, 1, 2)
+            (outside,) = alternated([partial(_over_http, server, query)], scale.repeats)
         for name, value in (("in process", inside), ("over HTTP", outside)):
             found.append(
                 compared(
@@ -48,23 +49,18 @@ def figures(folder: Path, scale: Scale) -> list[Figure]:
     return found
 
 
+def _over_http(server: Server, query: Program) -> float:
+    return drive(server.port, query, 1, 1).each
+
+
 def _inside(home: Path, ads: int, repeats: int) -> tuple[float, float]:
-    return asyncio.run(_measure(home, ads, repeats))
-
-
-async def _measure(home: Path, ads: int, repeats: int) -> tuple[float, float]:
-    door = Door(home)
-    try:
-        await door.call(_REQUEST)
+    """Seconds of a whole answer, and of the bare loop."""
+    with Door(home) as door:
+        door.call(_REQUEST)
         records = door.parts.pool.queue.query(Constraint(None), time.time()).records
         assert len(records) == ads
         parsed = [record.parsed for record in records]
         expression = classad2.ExprTree(EXPRESSION)
-
-        async def timed() -> float:
-            started = time.perf_counter()
-            await door.call(_REQUEST)
-            return time.perf_counter() - started
 
         def bare() -> float:
             started = time.perf_counter()
@@ -73,11 +69,5 @@ async def _measure(home: Path, ads: int, repeats: int) -> tuple[float, float]:
             assert len(selected) == ads // 100
             return seconds
 
-        calls: list[float] = []
-        loops: list[float] = []
-        for _ in range(repeats + 1):
-            calls.append(await timed())
-            loops.append(bare())
-        return sorted(calls)[len(calls) // 2], sorted(loops)[len(loops) // 2]
-    finally:
-        door.close()
+        inside, loop = alternated([lambda: door.seconds(_REQUEST), bare], 2 * repeats + 1)
+        return inside, loop

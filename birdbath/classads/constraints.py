@@ -50,7 +50,9 @@ class Constraint:
             return [
                 record
                 for record in records
-                if (value := evaluate(record.scope(now))) is True or (value and is_true(value))
+                if (value := evaluate(steady if (steady := record.steady) is not None else record.scope(now)))
+                is True
+                or (value and is_true(value))
             ]
         except EVALUATION_ERRORS:
             safe = _safe(evaluate)

@@ -19,7 +19,6 @@ from birdbath.schedd.transactions import Lease
 CLOSE_SPOOL = "close"
 SMALL_CLUSTER = 50
 
-_STATUSES = frozenset(JobStatus)
 _REFUSED = {
     JobAction.HOLD: "Failed to hold job.",
     JobAction.RELEASE: "Failed to release job.",
@@ -38,8 +37,8 @@ def act(
     if lease is None:
         _act_now(context, action, job, details)
         return
-    status = _expected_status(context, lease, job)
-    if status is None or not _allowed(action, status):
+    held = _will_be_held(context, lease, job)
+    if held is None or _is_refused(action, held):
         raise BirdbathError(_REFUSED[action])
     _stage(context, lease, action, job, details)
 
@@ -81,7 +80,7 @@ def close_spool(context: ScheddContext, lease: Lease | None, job: JobId) -> None
     context.check_owner(job)
     if lease is None:
         _close_now(context, job)
-    elif _expected_status(context, lease, job) is None:
+    elif _will_be_held(context, lease, job) is None:
         raise BirdbathError("The job is unknown")
     else:
         _stage(context, lease, CLOSE_SPOOL, job)
@@ -118,27 +117,17 @@ def _stage(
         staging.remove_job(context.unit, job)
 
 
-def _allowed(action: str, status: JobStatus) -> bool:
-    if action == JobAction.HOLD:
-        return status is not JobStatus.HELD
-    return action != JobAction.RELEASE or status is JobStatus.HELD
+def _is_refused(action: JobAction, held: bool) -> bool:
+    return held if action is JobAction.HOLD else action is JobAction.RELEASE and not held
 
 
-def _expected_status(context: ScheddContext, lease: Lease, job: JobId) -> JobStatus | None:
-    """The state that the job will have once the staged actions are done; None for an unknown job."""
+def _will_be_held(context: ScheddContext, lease: Lease, job: JobId) -> bool | None:
+    """Whether the job will be Held once the staged actions are done; None for an unknown job."""
     ad = staging.job_ad(context.unit, lease.id, job) or context.queue.job_ad(context.unit, job)
     if ad is None:
         return None
-    number = ad.integer("JobStatus")
-    status = JobStatus(number) if number in _STATUSES else JobStatus.IDLE
-    removed = status is JobStatus.REMOVED or ad.get("JobStatusOnRelease") == JobStatus.REMOVED
+    held = ad.get("JobStatus") == JobStatus.HELD
     for earlier in staging.actions_on(context.unit, lease.id, job):
-        if not _allowed(earlier.action, status):
-            continue
-        if earlier.action == JobAction.HOLD:
-            status = JobStatus.HELD
-        elif earlier.action == JobAction.RELEASE:
-            status = JobStatus.REMOVED if removed else JobStatus.IDLE
-        elif earlier.action == JobAction.REMOVE:
-            status, removed = JobStatus.REMOVED, True
-    return status
+        if earlier.action != CLOSE_SPOOL:
+            held = earlier.action == JobAction.HOLD
+    return held

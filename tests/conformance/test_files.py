@@ -142,12 +142,13 @@ def test_send_to_a_negative_offset(staged: Staged) -> None:
     assert staged.as_job.listing == [Entry("f", 0)]
 
 
-def test_beyond_two_gibibytes(staged: Staged) -> None:
-    """3.8: the last offset that 32 bits can say; sizes are 64 bits (2.2)."""
+@pytest.mark.parametrize("offset", [2**31 - 1, 5 * 2**30])
+def test_beyond_two_gibibytes(staged: Staged, offset: int) -> None:
+    """3.8, 8 no. 4: the last offset that 32 bits can say, and those that the original could not reach."""
     assert staged.declare("f") == "SUCCESS"
-    assert staged.send("f", 2**31 - 1, b"end") == "SUCCESS"
-    assert staged.as_job.listing == [Entry("f", 2**31 + 2)]
-    assert staged.as_job.ok("getFile", name="f", offset=2**31 - 1, length=10).data == b"end"
+    assert staged.send("f", offset, b"end") == "SUCCESS"
+    assert staged.as_job.listing == [Entry("f", offset + 3)]
+    assert staged.as_job.ok("getFile", name="f", offset=offset, length=10).data == b"end"
 
 
 # ---------------------------------------------------------------- 3.18 getFile

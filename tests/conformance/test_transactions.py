@@ -110,6 +110,12 @@ def test_values_of_failed_operations(door: Door) -> None:
         assert door.call(operation, transaction=dead, **CARRY_ONE[operation]).value is None
 
 
+def test_bytes_of_the_shortest_replies(door: Door) -> None:
+    """1.4: the totals of a successful commit and of a newCluster without transaction."""
+    assert len(door.bytes("commitTransaction", transaction=door.begin())) == 488
+    assert len(door.bytes("newCluster", transaction=Txn(0, 60))) == 534
+
+
 # ---------------------------------------------------------------- rule 3: renewal
 
 

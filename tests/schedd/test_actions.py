@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from birdbath.classads import Ad
 from birdbath.errors import BirdbathError, InvalidTransaction, NotJobOwner
 from birdbath.pool.base import ActionDetails, JobAction, JobId
 from birdbath.schedd import Elsewhere, Schedd, ScheddContext, Transaction, actions, staging
@@ -197,8 +198,8 @@ def test_other_jobs_of_the_transaction_do_not_count(house: House) -> None:
 def test_what_others_did_meanwhile_counts_too(house: House) -> None:
     job = house.committed_job()
     txn = house.begin()
-    house.do(close(txn, job))
     house.do(hold(txn, job))
+    house.do(close(txn, job))
     house.do(hold(None, job))  # so that the staged one will come to nothing
     with pytest.raises(BirdbathError):
         house.do(hold(txn, job))
@@ -259,6 +260,19 @@ def test_removing_a_cluster_in_a_transaction(house: House) -> None:
     assert [job for _, job, _ in house.queue.done] == [committed, (cluster, 0)]
 
 
+def test_a_cluster_is_removed_whole_or_not_at_all(house: House) -> None:
+    """3.11: one job in it is somebody else's."""
+    own, other = JobId(7, 0), JobId(7, 1)
+    for job, owner in ((own, "alice"), (other, "bob")):
+        house.queue.jobs[job] = Ad([("Owner", "s", owner), ("JobStatus", "n", "1")])
+    house.configure(queue_all_users_trusted=False)
+    txn = house.begin(account="alice")
+    with pytest.raises(NotJobOwner):
+        house.do(remove_cluster(txn, 7), "alice")
+    house.do(lambda s: s.commit_transaction(txn), "alice")
+    assert house.queue.done == []
+
+
 def test_others_staged_jobs_are_not_in_a_cluster(house: House) -> None:
     other, cluster = house.staged_job()
     txn = house.begin()
@@ -287,3 +301,13 @@ def test_a_large_cluster_is_removed_off_the_event_loop(house: House) -> None:
     assert house.queue.done == []
     house.do(remove_cluster(None, cluster))
     assert len(house.queue.done) == actions.SMALL_CLUSTER + 1
+
+
+def test_all_jobs_of_open_transactions_are_known(house: House) -> None:
+    """So that nobody sweeps their files away."""
+    _, one = house.staged_job()
+    txn, two = house.staged_job()
+    house.committed_job()
+    assert house.writer.write_now(staging.all_jobs) == {(one, 0), (two, 0)}
+    house.do(lambda s: s.abort_transaction(txn))
+    assert house.writer.write_now(staging.all_jobs) == {(one, 0)}

@@ -19,6 +19,7 @@ from birdbath.schedd import (
     Transaction,
     expire_transactions,
     renew_all,
+    staging,
 )
 from birdbath.schedd import transactions as leases
 from birdbath.schedd.service import SMALL_COMMIT
@@ -337,7 +338,8 @@ def test_a_commit_that_the_pool_refuses_leaves_the_transaction_as_it_was(
 ) -> None:
     txn, cluster = house.staged_job()
 
-    def refuse(*_: object) -> None:
+    def refuse(unit: UnitOfWork, _: object) -> None:
+        staging.forget(unit, txn.id)  # as something that was written before the refusal
         raise BirdbathError("the pool is full")
 
     with monkeypatch.context() as patched:

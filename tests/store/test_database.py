@@ -5,15 +5,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
-from sqlalchemy import Engine, insert, inspect, select, text
+from sqlalchemy import Engine, insert, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
 from birdbath.store import UnsafeDatabase, database, open_engine
-from birdbath.store.database import SCHEMA_REVISION, UnusableDatabase, writing
-from birdbath.store.tables import counters, metadata
+from birdbath.store.database import UnusableDatabase, writing
+from birdbath.store.tables import counters
 from tests.store.postgresql import Server
 
 
@@ -83,14 +81,6 @@ def test_a_reader_that_begins_no_transactions_sees_each_commit(engine: Engine) -
 
 
 # ---------------------------------------------------------------- schema
-
-
-def test_the_migrations_make_the_tables_that_the_code_knows(engine: Engine) -> None:
-    with engine.connect() as connection:
-        differences = compare_metadata(MigrationContext.configure(connection), metadata)
-        assert differences == []
-        assert connection.scalar(text("SELECT version_num FROM alembic_version")) == SCHEMA_REVISION
-    assert {*metadata.tables, "alembic_version"} == set(inspect(engine).get_table_names())
 
 
 def test_a_current_database_is_opened_without_alembic(tmp_path: Path) -> None:
