@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -89,7 +90,7 @@ class Backend:
             )
 
         def read() -> T:
-            with self._listing:
+            with self._listing if operation in LISTINGS else nullcontext():
                 return work(self._operations(caller, None, patient=True, renewal=renewal))
 
         return await asyncio.to_thread(read)

@@ -17,9 +17,9 @@ from sqlalchemy import Engine
 
 import birdbath
 from birdbath.backend import Backend
-from birdbath.classads import AdMemory
+from birdbath.classads import AdMemory, Constraint
 from birdbath.collector import CollectorSettings
-from birdbath.errors import BirdbathError
+from birdbath.errors import BirdbathError, InvalidAd
 from birdbath.http.application import HttpSettings, create_application
 from birdbath.pool.simulated.description import PoolDescription, PoolIdentity
 from birdbath.pool.simulated.pool import SimulatedPool
@@ -74,6 +74,7 @@ def build(settings: Settings, address: str) -> Parts:
 
     `address` is the `host:port` that the pool's ads name.
     """
+    _check_expressions(settings)
     try:
         settings.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -93,6 +94,14 @@ def build(settings: Settings, address: str) -> Parts:
     writer.write_now(renew_all)
     backend = Backend(writer, pool.queue, pool.directory, schedd, collector)
     return Parts(settings, engine, writer, pool, schedd, backend)
+
+
+def _check_expressions(settings: Settings) -> None:
+    for name in ("soap_leave_in_queue", "collector_requirements"):
+        try:
+            Constraint(getattr(settings, name))
+        except InvalidAd as error:
+            raise CannotStart(f"{name}: {error}") from None
 
 
 def _schedd_settings(settings: Settings) -> ScheddSettings:

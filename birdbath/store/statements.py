@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Dialect
@@ -57,7 +56,13 @@ class Prepared:
         return [self._row(row) for row in fetched] if self._row is not None else ()
 
 
-@lru_cache(maxsize=1024)
+_prepared: dict[tuple[str, ClauseElement, tuple[str, ...]], Prepared] = {}
+
+
 def prepared(statement: ClauseElement, dialect: Dialect, names: tuple[str, ...]) -> Prepared:
-    """The prepared form of a statement that is kept, such as one at module level."""
-    return Prepared(statement, dialect, names)
+    """The prepared form of a statement at module level: it is kept for ever."""
+    key = dialect.name, statement, names
+    known = _prepared.get(key)
+    if known is None:
+        known = _prepared[key] = Prepared(statement, dialect, names)
+    return known

@@ -192,6 +192,25 @@ def test_one_negotiator(door: Door) -> None:
     assert [ad.value("Name") for ad in ours(door)] == ["b"]
 
 
+def test_an_inserted_negotiator_is_the_only_one(door: Door) -> None:
+    """4.1: the pool's own is purged as well."""
+    assert len(door.call("queryAnyAds", constraint='MyType == "Negotiator"').ads) == 1
+    insert(door, "NEGOTIATOR", NAME, string("MyType", "Negotiator"))
+    (ad,) = door.call("queryAnyAds", constraint='MyType == "Negotiator"').ads
+    assert ad.value("Ours") == "1"
+
+
+def test_an_inserted_ad_replaces_the_pool_s_own(door: Door) -> None:
+    """4.1: replaced when the identity is the same, whoever sent the former one."""
+    slots = door.call("queryStartdAds").ads
+    name, address = slots[0].value("Name"), slots[0].value("MyAddress")
+    assert insert(door, "STARTD", string("Name", name), string("MyAddress", address)) == "Updated ad"
+    assert len(door.call("queryStartdAds").ads) == len(slots)
+    (ad,) = ours(door)
+    assert ad.value("Name") == name
+    assert "Cpus" not in [item.name for item in ad]
+
+
 def test_types_are_the_client_s(door: Door) -> None:
     """4.1: MyType and TargetType are not derived from the type of ad; 5.3: taken literally."""
     insert(door, "MASTER", NAME)

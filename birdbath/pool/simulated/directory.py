@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import Engine, select
 
 from birdbath.classads import Ad, AdList, AdRecord, Constraint
 from birdbath.pool.base import AdKind, JobId, JobStatus
+from birdbath.pool.identity import identity_key
 from birdbath.pool.simulated import daemons
 from birdbath.pool.simulated.context import PoolContext
 from birdbath.pool.simulated.inserted_ads import InsertedAds
@@ -39,6 +41,7 @@ class SimulatedDirectory:
         self._lock = threading.Lock()
         self._own: dict[str, tuple[Hashable, float, AdRecord]] = {}
         self._since: dict[str, float] = {}
+        self._identities: WeakKeyDictionary[AdRecord, str] = WeakKeyDictionary()
         self._builders: dict[AdKind, Callable[[], list[AdRecord]]] = {
             AdKind.COLLECTOR: self._collector,
             AdKind.STARTD: self._slots,
@@ -57,13 +60,32 @@ class SimulatedDirectory:
     def query(self, kinds: Sequence[AdKind], constraint: Constraint, now: float) -> AdList:
         records: list[AdRecord] = []
         for kind in kinds:
-            with self._lock:
-                records += self._builders[kind]() if kind in self._builders else []
-            records += self._inserted.records(kind, now)
+            inserted = self._inserted.records(kind, now)
+            records += self._own_records(kind, inserted)
+            records += inserted.values()
         return AdList(constraint.select(records, now), int(now))
 
     def insert(self, unit: UnitOfWork, kind: AdKind, key: str, ad: Ad, expires_at: float) -> bool:
-        return self._inserted.insert(unit, kind, key, ad, expires_at, self._context.clock.time())
+        new = self._inserted.insert(unit, kind, key, ad, expires_at, self._context.clock.time())
+        if not new or kind is AdKind.NEGOTIATOR:  # whose former ads were invalidated first, this pool's too
+            return new
+        return len(self._own_records(kind, {})) == len(self._own_records(kind, {key: None}))
+
+    def _own_records(self, kind: AdKind, inserted: Mapping[str, object]) -> list[AdRecord]:
+        """The pool's own ads of a kind, but for those that an inserted one has replaced (reference 4.1)."""
+        with self._lock:
+            own = self._builders[kind]() if kind in self._builders else []
+            if not inserted:
+                return own
+            if kind is AdKind.NEGOTIATOR:  # there is only one
+                return []
+            return [record for record in own if self._identity(kind, record) not in inserted]
+
+    def _identity(self, kind: AdKind, record: AdRecord) -> str:
+        known = self._identities.get(record)
+        if known is None:
+            known = self._identities[record] = identity_key(kind, record.ad())
+        return known
 
     def invalidate(self, unit: UnitOfWork, kind: AdKind, key: str | None = None) -> int:
         return self._inserted.invalidate(unit, kind, key, self._context.clock.time())

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
-
 from sqlalchemy import Engine, bindparam, delete, insert, select, update
 
 from birdbath.classads import Ad, AdMemory, AdRecord
@@ -42,14 +40,14 @@ class InsertedAds:
         with self._lock:
             self._connection.close()
 
-    def records(self, kind: AdKind, now: float) -> Sequence[AdRecord]:
-        """The unexpired ads of a kind, the longest known first. Thread-safe."""
+    def records(self, kind: AdKind, now: float) -> dict[str, AdRecord]:
+        """The unexpired ads of a kind by identity, the longest known first. Thread-safe."""
         with self._lock:
             self._refresh()
             known = self._records.get(kind.value, {})
             for key in [key for key, (expires_at, _) in known.items() if expires_at <= now]:
                 known.pop(key)[1].forget()
-            return [record for _, record in known.values()]
+            return {key: record for key, (_, record) in known.items()}
 
     def _refresh(self) -> None:
         for version, kind, key, expires_at, ad in self._connection.execute(_CHANGED, {"seen": self._seen}):

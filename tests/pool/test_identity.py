@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from birdbath.classads import Ad, Scalar
-from birdbath.collector.identity import MissingKey, host_of, identity_key
+from birdbath.pool.identity import MissingKey, host_of, identity_key
 from birdbath.pool.base import AdKind
 
 Values = dict[str, Scalar]
