@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from birdbath.classads import Ad, AdList, Constraint, Item, ad_from_items, is_true
-from birdbath.pool.identity import host_of, identity_key
 from birdbath.errors import BirdbathError, InvalidAd
 from birdbath.pool.base import AdDirectory, AdKind
+from birdbath.pool.identity import host_of, identity_key
 from birdbath.pool.queries import client_constraint
 from birdbath.store.unit_of_work import UnitOfWork
 

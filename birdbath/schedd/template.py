@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from birdbath.classads import Ad, Expression, canonical_value
+from functools import lru_cache
+
+from birdbath.classads import Ad, Attribute, Expression, canonical_value
 from birdbath.errors import InvalidAd
 
 _REQUEST_MEMORY = "ifthenelse(MemoryUsage =!= undefined,MemoryUsage,(ImageSize + 1023) / 1024)"
@@ -26,18 +28,26 @@ def job_template(
     `leave_in_queue` is an extra condition of LeaveJobInQueue. Requirements that are no expression are left
     TRUE.
     """
-    ad = Ad()
-    ad.update({"MyType": "Job", "TargetType": "Machine"})
-    if owner is not None:
-        ad.set("Owner", owner)
+    ad = Ad(_constant_part(leave_in_queue, version, platform))
+    for name, value in (("Owner", owner), ("Cmd", cmd)):
+        if value is None:
+            ad.delete(name)
+        else:
+            ad.set(name, value)
     ad.set("JobUniverse", universe)
-    if cmd is not None:
-        ad.set("Cmd", cmd)
     ad.set("Arguments", arguments)
     ad.put("Requirements", *_requirements(requirements))
-    ad.update(
-        {"ClusterId": cluster, "ProcId": proc, "QDate": now, "EnteredCurrentStatus": now, "CompletionDate": 0}
-    )
+    ad.update({"ClusterId": cluster, "ProcId": proc, "QDate": now, "EnteredCurrentStatus": now})
+    return ad
+
+
+@lru_cache(maxsize=8)
+def _constant_part(leave_in_queue: str | None, version: str, platform: str) -> tuple[Attribute, ...]:
+    """All attributes in the order in which they are answered, with place holders for what a call sets."""
+    ad = Ad()
+    ad.update({"MyType": "Job", "TargetType": "Machine", "Owner": "", "JobUniverse": 0, "Cmd": ""})
+    ad.update({"Arguments": "", "Requirements": True, "ClusterId": 0, "ProcId": 0})
+    ad.update({"QDate": 0, "EnteredCurrentStatus": 0, "CompletionDate": 0})
     for name in ("RemoteWallClockTime", "LocalUserCpu", "LocalSysCpu", "RemoteUserCpu", "RemoteSysCpu"):
         ad.set(name, 0.0)
     ad.update({"CoreSize": -1, "ExitStatus": 0, "ExitBySignal": False})
@@ -52,7 +62,7 @@ def job_template(
     ad.set("RequestMemory", Expression(_REQUEST_MEMORY))
     ad.set("RequestDisk", Expression("DiskUsage"))
     ad.update({"DiskUsage": 1, "CondorVersion": version, "CondorPlatform": platform})
-    return ad
+    return tuple(ad)
 
 
 def _requirements(text: str | None) -> tuple[str, str]:

@@ -108,7 +108,12 @@ class Sandbox:
         self._steps = steps
         # Paths of sandboxes that are known to be on disk, with all the directories above them.
         self._settled = set() if settled is None else settled
-        self.path = root.joinpath(*steps)
+        self._place = "/".join((str(root), *steps))  # pathlib would take longer than the system calls
+
+    @property
+    def path(self) -> Path:
+        """Where the directory is, or would be."""
+        return Path(self._place)
 
     def create(self) -> None:
         """Make the directory if it is not there; it is on disk when the first file declared in it is."""
@@ -191,7 +196,7 @@ class Sandbox:
 
     def remove(self) -> None:
         """Delete the sandbox with all it holds; the numbered folders above it too when that empties them."""
-        self._settled.discard(str(self.path))
+        self._settled.discard(self._place)
         for level in range(len(self._steps) - 1, -1, -1):
             try:
                 parent = self._open(self._steps[:level])
@@ -222,32 +227,30 @@ class Sandbox:
         return self._make_once(unit)
 
     def _make_once(self, unit: UnitOfWork | None) -> int:
-        settled = str(self.path) in self._settled
+        settled = self._place in self._settled
         descriptor = os.open(self._root, _DIRECTORY)
-        path = self._root
-        for step in self._steps:
+        for level, step in enumerate(self._steps):
             try:
                 made = _make_directory(descriptor, step)
                 if unit is not None and (made or not settled):
-                    unit.sync_later(str(path), os.dup(descriptor))
+                    unit.sync_later("/".join((str(self._root), *self._steps[:level])), os.dup(descriptor))
             except BaseException:
                 os.close(descriptor)
                 raise
             descriptor = _enter(descriptor, step)
-            path = path / step
         return descriptor
 
     def _settle(self) -> None:
         if len(self._settled) >= _SETTLED_LIMIT:
             self._settled.clear()
-        self._settled.add(str(self.path))
+        self._settled.add(self._place)
 
     def _create_entry(self, unit: UnitOfWork, name: str, flags: int) -> int:
         directory = self._make(unit)
         try:
             return _open_regular(directory, name, flags | os.O_CREAT)
         finally:  # not before: the unit closes at once what it has open already
-            unit.sync_later(str(self.path), directory)
+            unit.sync_later(self._place, directory)
             unit.after_commit(self._settle)
 
     def _open_entry(self, name: str, flags: int) -> int:
@@ -269,7 +272,7 @@ class Sandbox:
         try:
             yield
         finally:
-            unit.sync_later(f"{self.path}/{name}", descriptor)
+            unit.sync_later(f"{self._place}/{name}", descriptor)
 
 
 def _enter(directory: int, step: str) -> int:

@@ -121,7 +121,8 @@ class Writer:
         callers = [caller for caller in turn.callers if not caller.future.done()]
         try:
             ended = self._give(turn, callers) if callers else None
-        except SQLAlchemyError as error:  # not even a transaction could be begun
+        except Exception as error:
+            # Not even a transaction could be begun, for whatever reason: whoever waits would wait for ever.
             turn.refuse(error)
             ended = None
         if ended is None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from birdbath.classads import Ad, Scalar
-from birdbath.pool.identity import MissingKey, host_of, identity_key
 from birdbath.pool.base import AdKind
+from birdbath.pool.identity import MissingKey, host_of, identity_key
 
 Values = dict[str, Scalar]
 

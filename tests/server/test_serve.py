@@ -71,7 +71,10 @@ def test_a_stopped_server_keeps_open_transactions(tmp_path: Path, with_signal: s
 def test_stopping_does_not_wait_for_idle_connections(tmp_path: Path) -> None:
     with running_server(tmp_path) as server:
         host, port = server.url.removeprefix("http://").split(":")
-        with socket.create_connection((host, int(port))) as half_sent, socket.create_connection((host, int(port))):
+        with (
+            socket.create_connection((host, int(port))) as half_sent,
+            socket.create_connection((host, int(port))),
+        ):
             half_sent.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc")
             assert server.stop() == 0
 

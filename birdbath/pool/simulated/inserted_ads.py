@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+
 from sqlalchemy import Engine, bindparam, delete, insert, select, update
 
 from birdbath.classads import Ad, AdMemory, AdRecord
