@@ -94,7 +94,7 @@ class AlreadyExists(BirdbathError):
 
 
 class InvalidArguments(BirdbathError):
-    """The arguments of a job template cannot be parsed; `ads` is the template without them, still answered."""
+    """The arguments of a job template cannot be parsed; `ads` is the template without them."""
 
     def __init__(self, message: str, ads: object) -> None:
         super().__init__(message)

@@ -207,7 +207,7 @@ class _AnnouncedServer(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Stop on the usual signals; unlike Uvicorn's own, do not raise them again, so that the rest ends too."""
+        """Stop on the usual signals; unlike Uvicorn, do not raise them again, so that the rest ends too."""
         former = {
             number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)
         }

@@ -43,8 +43,8 @@ def header(scope: Scope, name: bytes) -> bytes:
 async def read_body(scope: Scope, receive: Receive, limit: int, seconds: float) -> bytes:
     """The whole request body of at most `limit` bytes, each piece within `seconds`.
 
-    Raises TooLarge, TooSlow, Stopping or Disconnected. A client whose body is too large is let finish for a while,
-    because most read no reply before; what it sends is not kept.
+    Raises TooLarge, TooSlow, Stopping or Disconnected. A client whose body is too large is let finish for a
+    while, because most read no reply before; what it sends is not kept.
     """
     declared = header(scope, b"content-length")
     too_large = declared.isdigit() and int(declared) > limit

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zeep
@@ -20,7 +21,7 @@ def get(url: str) -> bytes:
         return bytes(reply.read())
 
 
-def schedd(server: ServerProcess) -> zeep.proxy.ServiceProxy:
+def schedd(server: ServerProcess) -> Any:
     return zeep.Client(f"{server.url}/condorSchedd.wsdl").service
 
 
