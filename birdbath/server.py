@@ -27,6 +27,7 @@ from birdbath.schedd import Caller, ScheddContext, ScheddSettings, expire_transa
 from birdbath.schedd.staging import all_jobs
 from birdbath.settings import Settings
 from birdbath.store import UnitOfWork, Writer, open_engine
+from birdbath.store.files import make_directory
 from birdbath.store.sandbox import Spool
 
 _log = logging.getLogger(__name__)
@@ -76,7 +77,7 @@ def build(settings: Settings, address: str) -> Parts:
     """
     _check_expressions(settings)
     try:
-        settings.folder.mkdir(parents=True, exist_ok=True)
+        make_directory(settings.folder)
     except OSError as error:
         raise CannotStart(f"Cannot use the home folder {settings.folder}: {error.strerror}") from None
     engine = open_engine(settings.database)
@@ -87,7 +88,7 @@ def build(settings: Settings, address: str) -> Parts:
         PoolDescription(
             cycle_interval=settings.negotiator_interval, default_runtime=settings.program_duration
         ),
-        memory=AdMemory(settings.ad_memory),
+        memory=AdMemory(settings.ad_memory_bytes),
         identity=PoolIdentity(settings.schedd_name, address, version_string(), platform_string()),
     )
     schedd, collector = _schedd_settings(settings), _collector_settings(settings)

@@ -5,6 +5,7 @@ The command line wins over variables, variables over the file, the file over the
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, Literal
 
@@ -82,9 +83,16 @@ class Settings(BaseSettings):
 
     max_request_bytes: int = Field(64 << 20, ge=1024, description="largest request body in bytes")
     max_file_reply: int = Field(64 << 20, ge=1, description="most bytes that one getFile answers")
-    ad_memory: int = Field(
-        1 << 30, ge=1 << 20, description="bytes that parsed and rendered ads may take in memory"
+    ad_memory: int | None = Field(
+        None,
+        ge=1 << 20,
+        description="bytes that parsed and rendered ads may take in memory; default: a quarter of it",
     )
+
+    @property
+    def ad_memory_bytes(self) -> int:
+        """`ad_memory`, or a quarter of the memory that the machine, or the container, has."""
+        return self.ad_memory or _available_memory() // 4
 
     @property
     def folder(self) -> Path:
@@ -100,6 +108,15 @@ class Settings(BaseSettings):
     def database(self) -> str:
         """The SQLAlchemy URL of the database."""
         return self.database_url or f"sqlite:///{self.folder / 'birdbath.db'}"
+
+
+def _available_memory() -> int:
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    try:
+        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
+    except OSError:
+        return memory
+    return min(memory, int(limit)) if limit.isdecimal() else memory
 
 
 def load_settings(file: Path | None = None, **given: Any) -> Settings:

@@ -7,10 +7,11 @@ children) and its lenient mode accepts what must be a fault (`1_0`, `maybe`, bas
 
 from __future__ import annotations
 
-import binascii
 import re
 from collections.abc import Callable
 from typing import Any, Final
+
+import pybase64
 
 from birdbath.classads import Item
 from birdbath.schedd import Transaction
@@ -73,10 +74,14 @@ def read_text(element: Element, envelope: Envelope) -> str:
 
 def read_data(element: Element, envelope: Envelope) -> bytes:
     """Base64 with any white space; anything else that is not base64 is a fault."""
+    text = element.text or ""
     try:
-        encoded = (element.text or "").encode("ascii").translate(None, b" \t\r\n")
-        return binascii.a2b_base64(encoded, strict_mode=True)
-    except (UnicodeEncodeError, binascii.Error):
+        return pybase64.b64decode(text, validate=True)
+    except ValueError:  # it may only be broken into lines, as some toolkits do
+        pass
+    try:
+        return pybase64.b64decode(text.encode("ascii").translate(None, b" \t\r\n"), validate=True)
+    except ValueError:
         raise mistyped(element, "base64 data") from None
 
 

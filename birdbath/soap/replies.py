@@ -6,10 +6,11 @@ integers are always there.
 
 from __future__ import annotations
 
-import binascii
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
+
+import pybase64
 
 from birdbath.classads import AdList
 from birdbath.errors import BirdbathError, Incomplete, InvalidArguments, StatusCode
@@ -83,7 +84,7 @@ def base64_data_and_status(outcome: Outcome) -> list[bytes]:
     """Base64DataAndStatus, without line breaks."""
     chunks = _with_status(outcome, "")
     if outcome.value is not None:
-        chunks += [b"<data>", binascii.b2a_base64(outcome.value, newline=False), b"</data>"]
+        chunks += [b"<data>", pybase64.b64encode(outcome.value), b"</data>"]
     return chunks
 
 

@@ -21,7 +21,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def plan(**commands: str) -> PlannedJob:
-    return Planner("alice", {"HOME": "/home/alice"}).plan({"executable": "/bin/true"} | commands)
+    return Planner("alice", {"HOME": "/data/alice"}).plan({"executable": "/bin/true"} | commands)
 
 
 def attributes(**commands: str) -> dict[str, AdValue]:
@@ -74,7 +74,7 @@ def test_a_plain_job() -> None:
         ("my.Owner", '"bob"', "Owner", "bob"),
         ("my.Nothing", "undefined", "Nothing", None),
         ("environment", "A=1", "Environment", "A=1"),
-        ("getenv", "HOME", "Environment", "HOME=/home/alice"),
+        ("getenv", "HOME", "Environment", "HOME=/data/alice"),
         ("arguments", "\"a 'b c'\"", "Arguments", "a 'b c'"),
     ],
 )

@@ -345,16 +345,16 @@ def test_submit_may_be_repeated(door: Door) -> None:
 @pytest.mark.parametrize(
     ("item", "kept"),
     [
-        (string("Iwd", "/home/alice"), True),
-        (string("iwd", "/home/alice"), False),
-        (expression("Iwd", '"/home/alice"'), False),
+        (string("Iwd", "/data/alice"), True),
+        (string("iwd", "/data/alice"), False),
+        (expression("Iwd", '"/data/alice"'), False),
     ],
     ids=repr,
 )
 def test_iwd(door: Door, item: Item, kept: bool) -> None:
     """3.6 step 4: only a STRING-ATTR of exact case wins over the spool directory."""
     iwd = submitted(door, item).value("Iwd")
-    assert (iwd == "/home/alice") is kept
+    assert (iwd == "/data/alice") is kept
     assert kept or "cluster" in iwd
 
 

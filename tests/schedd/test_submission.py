@@ -92,16 +92,16 @@ def test_iwd_is_the_spool_directory(house: House) -> None:
 @pytest.mark.parametrize(
     ("name", "kind", "text", "own"),
     [
-        ("Iwd", "s", "/home/alice", True),
-        ("iwd", "s", "/home/alice", False),
-        ("Iwd", "x", '"/home/alice"', False),
-        ("Iwd", "", '"/home/alice"', False),
+        ("Iwd", "s", "/data/alice", True),
+        ("iwd", "s", "/data/alice", False),
+        ("Iwd", "x", '"/data/alice"', False),
+        ("Iwd", "", '"/data/alice"', False),
     ],
 )
 def test_only_a_string_iwd_in_exact_case_wins(
     house: House, name: str, kind: str, text: str, own: bool
 ) -> None:
-    assert (submit(house, (name, kind, text)).get("Iwd") == "/home/alice") is own
+    assert (submit(house, (name, kind, text)).get("Iwd") == "/data/alice") is own
 
 
 def declare(txn: Transaction, cluster: int, name: str, schedd: Schedd) -> None:

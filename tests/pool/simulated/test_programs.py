@@ -201,7 +201,7 @@ def test_unbalanced_quotes_hold_the_job(simulated: SimulatedHarness) -> None:
 
 
 def test_files_to_be_transferred_must_be_there(simulated: SimulatedHarness) -> None:
-    inputs = "data, http://example.org/x, /home/alice/big"
+    inputs = "data, http://example.org/x, /data/alice/big"
     job, ad = run(simulated, "/bin/true", "", {"data": b"12345"}, TransferInput=inputs)
     assert ad.get("BytesRecvd") == 5.0
     job = submit(simulated, "/bin/true", "", {"data": b""}, TransferInput="data,absent")
