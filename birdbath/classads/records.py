@@ -20,6 +20,22 @@ _HIDDEN = PRIVATE | SPECIAL
 _TIME_LITERALS = ('absTime("', 'relTime("')
 
 
+_LITERALS = frozenset("snfb")
+
+
+class _HiddenNames(dict[str, bool]):
+    """Whether an attribute of that name is kept apart, by spelling: few spellings are seen, very often."""
+
+    def __missing__(self, name: str) -> bool:
+        if len(self) >= 20_000:
+            self.clear()
+        hidden = self[name] = name.lower() in _HIDDEN
+        return hidden
+
+
+_NAMES = _HiddenNames()
+
+
 class AdMemory:
     """Bounds the bytes that parsed and rendered forms of ads may take together; the oldest are dropped first.
 
@@ -114,18 +130,15 @@ class AdRecord:
 
     def shown(self) -> Shown:
         """What may be shown of the ad, from one look at its source."""
-        my_type = target_type = ""
-        attributes = []
-        for attribute in orjson.loads(self.source):
-            name, kind, text = attribute
-            if (key := name.lower()) in _HIDDEN:
-                if kind == "s" and key == "mytype":
-                    my_type = text
-                elif kind == "s" and key == "targettype":
-                    target_type = text
-            elif kind not in "ue" and not (kind == "x" and _is_time_literal(text)):
-                attributes.append(attribute)
-        return Shown(my_type, target_type, attributes)
+        stored = orjson.loads(self.source)
+        hidden = {name.lower(): text for name, _, text in stored if _NAMES[name]}
+        attributes = [
+            attribute
+            for attribute in stored
+            if not _NAMES[attribute[0]]
+            and (attribute[1] in _LITERALS or (attribute[1] == "x" and not _is_time_literal(attribute[2])))
+        ]
+        return Shown(hidden.get("mytype", ""), hidden.get("targettype", ""), attributes)
 
     @property
     def attributes(self) -> list[Attribute]:
