@@ -11,9 +11,11 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
 
 import uvicorn
 from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
 
 import birdbath
 from birdbath.backend import Backend
@@ -33,6 +35,7 @@ from birdbath.store.sandbox import Spool
 _log = logging.getLogger(__name__)
 
 LEASE_CHECK = 1.0
+LONGEST_REST = 5.0
 SWEEP_INTERVAL = 600.0
 RELEASED = datetime(2026, 11, 20, tzinfo=UTC)
 
@@ -78,13 +81,14 @@ def build(settings: Settings, address: str) -> Parts:
     _check_expressions(settings)
     try:
         make_directory(settings.folder)
+        spool = Spool(settings.spool)
     except OSError as error:
         raise CannotStart(f"Cannot use the home folder {settings.folder}: {error.strerror}") from None
     engine = open_engine(settings.database)
     writer = Writer(engine)
     pool = SimulatedPool(
         engine,
-        Spool(settings.spool),
+        spool,
         PoolDescription(
             cycle_interval=settings.negotiator_interval, default_runtime=settings.program_duration
         ),
@@ -152,9 +156,26 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def url_of(listener: socket.socket) -> str:
-    """`http://host:port` of a listening socket."""
+    """A URL by which a listening socket can be reached from this machine."""
     host, port = listener.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def advertised_address(settings: Settings, url: str) -> str:
+    """The `host:port` that the pool's ads name: of the public URL, else of `url`.
+
+    A server that listens on every address names the machine's own, which other machines can reach.
+    """
+    if settings.public_url:
+        parts = urlsplit(settings.public_url)
+        return f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
+    address = url.removeprefix("http://")
+    if settings.host not in ("0.0.0.0", "::"):
+        return address
+    with suppress(OSError):
+        return f"{socket.gethostbyname(socket.gethostname())}:{address.rpartition(':')[2]}"
+    return address
 
 
 async def serve(settings: Settings, ready: Callable[[list[str]], None]) -> None:
@@ -166,7 +187,7 @@ async def serve(settings: Settings, ready: Callable[[list[str]], None]) -> None:
     if settings.collector_port is not None:
         listeners.append(listen(settings.host, settings.collector_port))
     urls = [url_of(listener) for listener in listeners]
-    parts = await asyncio.to_thread(build, settings, urls[0].removeprefix("http://"))
+    parts = await asyncio.to_thread(build, settings, advertised_address(settings, urls[0]))
     try:
         await _serve(parts, listeners, lambda: ready(urls))
     finally:
@@ -186,7 +207,9 @@ async def _serve(parts: Parts, listeners: list[socket.socket], ready: Callable[[
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        timeout_graceful_shutdown=5,
+        timeout_graceful_shutdown=2,
+        # A client that keeps its connection must not find it closed at the next call, perhaps a commit.
+        timeout_keep_alive=75,
         backlog=2048,
     )
     server = _AnnouncedServer(config, ready)
@@ -245,7 +268,8 @@ async def _drive(parts: Parts) -> None:
         due = await _unless_it_fails(
             "advancing the pool", lambda: parts.writer.write(parts.pool.advance), LEASE_CHECK
         )
-        wait = None if due is None else parts.pool.clock.delay(due)
+        # Not for ever: another server on the same database may have been killed in the middle of a run.
+        wait = min(LONGEST_REST, LONGEST_REST if due is None else parts.pool.clock.delay(due))
         if wait == 0.0:
             continue
         with suppress(TimeoutError):
@@ -290,6 +314,10 @@ async def _unless_it_fails(
     """
     try:
         return await work()
+    except DBAPIError as error:
+        _log.error("The database failed while %s; trying again: %s", what, str(error.orig).strip())
+        await asyncio.sleep(instead)
+        return 0.0
     except Exception:
         _log.exception("Failed while %s; trying again", what)
         await asyncio.sleep(instead)

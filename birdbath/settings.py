@@ -6,12 +6,15 @@ The command line wins over variables, variables over the file, the file over the
 from __future__ import annotations
 
 import os
+from ipaddress import ip_network
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -22,6 +25,10 @@ from birdbath.errors import BirdbathError
 
 class InvalidSettings(BirdbathError):
     """A setting is unknown or has a value that it cannot have; the text names it and where it came from."""
+
+
+Names = Annotated[tuple[str, ...], NoDecode]
+"""Several names: a list in the file, separated by commas in a variable."""
 
 
 class Settings(BaseSettings):
@@ -38,7 +45,7 @@ class Settings(BaseSettings):
     public_url: str | None = Field(
         None, description="the address that the WSDL names; default: the request's own host"
     )
-    trusted_proxies: tuple[str, ...] = Field(
+    trusted_proxies: Names = Field(
         (), description="addresses or networks whose X-Forwarded-* headers are believed"
     )
     database_url: str | None = Field(None, description="SQLAlchemy URL; default: SQLite in the home folder")
@@ -59,7 +66,7 @@ class Settings(BaseSettings):
         True,
         description="QUEUE_ALL_USERS_TRUSTED: anybody may submit as any Owner, as plain HTTP clients need",
     )
-    queue_super_users: tuple[str, ...] = Field(("root", "condor"), description="QUEUE_SUPER_USERS")
+    queue_super_users: Names = Field(("root", "condor"), description="QUEUE_SUPER_USERS")
     max_soap_transaction_duration: int = Field(
         -1, description="MAX_SOAP_TRANSACTION_DURATION: longest lease in seconds; 0 or less: no limit"
     )
@@ -88,6 +95,35 @@ class Settings(BaseSettings):
         ge=1 << 20,
         description="bytes that parsed and rendered ads may take in memory; default: a quarter of it",
     )
+
+    @field_validator("trusted_proxies", "queue_super_users", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return (
+            [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
+        )
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            ip_network(network, strict=False)
+        return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _check_url(cls, value: str | None) -> str | None:
+        parts = urlsplit(value or "http://host")
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("it must be a URL such as https://portal.example.org:8443")
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _check_database(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("sqlite:///", "postgresql+psycopg://")):
+            raise ValueError("it must begin with sqlite:/// or postgresql+psycopg://")
+        return value
 
     @property
     def ad_memory_bytes(self) -> int:

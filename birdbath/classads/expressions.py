@@ -100,7 +100,6 @@ def parse(text: str) -> CompiledAd:
     return ad
 
 
-@lru_cache(maxsize=8192)
 def canonical_value(text: str) -> tuple[str, str]:
     """(kind, text) of an old-syntax value as the job queue stores it: literals typed, expressions re-printed.
 
@@ -108,6 +107,10 @@ def canonical_value(text: str) -> tuple[str, str]:
     literals, a blank before a minus; reals stay exact. Raises InvalidAd when `text` is not exactly one
     expression or cannot be kept.
     """
+    return _kept_value(text) if len(text) <= 1024 else _canonical_value(text)
+
+
+def _canonical_value(text: str) -> tuple[str, str]:
     integer = _INTEGER.match(text)
     if integer:
         return "n", str(int(integer[1] + integer[2]))
@@ -122,6 +125,10 @@ def canonical_value(text: str) -> tuple[str, str]:
     if isinstance(value, bool | int | str) or (isinstance(value, float) and "reltime" not in text.lower()):
         return literal(value)
     return _canonical_expression(text, ad)
+
+
+_kept_value = lru_cache(maxsize=8192)(_canonical_value)
+"""The same, remembered: jobs of one portal have the same expressions."""
 
 
 def _canonical_expression(text: str, ad: CompiledAd) -> tuple[str, str]:

@@ -39,7 +39,8 @@ def hold(
     url: shared.Url = DEFAULT_URL,
 ) -> None:
     """Stop jobs and keep them in the queue until they are released."""
-    action = Action("held", "JobStatus != 5", lambda schedd, job: schedd.hold(*job, reason))
+    fitting = "JobStatus != 5 && JobStatus != 4 && JobStatus != 3"
+    action = Action("held", fitting, lambda schedd, job: schedd.hold(*job, reason))
     _act(action, which or [], everything, constraint, as_json, url)
 
 

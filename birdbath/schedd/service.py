@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from threading import Thread
 
 from birdbath.classads import Ad, AdList, AdRecord, Item, ad_from_items
 from birdbath.errors import BirdbathError, Incomplete, InvalidArguments, UnknownCluster, UnknownJob
@@ -20,7 +21,7 @@ from birdbath.schedd.submission import apply_items, incomplete_files
 from birdbath.schedd.template import job_template
 from birdbath.schedd.transactions import Lease, Transaction
 from birdbath.store.crash_points import crash_point
-from birdbath.store.sandbox import FileInfo
+from birdbath.store.sandbox import FileInfo, Sandbox
 
 NO_LIMIT = 2147483647
 SMALL_COMMIT = 50
@@ -66,7 +67,7 @@ class Schedd:
         """Queue the jobs of all clusters and do the staged actions, all or nothing; the transaction ends."""
         lease = self._renew(txn)
         unit = self._context.unit
-        self._context.expect(small=staging.job_count(unit, lease.id) <= SMALL_COMMIT)
+        self._context.expect(small=staging.size(unit, lease.id) <= SMALL_COMMIT)
         jobs = [NewJob(job, self._completed(job, ad)) for job, ad in staging.jobs(unit, lease.id)]
         staged = staging.actions(unit, lease.id)
         crash_point("commit:checked")
@@ -80,7 +81,9 @@ class Schedd:
 
     def abort_transaction(self, txn: Transaction | None) -> None:
         """Discard everything that the transaction staged, its jobs' sandboxes too."""
-        discard(self._context, self._renew(txn).id)
+        lease = self._renew(txn)
+        self._context.expect(small=staging.size(self._context.unit, lease.id) <= SMALL_COMMIT)
+        discard(self._context, lease.id)
 
     def extend_transaction(self, txn: Transaction | None, duration: int) -> Transaction:
         """Restart the lease with `duration` seconds, bounded as at the beginning; the effective value is
@@ -386,11 +389,22 @@ class Schedd:
 def discard(context: ScheddContext, transaction: int) -> None:
     """Forget a transaction and, once that is durable, the sandboxes of its jobs."""
     unit = context.unit
-    sandboxes = [context.sandbox(job) for job, _ in staging.jobs(unit, transaction)]
+    sandboxes = [context.sandbox(job) for job in staging.job_ids(unit, transaction)]
     staging.forget(unit, transaction)
     transactions.end(unit, transaction)
+    unit.after_commit(lambda: _remove(sandboxes))
+
+
+def _remove(sandboxes: Sequence[Sandbox]) -> None:
+    if len(sandboxes) <= SMALL_COMMIT:
+        _remove_all(sandboxes)
+    else:  # every caller would wait for it; what a crash leaves undone the sweep of the spool does
+        Thread(target=_remove_all, args=(sandboxes,), daemon=True).start()
+
+
+def _remove_all(sandboxes: Sequence[Sandbox]) -> None:
     for sandbox in sandboxes:
-        unit.after_commit(sandbox.remove)
+        sandbox.remove()
 
 
 def expire_transactions(context: ScheddContext) -> int:

@@ -49,6 +49,13 @@ _JOBS = (
     .order_by(staged_jobs.c.cluster_id, staged_jobs.c.proc_id)
 )
 _JOB_COUNT = select(func.count()).where(staged_jobs.c.transaction_id == _OF_TRANSACTION)
+_SIZE = select(
+    _JOB_COUNT.scalar_subquery(),
+    select(func.count()).where(staged_actions.c.transaction_id == _OF_TRANSACTION).scalar_subquery(),
+)
+_JOB_IDS = select(staged_jobs.c.cluster_id, staged_jobs.c.proc_id).where(
+    staged_jobs.c.transaction_id == _OF_TRANSACTION
+)
 _ALL_JOBS = select(staged_jobs.c.cluster_id, staged_jobs.c.proc_id)
 _ADD_FILE = insert(staged_files)
 _FILES = select(staged_files).where(_of_job(staged_files)).order_by(staged_files.c.position)
@@ -148,6 +155,19 @@ def jobs(unit: UnitOfWork, transaction: int) -> list[tuple[JobId, Ad]]:
     """All jobs of the transaction by cluster and proc."""
     rows = unit.execute(_JOBS, {"transaction": transaction})
     return [(JobId(row.cluster_id, row.proc_id), Ad.from_json(row.ad)) for row in rows]
+
+
+def size(unit: UnitOfWork, transaction: int) -> int:
+    """How many jobs and actions the transaction holds: what its end will have to do."""
+    ((jobs, actions),) = unit.execute(_SIZE, {"transaction": transaction})
+    return int(jobs) + int(actions)
+
+
+def job_ids(unit: UnitOfWork, transaction: int) -> list[JobId]:
+    """The ids of all jobs of the transaction."""
+    return [
+        JobId(row.cluster_id, row.proc_id) for row in unit.execute(_JOB_IDS, {"transaction": transaction})
+    ]
 
 
 def job_count(unit: UnitOfWork, transaction: int) -> int:

@@ -94,12 +94,12 @@ def renew(unit: UnitOfWork, transaction: Transaction | None, account: str | None
     if transaction is None or transaction.id == 0:
         raise InvalidTransaction
     if transaction.duration < 1:
-        row = unit.first(_FIND, {"transaction": transaction.id, "now": unit.now})
+        row = unit.first(_FIND, {"transaction": transaction.id, "now": unit.asked_at})
     else:
         seconds = effective_duration(transaction.duration, maximum)
         values = {
             "transaction": transaction.id,
-            "now": unit.now,
+            "now": unit.asked_at,
             "expires": unit.now + seconds,
             "seconds": seconds,
         }
@@ -124,8 +124,11 @@ def end(unit: UnitOfWork, identifier: int) -> None:
 
 
 def expired(unit: UnitOfWork) -> list[int]:
-    """The ids of transactions whose lease has run out."""
-    return [row.id for row in unit.execute(_EXPIRED, {"now": unit.now})]
+    """The ids of transactions whose lease had run out when this was asked for.
+
+    So one is not ended while a call that came in time, later than this, still waits for its turn.
+    """
+    return [row.id for row in unit.execute(_EXPIRED, {"now": unit.asked_at})]
 
 
 def renew_all(unit: UnitOfWork) -> None:

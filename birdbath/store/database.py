@@ -52,6 +52,8 @@ def open_engine(url: str) -> Engine:
     except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", None) or error)
         raise UnusableDatabase(f"Cannot use the database {_without_password(url)}: {reason}") from error
+    except ModuleNotFoundError as error:
+        raise UnusableDatabase(f"{error}: pip install 'birdbath[postgresql]'") from None
 
 
 def _without_password(url: str) -> str:

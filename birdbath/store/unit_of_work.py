@@ -28,13 +28,15 @@ class TransactionLost(Exception):
 class UnitOfWork:
     """The database connection of one unit of work, the files it dirtied, and the time it happens at.
 
-    `now` is the wall-clock time in seconds since the epoch. Nothing written here is durable before the
-    `Writer` that made the unit says so.
+    `now` is the wall-clock time in seconds since the epoch, `asked_at` that at which the work was asked for:
+    it may have waited for its turn. Nothing written here is durable before the `Writer` that made the unit
+    says so.
     """
 
     def __init__(self, connection: Connection, now: float) -> None:
         self.connection = connection
         self.now = now
+        self.asked_at = now
         connection.begin()
         self._cursor = connection.connection.cursor()
         self._errors = connection.dialect.loaded_dbapi.Error

@@ -58,19 +58,20 @@ class Writer:
         turn = (
             self._turns[-1] if self._turns and not self._turns[-1].alone else self._queue(_Turn(alone=False))
         )
-        result: T = await turn.join(work)
+        result: T = await turn.join(work, self._clock())
         return result
 
     async def write_alone(self, work: Work[T]) -> T:
         """The same in a thread, in a database transaction of its own: for work too long for the event
         loop.
         """
-        result: T = await self._queue(_Turn(alone=True)).join(work)
+        result: T = await self._queue(_Turn(alone=True)).join(work, self._clock())
         return result
 
-    def write_now(self, work: Work[T]) -> T:
+    def write_now(self, work: Work[T], asked_at: float | None = None) -> T:
         """Run `work` and make it durable before returning, in the calling thread."""
         batch = _Batch(self._unit())
+        batch.unit.asked_at = batch.unit.now if asked_at is None else asked_at
         try:
             result = batch.run(work)
         except BaseException:
@@ -138,7 +139,9 @@ class Writer:
         loop = asyncio.get_running_loop()
         if turn.alone:
             (caller,) = callers
-            ended = loop.run_in_executor(self._thread, caller.context.run, self.write_now, caller.work)
+            ended = loop.run_in_executor(
+                self._thread, caller.context.run, self.write_now, caller.work, caller.asked_at
+            )
             ended.add_done_callback(caller.answer_as)
             return ended
         batch = _Batch(self._unit())
@@ -153,8 +156,9 @@ class Writer:
 class _Caller:
     """Somebody who wants `work` done, and what came of it."""
 
-    def __init__(self, work: Work[Any]) -> None:
+    def __init__(self, work: Work[Any], asked_at: float) -> None:
         self.work = work
+        self.asked_at = asked_at
         self.context = contextvars.copy_context()
         self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._result: Any = None
@@ -162,6 +166,7 @@ class _Caller:
     def run(self, batch: _Batch) -> None:
         """Do the work; what it raises is answered at once, there is nothing to wait for."""
         try:
+            batch.unit.asked_at = self.asked_at
             self._result = self.context.run(batch.run, self.work)
         except BaseException as error:
             # Whatever it is, it belongs to this caller, in whose task it is raised; the others' work goes on.
@@ -194,8 +199,8 @@ class _Turn:
         self.alone = alone
         self.callers: list[_Caller] = []
 
-    def join(self, work: Work[Any]) -> asyncio.Future[Any]:
-        caller = _Caller(work)
+    def join(self, work: Work[Any], asked_at: float) -> asyncio.Future[Any]:
+        caller = _Caller(work, asked_at)
         self.callers.append(caller)
         return caller.future
 

@@ -17,6 +17,7 @@ from birdbath.pool.simulated.context import PoolContext
 from birdbath.pool.simulated.inserted_ads import InsertedAds
 from birdbath.pool.simulated.lifecycle import Place
 from birdbath.pool.simulated.negotiator import Negotiator
+from birdbath.store.reader import Reader
 from birdbath.store.tables import simulated_jobs
 from birdbath.store.unit_of_work import UnitOfWork
 
@@ -34,7 +35,7 @@ class SimulatedDirectory:
     """See `pool.base.AdDirectory`. The pool's own ads follow the committed state of its jobs."""
 
     def __init__(self, engine: Engine, context: PoolContext, negotiator: Negotiator) -> None:
-        self._connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        self._reader = Reader(engine)
         self._context = context
         self._negotiator = negotiator
         self._inserted = InsertedAds(engine, context.memory)
@@ -54,7 +55,8 @@ class SimulatedDirectory:
 
     def close(self) -> None:
         """Give the connections back."""
-        self._connection.close()
+        with self._lock:
+            self._reader.close()
         self._inserted.close()
 
     def query(self, kinds: Sequence[AdKind], constraint: Constraint, now: float) -> AdList:
@@ -110,7 +112,7 @@ class SimulatedDirectory:
         return record
 
     def _taken(self) -> dict[str, JobId]:
-        return {row[0]: JobId(row[1], row[2]) for row in self._connection.execute(_TAKEN)}
+        return {row[0]: JobId(row[1], row[2]) for row in self._reader.rows(_TAKEN)}
 
     def _slots(self) -> list[AdRecord]:
         taken = self._taken()
@@ -138,6 +140,7 @@ class SimulatedDirectory:
         for name in [name for name in self._own if name.startswith(_SUBMITTER)]:
             if name.removeprefix(_SUBMITTER) not in census:
                 del self._own[name]
+                self._since.pop(name, None)
         return [self._submitter(owner, jobs) for owner, jobs in sorted(census.items())]
 
     def _submitter(self, owner: str, jobs: Counter[JobStatus]) -> AdRecord:

@@ -8,6 +8,7 @@ from sqlalchemy import Engine, bindparam, delete, insert, select, update
 
 from birdbath.classads import Ad, AdMemory, AdRecord
 from birdbath.pool.base import AdKind
+from birdbath.store.reader import Reader
 from birdbath.store.tables import daemon_ads
 from birdbath.store.unit_of_work import UnitOfWork
 
@@ -30,7 +31,7 @@ class InsertedAds:
     """The `daemon_ads` table and its mirror. Expiry times are in the pool's time."""
 
     def __init__(self, engine: Engine, memory: AdMemory) -> None:
-        self._connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        self._reader = Reader(engine)
         self._memory = memory
         self._lock = threading.Lock()
         self._seen = 0
@@ -39,7 +40,7 @@ class InsertedAds:
     def close(self) -> None:
         """Give the connection back."""
         with self._lock:
-            self._connection.close()
+            self._reader.close()
 
     def records(self, kind: AdKind, now: float) -> dict[str, AdRecord]:
         """The unexpired ads of a kind by identity, the longest known first. Thread-safe."""
@@ -51,7 +52,7 @@ class InsertedAds:
             return {key: record for key, (_, record) in known.items()}
 
     def _refresh(self) -> None:
-        for version, kind, key, expires_at, ad in self._connection.execute(_CHANGED, {"seen": self._seen}):
+        for version, kind, key, expires_at, ad in self._reader.rows(_CHANGED, {"seen": self._seen}):
             known = self._records.setdefault(kind, {})
             if key in known:
                 known[key][1].forget()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Engine, bindparam, select
 
 from birdbath.classads import AdMemory, AdRecord, Constraint
 from birdbath.pool.base import JobId, JobStatus
+from birdbath.store.reader import Reader
+from birdbath.store.statements import Row
 from birdbath.store.tables import counters, jobs
 
 _ROW = select(
@@ -29,7 +31,7 @@ class QueueMirror:
     """
 
     def __init__(self, engine: Engine, memory: AdMemory) -> None:
-        self._connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        self._reader = Reader(engine)
         self._memory = memory
         self._lock = threading.Lock()
         self._seen: int | None = None
@@ -42,7 +44,7 @@ class QueueMirror:
     def close(self) -> None:
         """Give the connection back; the mirror must not be read any more."""
         with self._lock:
-            self._connection.close()
+            self._reader.close()
 
     def get(self, job: JobId) -> AdRecord | None:
         """The record of one job, or None when it is not in the queue."""
@@ -62,8 +64,7 @@ class QueueMirror:
             self._refresh()
             found: dict[str, Counter[JobStatus]] = {}
             for (owner, status), number in self._census.items():
-                if number:
-                    found.setdefault(owner, Counter())[JobStatus(status)] = number
+                found.setdefault(owner, Counter())[JobStatus(status)] = number
             return found
 
     def select(self, constraint: Constraint, now: float) -> list[AdRecord]:
@@ -89,28 +90,39 @@ class QueueMirror:
 
     def _refresh(self) -> None:
         if self._seen is None:
-            # Not the history: only what is queued. What changes meanwhile is newer than the number read
-            # first.
-            newest = self._connection.scalar(_NEWEST) or 0
-            self._apply(self._connection.execute(_QUEUED))
-            self._seen = newest
-        for version in self._apply(self._connection.execute(_CHANGED, {"seen": self._seen})):
-            self._seen = version
+            self._load()
+        rows = self._reader.rows(_CHANGED, {"seen": self._seen})
+        if rows:
+            self._apply(rows, rows[-1].version)
 
-    def _apply(self, rows: Iterable[Any]) -> list[int]:
-        versions = []
-        for version, cluster, proc, in_queue, owner, status, ad in rows:
+    def _load(self) -> None:
+        # Not the history: only what is queued. What changes meanwhile is newer than the number read first.
+        newest = self._reader.rows(_NEWEST)
+        queued = self._reader.rows(_QUEUED)
+        # What a load that was interrupted left here may have left the queue since.
+        for known in (self._records, self._clusters, self._owners, self._standing, self._census):
+            known.clear()
+        self._apply(queued, newest[0].value if newest else 0)
+
+    def _apply(self, rows: Sequence[Row], newest: int) -> None:
+        # Nothing counts as seen before everything is applied: what is interrupted is loaded anew.
+        self._seen = None
+        for _, cluster, proc, in_queue, owner, status, ad in rows:
             job = JobId(cluster, proc)
             old = self._records.get(job)
             if old is not None:
                 old.forget()
-                self._census[self._standing[job]] -= 1
+                self._uncount(self._standing[job])
             if in_queue:
                 self._put(job, owner, status, AdRecord(ad, self._memory, job))
             elif old is not None:
                 self._drop(job)
-            versions.append(version)
-        return versions
+        self._seen = newest
+
+    def _uncount(self, standing: tuple[str, int]) -> None:
+        self._census[standing] -= 1
+        if not self._census[standing]:
+            del self._census[standing]
 
     def _put(self, job: JobId, owner: str, status: int, record: AdRecord) -> None:
         self._standing[job] = owner, status
