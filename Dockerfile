@@ -1,7 +1,7 @@
-# Birdbath on its embedded pool, or in front of a real one by its settings.
+# Birdbath on its embedded pool.
 #
 #   docker build --tag birdbath .
-#   docker run --publish 8080:8080 --volume birdbath:/var/lib/birdbath birdbath
+#   docker run --publish 127.0.0.1:8080:8080 --volume birdbath:/var/lib/birdbath birdbath
 
 FROM python:3.12-slim AS build
 COPY locks/ /src/locks/
@@ -30,6 +30,6 @@ STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=5s --start-period=20s --retries=3 \
     CMD ["python", "-c", "import http.client as h, sys; c = h.HTTPConnection('127.0.0.1', 8080, timeout=4); c.request('GET', '/'); sys.exit(c.getresponse().status != 200)"]
 ENTRYPOINT ["birdbath"]
-# In a container the server must listen on every address; what may reach it is said by --publish. The flag that
-# allows this without authentication belongs into this line.
+# In a container the server must listen on every address; what may reach it is said by --publish. It asks nobody
+# who they are: publish it on loopback, as above, or behind something that does.
 CMD ["serve", "--home", "/var/lib/birdbath", "--host", "0.0.0.0", "--port", "8080"]

@@ -7,7 +7,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -162,12 +162,6 @@ class AdRecord:
             parsed["ServerTime"] = parsed["CurrentTime"] = int(now)
         return parsed
 
-    def parsed_at(self, now: float) -> CompiledAd:
-        """The parsed form with ServerTime meaning `now` for everything that is evaluated in it."""
-        parsed = self.parsed
-        parsed["ServerTime"] = int(now)
-        return parsed
-
     def _parse(self) -> CompiledAd:
         attributes: list[Attribute] = orjson.loads(self.source)
         parsed = compile_ad(attributes)
@@ -219,9 +213,3 @@ class AdList:
 
     records: Sequence[AdRecord]
     server_time: int
-
-
-def forget_all(records: Iterable[AdRecord]) -> None:
-    """Drop the forms of records that were superseded."""
-    for record in records:
-        record.forget()

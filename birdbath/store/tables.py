@@ -5,7 +5,7 @@ Times are seconds since the epoch. Ads are JSON text as `classads.Ad` stores the
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, MetaData, String, Table, Text, text
 
 metadata = MetaData()
 
@@ -89,6 +89,7 @@ jobs = Table(
     Column("status", Integer, nullable=False),
     Column("owner", String(255), nullable=False),
     Column("ad", Text, nullable=False),
+    Index("jobs_queued", "version", sqlite_where=text("in_queue = 1"), postgresql_where=text("in_queue")),
 )
 """Committed jobs. A row that left the queue stays as the history record, with a version of its own for
 readers.

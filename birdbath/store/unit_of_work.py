@@ -100,6 +100,11 @@ class UnitOfWork:
             self.lost = True
             raise TransactionLost(f"The transaction was lost: {error}") from error
 
+    @property
+    def open_files(self) -> int:
+        """How many files and directories stay open until they are synced at the end of the unit."""
+        return len(self._dirty)
+
     def sync_later(self, path: str, descriptor: int) -> None:
         """Take over an open file or directory and sync it to disk before the unit is committed.
 

@@ -6,7 +6,6 @@ import threading
 import pytest
 
 from birdbath.classads import Ad, AdList, AdMemory, AdRecord, Expression, canonical_value
-from birdbath.classads.records import forget_all
 
 
 def record(memory: AdMemory | None = None, /, **values: int | str | Expression) -> AdRecord:
@@ -72,7 +71,8 @@ def test_forms_are_kept_and_accounted_once_and_given_back_when_forgotten() -> No
     assert memory.used == parsed + 1000
     second.keep_rendering(b"z")
     assert memory.used == parsed + 1001
-    forget_all([first, first])
+    first.forget()
+    first.forget()
     assert memory.used == 1
     assert first.rendering is None
     assert first.parsed.eval("a") == 1
@@ -154,7 +154,8 @@ def test_accounting_stays_exact_between_threads() -> None:
     assert 0 < memory.used <= memory.limit
     held = sum(len(one.rendering) for one in records if one.rendering is not None)
     assert memory.used >= held
-    forget_all(records)
+    for one in records:
+        one.forget()
     assert memory.used == 0
 
 

@@ -8,6 +8,9 @@ started.
 
 from __future__ import annotations
 
+import errno
+import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -27,6 +30,12 @@ _ENOENT = 2
 _EINVAL = 22
 _JAVA = 10
 _SHELLS = frozenset({"sh", "bash", "dash"})
+MAX_OPEN_FILES = 256
+"""A step ends early when its unit holds more files open than this; the limit is often 1024 a process."""
+OLD_SIZES = "SimOldSizes"
+"""The ad's attribute that says, while a run writes, how long the files it appends to were before."""
+_SIZE = re.compile(r"-1|[0-9]{1,18}")
+_NO_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE})
 _NULL_DEVICES = frozenset({"", "/dev/null", "NUL"})
 
 
@@ -42,6 +51,9 @@ class CannotRun(Exception):
 class Run:
     """What a run comes to: how long the program takes, its exit code, CPU seconds, input bytes, and files it
     writes.
+
+    Output that begins with a range of the very file stays behind that range. `appended` has the old sizes of
+    the files that the program appends to, -1 for one that was not there.
     """
 
     duration: float
@@ -49,11 +61,31 @@ class Run:
     cpu: float
     received: int
     outputs: Mapping[str, Sequence[Piece]]
+    appended: Mapping[str, int]
 
     @property
     def sent(self) -> int:
         """Bytes written."""
         return sum(piece_length(piece) for pieces in self.outputs.values() for piece in pieces)
+
+
+def out_of_descriptors(error: Exception) -> bool:
+    """Whether too many files are open at the moment, in this process or on this machine."""
+    return isinstance(error, OSError) and error.errno in _NO_DESCRIPTORS
+
+
+def note_old_sizes(ad: Ad, appended: Mapping[str, int]) -> bool:
+    """Put the sizes of files that are about to be appended to into the ad; False when they are there."""
+    text = "/".join(f"{size} {name}" for name, size in appended.items())
+    if not text or ad.string(OLD_SIZES) == text:
+        return False
+    ad.set(OLD_SIZES, text)
+    return True
+
+
+def _old_sizes(ad: Ad) -> dict[str, int]:
+    entries = [entry.partition(" ") for entry in ad.string(OLD_SIZES).split("/")]
+    return {name: int(size) for size, _, name in entries if _SIZE.fullmatch(size)}
 
 
 def piece_length(piece: Piece) -> int:
@@ -62,16 +94,19 @@ def piece_length(piece: Piece) -> int:
 
 
 class _SandboxFiles:
-    """The sandbox as a program sees it from inside."""
+    """The sandbox as a program sees it from inside: as it was before the run wrote any of its output."""
 
-    def __init__(self, sandbox: Sandbox) -> None:
+    def __init__(self, sandbox: Sandbox, old_sizes: Mapping[str, int]) -> None:
         self._sandbox = sandbox
+        self._old_sizes = old_sizes
         self._inside = f"{sandbox.path}/"
 
     def find(self, path: str) -> FileRange | None:
         name = path.removeprefix(self._inside).removeprefix("./")
         try:
-            return FileRange(name, self._sandbox.size(name))
+            size = self._sandbox.size(name)
+            size = min(size, self._old_sizes.get(name, size))
+            return FileRange(name, size) if size >= 0 else None
         except (UnknownFile, InvalidFileName):
             return None
 
@@ -79,13 +114,13 @@ class _SandboxFiles:
         """The file that a path in the job's ad means: the entry with its last component."""
         return self.find(path.rpartition("/")[2])
 
-    def head(self, name: str) -> bytes:
-        return self._sandbox.read(name, 0, MAX_SCRIPT)
+    def head(self, file: FileRange) -> bytes:
+        return self._sandbox.read(file.name, 0, min(MAX_SCRIPT, file.length))
 
 
 def plan_run(ad: Ad, sandbox: Sandbox, slot: str, now: float, default_runtime: float) -> Run:
     """What a run of the job on `slot` comes to, seen at pool time `now`. Raises CannotRun."""
-    files = _SandboxFiles(sandbox)
+    files = _SandboxFiles(sandbox, _old_sizes(ad))
     try:
         words, variables = arguments(ad), environment(ad)
     except UnbalancedQuotes as error:
@@ -106,7 +141,8 @@ def plan_run(ad: Ad, sandbox: Sandbox, slot: str, now: float, default_runtime: f
     if not known:
         process.say(_generic_output(ad.string("Cmd"), words, slot, duration))
     received = sum({file.name: file.length for file in (*transferred, *stdin)}.values())
-    return Run(duration, exit_code, 0.0 if known else duration, received, _outputs(ad, process))
+    cpu = 0.0 if known else duration
+    return Run(duration, exit_code, cpu, received, _outputs(ad, process), _appended(process))
 
 
 def _added_variables(slot: str) -> dict[str, str]:
@@ -130,14 +166,14 @@ def _script(cmd: str, name: str, words: Sequence[str], files: _SandboxFiles) -> 
     argument.
     """
     uploaded = files.submitted(cmd)
-    if uploaded is not None and (text := script_text(files.head(uploaded.name))) is not None:
+    if uploaded is not None and (text := script_text(files.head(uploaded))) is not None:
         return text
     if name not in _SHELLS or not words:
         return None
     if words[0] == "-c":
         return words[1] if len(words) > 1 else None
     file = files.find(words[0])
-    return None if file is None else script_text(b"#!/bin/sh\n" + files.head(file.name))
+    return None if file is None else script_text(b"#!/bin/sh\n" + files.head(file))
 
 
 def _generic_output(cmd: str, words: Sequence[str], slot: str, duration: float) -> str:
@@ -200,7 +236,9 @@ def _stdin(ad: Ad, files: _SandboxFiles, slot: str) -> tuple[FileRange, ...]:
 
 
 def _outputs(ad: Ad, process: Process) -> dict[str, list[Piece]]:
-    """The files that the run writes. A file that is also read loses its old content, as in a shell."""
+    """The files that the run writes. A file that is also read loses its old content, as in a shell, unless it
+    is appended to.
+    """
     outputs: dict[str, list[Piece]] = {}
     for path, pieces in process.written.items():
         outputs.setdefault(_output_name(path), []).extend(pieces)
@@ -208,9 +246,26 @@ def _outputs(ad: Ad, process: Process) -> dict[str, list[Piece]]:
         path = ad.string(attribute)
         if path not in _NULL_DEVICES:
             outputs.setdefault(_output_name(path), []).extend(pieces)
+    lost = {
+        name for name, pieces in outputs.items() if name not in process.appended or not _kept(name, pieces)
+    }
     for name, pieces in outputs.items():
-        outputs[name] = [p for p in pieces if p and not (isinstance(p, FileRange) and p.name in outputs)]
+        outputs[name] = [p for p in pieces if p and not (isinstance(p, FileRange) and p.name in lost)]
     return outputs
+
+
+def _appended(process: Process) -> dict[str, int]:
+    return {
+        name: -1 if found is None else found.length
+        for name, found in process.appended.items()
+        if "/" not in name
+    }
+
+
+def _kept(name: str, pieces: Sequence[Piece]) -> int:
+    """How many bytes of the old content of an output file stay before what is written."""
+    first = pieces[0] if pieces else b""
+    return first.length if isinstance(first, FileRange) and first.name == name else 0
 
 
 def _output_name(path: str) -> str:
@@ -224,29 +279,80 @@ def _output_name(path: str) -> str:
 def write_outputs(
     unit: UnitOfWork, sandbox: Sandbox, outputs: Mapping[str, Sequence[Piece]], progress: int, most: int
 ) -> int | None:
-    """Write the next `most` bytes or so of a run's files, from byte `progress` of all of them together.
+    """Write the next part of a run's files, from `progress`, which counts their bytes, and one for each file.
 
-    Returns the new progress, or None when everything is written: durable when the unit is. Raises OSError.
+    A part is `most` bytes or so, and ends early when the unit has too many files open. Returns the new
+    progress, or None when everything is written: durable when the unit is. Raises OSError.
     """
-    position, stop = 0, progress + most
+    position, begun = 0, progress
     for name, pieces in outputs.items():
-        offset = 0
-        if position >= progress:
-            ready = _leading_bytes(pieces, stop - position)
-            _create(unit, sandbox, name, ready)
-            progress = position + len(ready)
-        for piece in pieces:
-            length = piece_length(piece)
-            done = max(0, progress - position)
-            if done < length:
-                part = min(length - done, max(0, stop - position - done))
-                _write(unit, sandbox, name, offset + done, piece, done, part)
-                progress = position + done + part
-                if progress >= stop:
+        output = _Output(unit, sandbox, name, pieces)
+        end = position + output.cost
+        if progress < end:
+            if progress > begun and unit.open_files > MAX_OPEN_FILES:
+                return progress
+            try:
+                progress = position + output.write(progress - position, begun + most - position)
+            except OSError as error:
+                if progress > begun and out_of_descriptors(error):
                     return progress
-            position += length
-            offset += length
+                raise
+            if progress < end:
+                return progress
+            if progress >= begun + most and name != next(reversed(outputs)):
+                return progress
+        position = end
     return None
+
+
+class _Output:
+    """One file of a run's output, and how far it is written: 0 for not at all, then 1 and a byte each."""
+
+    def __init__(self, unit: UnitOfWork, sandbox: Sandbox, name: str, pieces: Sequence[Piece]) -> None:
+        self._unit = unit
+        self._sandbox = sandbox
+        self._name = name
+        self._kept = _kept(name, pieces)
+        self._pieces = pieces[1:] if self._kept else pieces
+        self.cost = 1 + sum(map(piece_length, self._pieces))
+
+    def write(self, progress: int, stop: int) -> int:
+        """Write from `progress` as far as `stop` allows; where that ended."""
+        if progress == 0:
+            ready = _leading_bytes(self._pieces, stop - 1)
+            self._begin(ready)
+            progress = 1 + len(ready)
+        position = 1
+        for piece in self._pieces:
+            end = position + piece_length(piece)
+            if progress < min(end, stop):
+                length = min(end, stop) - progress
+                self._write(piece, progress - position, self._kept + progress - 1, length)
+                progress += length
+            position = end
+        return progress
+
+    def _begin(self, data: bytes) -> None:
+        if not self._kept:
+            _create(self._unit, self._sandbox, self._name, data)
+            return
+        if self._sandbox.size(self._name) > self._kept:
+            self._cut()
+        self._sandbox.write(self._unit, self._name, self._kept, data)
+
+    def _cut(self) -> None:
+        """Take away what an earlier attempt at this very run appended."""
+        descriptor = self._sandbox._open_entry(self._name, os.O_RDWR)
+        try:
+            os.ftruncate(descriptor, self._kept)
+        finally:
+            self._unit.sync_later(self._name, descriptor)
+
+    def _write(self, piece: Piece, start: int, offset: int, length: int) -> None:
+        if isinstance(piece, FileRange):
+            self._sandbox.copy(self._unit, piece.name, self._name, start, offset, length)
+        else:
+            self._sandbox.write(self._unit, self._name, offset, piece[start : start + length])
 
 
 def _leading_bytes(pieces: Sequence[Piece], most: int) -> bytes:
@@ -263,12 +369,3 @@ def _create(unit: UnitOfWork, sandbox: Sandbox, name: str, data: bytes) -> None:
     if not sandbox.exists():
         sandbox.declare(unit, name)
     sandbox.replace(unit, name, data)
-
-
-def _write(
-    unit: UnitOfWork, sandbox: Sandbox, name: str, offset: int, piece: Piece, start: int, length: int
-) -> None:
-    if isinstance(piece, FileRange):
-        sandbox.copy(unit, piece.name, name, start, offset, length)
-    else:
-        sandbox.write(unit, name, offset, piece[start : start + length])

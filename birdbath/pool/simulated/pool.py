@@ -15,6 +15,7 @@ from birdbath.pool.simulated.clock import Clock, RealClock
 from birdbath.pool.simulated.context import PoolContext
 from birdbath.pool.simulated.description import PoolDescription, PoolIdentity
 from birdbath.pool.simulated.directory import SimulatedDirectory
+from birdbath.pool.simulated.execution import MAX_OPEN_FILES
 from birdbath.pool.simulated.job_table import JobTable
 from birdbath.pool.simulated.machines import Slot, build_slots
 from birdbath.pool.simulated.mirror import QueueMirror
@@ -31,6 +32,8 @@ MAX_TRANSITIONS = 100
 """The most jobs whose runs go on, and the most whose policies are looked at, in one step."""
 MAX_EVALUATIONS = 2000
 """The most matches evaluated in one step."""
+RETRY_AFTER = 0.1
+"""So long (pool seconds) nothing is tried again when too many files were open."""
 
 _s = simulated_jobs.c
 _TAKEN = select(_s.slot).where(_s.slot > "")
@@ -65,6 +68,7 @@ class SimulatedPool:
         self._context = PoolContext(description, identity, clock, spool, memory, mirror, slots, started)
         self._negotiator = Negotiator(self._context.autoclusters)
         self._verdicts_end = 0.0
+        self._put_off = False
         self.clock = clock
         self.queue = SimulatedQueue(self._context)
         self.directory = SimulatedDirectory(engine, self._context, self._negotiator)
@@ -91,24 +95,27 @@ class SimulatedPool:
         submits or releases a job.
         """
         now = self.clock.time()
+        self._put_off = False
         table = self._context.table(unit)
         more = self._go_on(unit, table, now)
         more = self._apply_policies(unit, table, now) or more
         more = self._negotiate(unit, table, now) or more
-        self._context.promised = now if more else self._next_due(unit, table)
+        due = now if more else self._next_due(unit, table)
+        self._context.promised = max(due or now, now + RETRY_AFTER) if self._put_off else due
         return self._context.promised
 
     def _go_on(self, unit: UnitOfWork, table: JobTable, now: float) -> bool:
         runs = Runs(self._context, unit, table, now)
         due = table.due(now, MAX_TRANSITIONS)
         written, freed, unfinished = 0, False, len(due) == MAX_TRANSITIONS
-        for job in due:
-            if written >= WRITE_STEP:
+        for turn, job in enumerate(due):
+            if written >= WRITE_STEP or (turn > 0 and unit.open_files > MAX_OPEN_FILES):
                 unfinished = True
                 break
             written += runs.go_on(job)
             freed = freed or not job.running
             unfinished = unfinished or job.progress > 0
+        self._put_off = self._put_off or runs.put_off
         table.flush()
         if freed:
             self._context.cycle_at = now
@@ -156,7 +163,8 @@ class SimulatedPool:
             runs.start(job, None)
         more = self._negotiator.match(unit, self._free_slots(unit), now, runs.start, MAX_EVALUATIONS)
         table.flush()
-        if not more:
+        self._put_off = self._put_off or runs.put_off
+        if not more and not runs.put_off:
             context.cycle_at = now + context.description.cycle_interval
         return more
 

@@ -46,6 +46,7 @@ class Process:
     stdout: list[Piece] = field(default_factory=list)
     stderr: list[Piece] = field(default_factory=list)
     written: dict[str, list[Piece]] = field(default_factory=dict)
+    appended: dict[str, FileRange | None] = field(default_factory=dict)
     slept: float = 0.0
 
     def say(self, text: str) -> None:
@@ -59,11 +60,29 @@ class Process:
 
     def read(self, path: str) -> Sequence[Piece] | None:
         """The content of a file, as this process may have written it itself; None when there is none."""
-        own = self.written.get(path)
+        own = self.written.get(self._key(path))
         if own is not None:
             return tuple(own)
         found = self.files.find(path)
         return None if found is None else (found,)
+
+    def open_new(self, path: str) -> list[Piece]:
+        """Where to write a file's whole content."""
+        key = self._key(path)
+        self.appended.pop(key, None)
+        self.written[key] = []
+        return self.written[key]
+
+    def open_end(self, path: str) -> list[Piece]:
+        """Where to write what comes after a file's old content; `appended` says what that is."""
+        key = self._key(path)
+        if key not in self.written:
+            found = self.appended[key] = self.files.find(path)
+            self.written[key] = [] if found is None else [found]
+        return self.written[key]
+
+    def _key(self, path: str) -> str:
+        return path.removeprefix(f"{self.directory}/").removeprefix("./")
 
 
 def _encoded(text: str) -> bytes:

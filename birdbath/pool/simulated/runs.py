@@ -8,9 +8,12 @@ from birdbath.pool.base import JobId, JobStatus
 from birdbath.pool.simulated import lifecycle, policies
 from birdbath.pool.simulated.context import PoolContext
 from birdbath.pool.simulated.execution import (
+    OLD_SIZES,
     TRANSFER_INPUT_ERROR,
     CannotRun,
     Run,
+    note_old_sizes,
+    out_of_descriptors,
     plan_run,
     write_outputs,
 )
@@ -28,17 +31,21 @@ WRITE_STEP = 16 * 1024 * 1024
 
 
 class Runs:
-    """The runs that one unit of work starts and ends."""
+    """The runs that one unit of work starts and ends.
+
+    `put_off` says that some of it has to be tried again later, because too many files are open.
+    """
 
     def __init__(self, context: PoolContext, unit: UnitOfWork, table: JobTable, now: float) -> None:
         self._context = context
         self._unit = unit
         self._table = table
         self._now = now
+        self.put_off = False
 
     def start(self, job_id: JobId, slot: Slot | None) -> bool:
-        """Start an idle job on a slot (None: on the submit machine). False when it was held instead, or is
-        not idle.
+        """Start an idle job on a slot (None: on the submit machine). False when it was held or put off
+        instead, or is not idle.
         """
         job = self._table.load(job_id)
         if job is None or job.status is not JobStatus.IDLE:
@@ -50,7 +57,7 @@ class Runs:
             self._hold(job, refused.hold)
             return False
         except (OSError, BirdbathError) as error:
-            self._hold(job, Hold(f"Transfer input files failure: {error}", TRANSFER_INPUT_ERROR))
+            self._refuse(job, error, Hold(f"Transfer input files failure: {error}", TRANSFER_INPUT_ERROR))
             return False
         job.slot = None if slot is None else slot.name
         image_at = self._now + self._context.description.image_update_after
@@ -66,14 +73,12 @@ class Runs:
         try:
             run = self._plan(job, job.ad.string("RemoteHost"))
             before = job.progress
-            progress = write_outputs(
-                self._unit, self._context.sandbox(job.id), run.outputs, before, WRITE_STEP
-            )
+            progress = self._write(job, run)
         except CannotRun as refused:
             self._hold(job, refused.hold)
             return 0
         except (OSError, BirdbathError) as error:
-            self._hold(job, Hold(f"Transfer output files failure: {error}", TRANSFER_OUTPUT_ERROR))
+            self._refuse(job, error, Hold(f"Transfer output files failure: {error}", TRANSFER_OUTPUT_ERROR))
             return 0
         if progress is not None:
             job.progress = progress
@@ -86,9 +91,19 @@ class Runs:
         default = self._context.description.default_runtime
         return plan_run(job.ad, self._context.sandbox(job.id), slot, self._now, default)
 
+    def _write(self, job: QueuedJob, run: Run) -> int | None:
+        """Write some of the run's output; the new progress, or None at its end."""
+        if note_old_sizes(job.ad, run.appended):
+            # They must be durable first: after a kill nothing else tells old content from new.
+            self._table.save(job)
+            return job.progress
+        sandbox = self._context.sandbox(job.id)
+        return write_outputs(self._unit, sandbox, run.outputs, job.progress, WRITE_STEP)
+
     def _end(self, job: QueuedJob, run: Run) -> list[JobEvent]:
         ending = Ending(run.exit_code, run.cpu, run.received, run.sent)
         lifecycle.note_exit(job, ending)
+        job.ad.delete(OLD_SIZES)
         decision = policies.on_exit(job.ad, self._now)
         if decision.verdict is Verdict.HOLD:
             return lifecycle.hold(job, self._now, decision.as_hold())
@@ -98,6 +113,12 @@ class Runs:
 
     def _hold(self, job: QueuedJob, why: Hold) -> None:
         self._settle(job, lifecycle.hold(job, self._now, why))
+
+    def _refuse(self, job: QueuedJob, error: Exception, why: Hold) -> None:
+        if out_of_descriptors(error):
+            self.put_off = True
+        else:
+            self._hold(job, why)
 
     def _settle(self, job: QueuedJob, events: list[JobEvent]) -> None:
         self._context.settle(self._unit, self._table, job, events, self._now)

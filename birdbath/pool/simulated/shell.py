@@ -5,7 +5,6 @@ understood.
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -13,6 +12,14 @@ from birdbath.pool.simulated.programs import PROGRAMS, Piece, Process
 
 _NOT_UNDERSTOOD = re.compile(r"[$`*?\[\]{}()~\\]")
 _EXIT_CODE = re.compile(r"[0-9]{1,9}\Z")
+_TOKEN = re.compile(
+    r"""(?P<blank>[ \t\r]+|\#[^\n]*)
+    |(?P<descriptor>[0-9]+(?=[<>]))
+    |(?P<operator>[;&|<>\n]+)
+    |(?P<word>(?:[^ \t\r\n;&|<>'"]|'[^']*'|"[^"]*")+)""",
+    re.VERBOSE,
+)
+_QUOTED = re.compile(r"""'([^']*)'|"([^"]*)\"""")
 _CONNECTORS = frozenset({";", "&&", "||"})
 _REDIRECTIONS = frozenset({"<", ">", ">>", ">&"})
 MAX_SCRIPT = 64 * 1024
@@ -67,34 +74,44 @@ def _known(command: _Command) -> bool:
 def _parse(text: str) -> list[_Command] | None:
     if _NOT_UNDERSTOOD.search(text):
         return None
-    lexer = shlex.shlex(text.strip(), posix=True, punctuation_chars=";&|<>\n")
-    lexer.whitespace = " \t\r"
-    lexer.whitespace_split = True
-    try:
-        tokens = list(lexer)
-    except ValueError:
-        return None
-    return _commands(tokens)
+    tokens = _tokens(text.strip())
+    return None if tokens is None else _commands(tokens)
 
 
-def _commands(tokens: Sequence[str]) -> list[_Command] | None:
-    commands = [_Command(";")]
+def _tokens(text: str) -> list[tuple[bool, str]] | None:
+    """The operators (True) and unquoted words (False) of a script; None when it redirects a descriptor by its
+    number (`2>&1` mixes streams in an order that only a run would tell) or leaves a quote open.
+    """
+    found: list[tuple[bool, str]] = []
     position = 0
-    while position < len(tokens):
-        token = tokens[position]
-        position += 1
-        if set(token) <= {";", "\n"}:
+    while position < len(text):
+        match = _TOKEN.match(text, position)
+        if match is None or match.lastgroup == "descriptor":
+            return None
+        position = match.end()
+        if match.lastgroup == "operator":
+            found.append((True, match[0]))
+        elif match.lastgroup == "word":
+            found.append((False, _QUOTED.sub(lambda quoted: quoted[1] or quoted[2] or "", match[0])))
+    return found
+
+
+def _commands(tokens: Sequence[tuple[bool, str]]) -> list[_Command] | None:
+    commands = [_Command(";")]
+    following = iter(tokens)
+    for is_operator, token in following:
+        if not is_operator:
+            commands[-1].words.append(token)
+        elif set(token) <= {";", "\n"}:
             commands.append(_Command(";"))
         elif token in _CONNECTORS:
             commands.append(_Command(token))
         elif token in _REDIRECTIONS:
-            if position == len(tokens) or not _redirect(commands[-1], token, tokens[position]):
+            is_operator, target = next(following, (True, ""))
+            if is_operator or not _redirect(commands[-1], token, target):
                 return None
-            position += 1
-        elif set(token) & set(";&|<>\n") and not token.strip(";&|<>\n"):
-            return None
         else:
-            commands[-1].words.append(token)
+            return None
     return [
         command for command in commands if command.words or command.redirections or command.connector != ";"
     ]
@@ -104,11 +121,7 @@ def _redirect(command: _Command, operator: str, target: str) -> bool:
     if operator == ">&":
         if target not in ("1", "2"):
             return False
-        if command.words and command.words[-1] in ("1", "2"):
-            return False  # `2>&1` mixes streams in an order that only a run would tell
         operator, target = ">", "&" + target
-    elif command.words and command.words[-1] in ("0", "1", "2"):
-        return False
     command.redirections.append((operator, target))
     return True
 
@@ -135,7 +148,4 @@ def _target(process: Process, stdout: list[Piece], operator: str, target: str) -
         return stdout if target == "&1" else process.stderr
     if target == "/dev/null":
         return []
-    if operator == ">>":
-        return process.written.setdefault(target, list(process.read(target) or ()))
-    process.written[target] = []
-    return process.written[target]
+    return process.open_end(target) if operator == ">>" else process.open_new(target)

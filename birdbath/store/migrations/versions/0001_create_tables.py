@@ -85,6 +85,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("cluster_id", "proc_id"),
         sa.UniqueConstraint("version"),
     )
+    op.create_index(
+        "jobs_queued",
+        "jobs",
+        ["version"],
+        sqlite_where=sa.text("in_queue = 1"),
+        postgresql_where=sa.text("in_queue"),
+    )
     op.create_table(
         "simulated_jobs",
         sa.Column("cluster_id", sa.Integer(), nullable=False, autoincrement=False),
