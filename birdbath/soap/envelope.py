@@ -22,29 +22,40 @@ SOAP_11: Final = "http://schemas.xmlsoap.org/soap/envelope/"
 SOAP_12: Final = "http://www.w3.org/2003/05/soap-envelope"
 NIL: Final = "{http://www.w3.org/2001/XMLSchema-instance}nil"
 
-MAX_TEXT: Final = 10_000_000
-"""Bytes of one text that libxml2 reads without `huge_tree`, which stays off."""
+LARGE_BYTES: Final = 256 * 1024
+"""Requests above this size take milliseconds to parse; they get a parser of their own."""
+
+MAX_DEPTH: Final = 256
+"""Elements within each other, the envelope included."""
+
+MAX_NAME: Final = 1000
+"""Bytes of a namespace name."""
 
 _REFERENCE_HOPS = 16
 _ANY_NIL = re.compile(rb"nil\s*=").search
 _ANY_HREF = re.compile(rb"href\s*=").search
+_LONG_NAMESPACE = re.compile(
+    rb"""xmlns(?::[^\s=:]*+)?\s*+=\s*+(?:"[^"]{%d}|'[^']{%d})""" % (MAX_NAME + 1, MAX_NAME + 1)
+).search
+_OWN_ENTITY = re.compile(rb"&(?!(?:amp|lt|gt|quot|apos);)[^\s#&;]++;").search
+_TOO_DEEP: Final = "boolean(" + "/*" * (MAX_DEPTH + 1) + ")"
 
 
-def _parser(encoding: str | None = None) -> etree.XMLParser:
+def _parser(encoding: str | None = None, *, huge: bool = False) -> etree.XMLParser:
     return etree.XMLParser(
         encoding=encoding,
         resolve_entities=False,
         no_network=True,
         load_dtd=False,
         dtd_validation=False,
-        huge_tree=False,
+        huge_tree=huge,
         remove_comments=True,
         remove_pis=True,
     )
 
 
-_PARSER = _parser()
-_PARSERS: Final = {"iso8859-1": _parser("iso-8859-1")}
+_ENCODINGS: Final = {"iso8859-1": "iso-8859-1"}
+_PARSERS: Final = {encoding: _parser(encoding) for encoding in (None, *_ENCODINGS.values())}
 
 
 class Envelope:
@@ -116,7 +127,8 @@ class Envelope:
 
 
 def parse(data: bytes, content_type: str = "") -> Envelope:
-    """Parse a request. Raises ClientFault when it is no XML, too deep, or has a text above MAX_TEXT bytes.
+    """Parse a request. Raises ClientFault when it is no XML, deeper than MAX_DEPTH, refers to an entity of
+    its own, or has a namespace above MAX_NAME; a text may be as long as the request.
 
     The encoding is what the document says. A charset of the Content-Type counts only where the document says
     nothing; one that nobody knows is ignored.
@@ -125,22 +137,37 @@ def parse(data: bytes, content_type: str = "") -> Envelope:
         raise ClientFault("The request has no content: a SOAP envelope is needed")
     if b"\0" in data[:4] or data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise ClientFault("The request is in UTF-16 or UTF-32; UTF-8 or ISO-8859-1 are understood")
+    # lxml repeats the namespace in the name of every element
+    if len(data) > MAX_NAME and _LONG_NAMESPACE(data):
+        raise ClientFault(f"A namespace of the request is longer than {MAX_NAME} bytes")
     try:
         root = etree.fromstring(data, _parser_for(data, content_type))
     except etree.XMLSyntaxError as error:
         raise _syntax_fault(error) from None
-    document = root.getroottree().docinfo
-    if document.internalDTD is not None and next(root.iter(etree.Entity), None) is not None:
-        raise ClientFault(
-            "The request refers to an entity of its own; only the predefined ones are understood"
-        )
+    if root.getroottree().docinfo.internalDTD is not None:
+        _refuse_entities(root, data)
+    if len(data) > LARGE_BYTES:
+        _refuse_depth(root)
     return Envelope(root, nils=_ANY_NIL(data) is not None, references=_ANY_HREF(data) is not None)
 
 
 def _parser_for(data: bytes, content_type: str) -> etree.XMLParser:
+    """The parser for a request: shared for small ones, a new one for a large one.
+
+    lxml locks a parser while it parses: were a large request's parser shared, the next small request would
+    stop the event loop until the large one is read. `huge_tree` lifts all of libxml2's limits, in old
+    versions even that of entity expansion, so a document that may have a DTD does not get it.
+    """
+    encoding = _encoding(data, content_type)
+    if len(data) > LARGE_BYTES:
+        return _parser(encoding, huge=b"<!DOCTYPE" not in data)
+    return _PARSERS[encoding]
+
+
+def _encoding(data: bytes, content_type: str) -> str | None:
     if b"encoding" in data[:100] or data.startswith(codecs.BOM_UTF8):
-        return _PARSER
-    return _PARSERS.get(_charset(content_type), _PARSER)
+        return None
+    return _ENCODINGS.get(_charset(content_type))
 
 
 @lru_cache(maxsize=64)
@@ -156,12 +183,32 @@ def _charset(content_type: str) -> str:
 
 def _syntax_fault(error: etree.XMLSyntaxError) -> ClientFault:
     text = error.msg or "nothing in it"
-    if "Text node too long" in text or "Buffer size limit" in text:  # libxml2 has one code for all its limits
-        return ClientFault(
-            f"A text of the request is longer than {MAX_TEXT} bytes: "
-            "send files in chunks of at most 7 MiB before base64 encoding"
-        )
+    if "Excessive depth" in text:  # libxml2 has one code for all its limits
+        return _depth_fault()
     return ClientFault(f"The request is not well-formed XML: {text}")
+
+
+def _refuse_depth(root: Element) -> None:
+    try:
+        if root.xpath(_TOO_DEEP):
+            raise _depth_fault()
+    except etree.XPathError:  # libxml2 looks at ten million elements of one depth at most
+        raise ClientFault("The request has too many elements") from None
+
+
+def _depth_fault() -> ClientFault:
+    return ClientFault(f"The elements of the request are nested deeper than {MAX_DEPTH}")
+
+
+def _refuse_entities(root: Element, data: bytes) -> None:
+    """The tree has entities of texts only: in attributes, libxml2 has already replaced them (by a bounded
+    amount), hence the look at the bytes.
+    """
+    in_text = next(root.iter(etree.Entity), None) is not None
+    if in_text or _OWN_ENTITY(data):
+        raise ClientFault(
+            "The request refers to an entity of its own; only the predefined ones are understood"
+        )
 
 
 def _refuse_mandatory_entries(header: Element, attribute: str) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,6 +17,7 @@ from spyne.server import ServerBase
 
 from birdbath.errors import BirdbathError, RequestFault
 from birdbath.soap import replies, services, types, writing
+from birdbath.soap.envelope import LARGE_BYTES
 from birdbath.soap.faults import ClientFault, ServerFault, SoapFault
 from birdbath.soap.operations import Operations
 from birdbath.soap.protocol import CondorSoap, is_soap_12
@@ -25,7 +27,7 @@ assert spyne_compat.SIX_MOVES
 
 logger = logging.getLogger(__name__)
 
-THREAD_BYTES: Final = 256 * 1024
+THREAD_BYTES: Final = LARGE_BYTES
 """Requests above this size are read in a thread: it takes milliseconds, and others are waiting."""
 
 CONTENT_TYPE: Final = "text/xml; charset=utf-8"
@@ -94,7 +96,7 @@ class SoapServer(ServerBase):
         call: Call | None = None
         try:
             if len(body) > THREAD_BYTES:
-                call = await asyncio.to_thread(self.receive, body, content_type)
+                call = await asyncio.to_thread(self._receive_apart, body, content_type)
             else:
                 call = self.receive(body, content_type)
             return call.reply() if call.is_refused else await run(call.operation, call.execute)
@@ -112,6 +114,15 @@ class SoapServer(ServerBase):
         if ctx.in_error is None:
             self.get_in_object(ctx)
         return Call(self, ctx)
+
+    def _receive_apart(self, body: bytes, content_type: str) -> Call:
+        """`receive` in a thread that ends with it.
+
+        lxml keeps the names of all documents for as long as the thread lives that parsed them, and a large
+        request has room for many megabytes of names.
+        """
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(self.receive, body, content_type).result()
 
     def get_in_object(self, ctx: MethodContext) -> None:
         """Convert the request's values; unlike Spyne's, nothing of the request goes to the log."""

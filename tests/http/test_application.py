@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import threading
 from typing import Any
 
 import pytest
@@ -12,7 +14,8 @@ from birdbath.classads import AdList
 from birdbath.http import HttpSettings, create_application
 from birdbath.http.asgi import BLOCK_BYTES, Message, blocks
 from birdbath.schedd import Caller, Transaction
-from birdbath.soap import wsdl
+from birdbath.soap import SoapServer, wsdl
+from birdbath.soap.server import THREAD_BYTES
 from tests.http.driver import application, exchange, get, post, scope
 from tests.soap.wire import Daemons, Recorder, ad_list, call, envelope, schedd
 
@@ -85,6 +88,37 @@ def test_a_body_in_pieces() -> None:
     ]
     response = asyncio.run(exchange(application(schedd(version_string=VERSION)), scope(), messages))
     assert VERSION in response.text
+
+
+def test_a_file_of_twenty_megabytes_in_one_call() -> None:
+    daemons = schedd()
+    content = bytes(range(256)) * (20_000_000 // 256)
+    data = base64.b64encode(content).decode()
+    response = post(application(daemons), call("sendFile", f"<offset>0</offset><data>{data}</data>"))
+    assert response.status == 200
+    assert daemons.arguments[-1] == content
+
+
+def test_what_has_read_a_large_request_does_not_stay() -> None:
+    """lxml keeps every name that it has seen for as long as the thread lives."""
+    threads: list[threading.Thread] = []
+    server = SoapServer()
+    receive = server.receive
+
+    def recording(body: bytes, content_type: str = "") -> Any:
+        threads.append(threading.current_thread())
+        return receive(body, content_type)
+
+    server.receive = recording  # type: ignore[method-assign]
+    backend = schedd(version_string=VERSION)
+    request = call("getVersionString", "x" * THREAD_BYTES)
+
+    async def run(operation: str, work: Any) -> Any:
+        return await backend.run(operation, Caller("192.0.2.7"), work)
+
+    assert asyncio.run(server.answer(request, "", run)).status == 200
+    assert threads[0] is not threading.current_thread()
+    assert not threads[0].is_alive()
 
 
 def test_a_client_that_leaves_gets_no_answer() -> None:

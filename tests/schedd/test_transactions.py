@@ -277,6 +277,21 @@ def test_an_expired_transaction_is_dead_before_anybody_aborts_it(house: House) -
         house.do(lambda schedd: schedd.new_cluster(txn))
 
 
+def test_a_call_that_came_in_time_may_wait_longer_than_its_lease(house: House) -> None:
+    """It is judged by when it came, and renews the lease from when its turn came; no expiry comes between."""
+    txn = house.begin(10)
+    came, waited = house.now + 9, house.now + 60
+
+    def expire(unit: UnitOfWork) -> int:
+        return expire_transactions(house.context(unit))
+
+    house.now = waited
+    assert house.writer.write_now(expire, came - 1) == 0
+    house.writer.write_now(lambda unit: Schedd(house.context(unit)).new_cluster(txn), came)
+    house.now = waited + 9.9
+    assert is_live(house, txn)
+
+
 def test_a_restart_renews_every_lease_once(house: House) -> None:
     """With the duration that it had last."""
     txn = house.begin(10)
@@ -371,6 +386,62 @@ def test_a_long_commit_is_sent_off_the_event_loop(house: House) -> None:
     assert elsewhere.value.transaction is None
     house.writer.write_now(partial(commit, patient=True))
     assert len(house.queue.jobs) == SMALL_COMMIT + 1
+
+
+def test_a_long_abort_is_sent_off_the_event_loop_and_deletes_afterwards(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[_Started] = []
+    monkeypatch.setattr("birdbath.schedd.service.Thread", partial(_Started, started))
+    txn = house.begin()
+    cluster = house.do(lambda schedd: schedd.new_cluster(txn))
+    house.do(lambda schedd: [schedd.new_job(txn, cluster) for _ in range(SMALL_COMMIT + 1)])
+
+    def abort(unit: UnitOfWork, patient: bool) -> None:
+        context = house.context(unit)
+        patiently = ScheddContext(context.settings, context.queue, context.caller, unit, patient)
+        Schedd(patiently).abort_transaction(txn)
+
+    with pytest.raises(Elsewhere):
+        house.writer.write_now(partial(abort, patient=False))
+    house.writer.write_now(partial(abort, patient=True))
+    (thread,) = started
+    thread.target(*thread.args)
+    assert not any(house.queue.sandbox(JobId(cluster, proc)).exists() for proc in range(SMALL_COMMIT + 1))
+
+
+class _Started:
+    """A thread that does nothing by itself: the test runs its target."""
+
+    def __init__(
+        self, seen: list[_Started], target: Callable[..., None], args: tuple[object, ...], daemon: bool
+    ) -> None:
+        self.target = target
+        self.args = args
+        self._seen = seen
+
+    def start(self) -> None:
+        self._seen.append(self)
+
+
+def test_a_commit_of_many_actions_is_sent_off_the_event_loop(house: House) -> None:
+    jobs = [house.committed_job() for _ in range(SMALL_COMMIT + 1)]
+    txn = house.begin()
+
+    def remove_all(schedd: Schedd) -> None:
+        for job in jobs:
+            schedd.remove_job(txn, *job, None, False)
+
+    house.do(remove_all)
+    context = house.context(None)
+
+    def commit(unit: UnitOfWork) -> None:
+        Schedd(
+            ScheddContext(context.settings, context.queue, context.caller, unit, False)
+        ).commit_transaction(txn)
+
+    with pytest.raises(Elsewhere):
+        house.writer.write_now(commit)
 
 
 def test_interleaved_transactions_do_not_see_each_other(house: House) -> None:

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import zeep
 
+from birdbath.server import advertised_address, listen, url_of
+from birdbath.settings import load_settings
 from birdbath.soap import wsdl
 from tests.server_process import REPOSITORY, ServerProcess, running_server, serve_command
 
@@ -95,6 +97,34 @@ def test_settings_from_flag_variable_and_file_in_this_order(tmp_path: Path) -> N
         assert b'location="http://variable.example.org/schedd"' in get(f"{server.url}/schedd?wsdl")
 
 
+def test_lists_in_variables_are_separated_by_commas(tmp_path: Path) -> None:
+    environment = {"BIRDBATH_TRUSTED_PROXIES": "127.0.0.1, 10.0.0.0/8"}
+    with running_server(tmp_path, environment=environment) as server:
+        request = urllib.request.Request(
+            f"{server.url}/schedd?wsdl", headers={"X-Forwarded-Host": "a.example.org"}
+        )
+        with urllib.request.urlopen(request, timeout=10) as reply:
+            assert b'location="http://a.example.org/schedd"' in reply.read()
+
+
+def test_the_pool_advertises_the_public_address(tmp_path: Path) -> None:
+    with running_server(tmp_path, "--public-url", "https://portal.example.org") as server:
+        collector = zeep.Client(f"{server.url}/condorCollector.wsdl").service
+        collector._binding_options["address"] = server.url
+        (ad,) = collector.queryScheddAds("HasSOAPInterface =?= TRUE")
+        shown = {item.name: item.value for item in ad.item}
+        assert shown["ScheddIpAddr"] == "<portal.example.org:443>"
+
+
+def test_a_server_on_every_address_names_one_that_can_be_reached(tmp_path: Path) -> None:
+    settings = load_settings(home=tmp_path, host="0.0.0.0")
+    host, _, port = advertised_address(settings, "http://127.0.0.1:8080").rpartition(":")
+    assert host != "0.0.0.0"
+    assert port == "8080"
+    with listen("0.0.0.0", 0) as listener:
+        assert url_of(listener).startswith("http://127.0.0.1:")
+
+
 def test_a_taken_port_is_said_in_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
@@ -108,6 +138,10 @@ def test_a_taken_port_is_said_in_one_line(tmp_path: Path) -> None:
         ("prot = 8080", "prot: Extra inputs are not permitted"),
         ('port = "many"', "port: Input should be a valid integer"),
         ("port 8080", "birdbath.toml: "),
+        ('trusted_proxies = ["nonsense"]', "trusted_proxies: "),
+        ('public_url = "nonsense"', "public_url: "),
+        ('database_url = "mysql://root@localhost/x"', "database_url: "),
+        ('soap_leave_in_queue = "(("', "soap_leave_in_queue: "),
     ],
 )
 def test_a_mistake_in_the_settings_file_is_said_in_one_line(tmp_path: Path, content: str, said: str) -> None:
@@ -128,6 +162,13 @@ def test_a_home_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     said = failure_of("--port", "0", home=tmp_path / "file" / "home")
     assert said.startswith("birdbath: ")
     assert "Traceback" not in said
+
+
+def test_a_spool_that_is_a_file_is_said(tmp_path: Path) -> None:
+    (tmp_path / "spool").write_text("")
+    said = failure_of("--port", "0", home=tmp_path)
+    assert said.startswith("birdbath: ")
+    assert said.count("\n") == 1
 
 
 def test_a_database_of_a_later_version_is_not_touched(tmp_path: Path) -> None:

@@ -176,6 +176,29 @@ def test_turns_are_given_in_the_order_of_arrival(writer: Writer, gate: threading
     assert order == ["first", "a", "B", "c", "d", "E", "F", "g"]
 
 
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_unit_knows_when_it_was_asked_for(engine: Engine, gate: threading.Event, alone: bool) -> None:
+    now = 1.0
+    writer = Writer(engine, clock=lambda: now)
+
+    async def scenario() -> tuple[float, float]:
+        nonlocal now
+        first = asyncio.create_task(writer.write(lambda unit: None))
+        await until_queued()
+        write = writer.write_alone if alone else writer.write
+        second = asyncio.create_task(write(lambda unit: (unit.asked_at, unit.now)))
+        await until_queued()
+        now = 5.0
+        gate.set()
+        await first
+        return await second
+
+    try:
+        assert asyncio.run(asyncio.wait_for(scenario(), 60)) == (1.0, 5.0)
+    finally:
+        writer.close()
+
+
 def test_neither_kind_starves_the_other(writer: Writer) -> None:
     async def flood(alone: bool, stop: asyncio.Event) -> None:
         while not stop.is_set():

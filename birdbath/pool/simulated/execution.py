@@ -284,7 +284,7 @@ def write_outputs(
     A part is `most` bytes or so, and ends early when the unit has too many files open. Returns the new
     progress, or None when everything is written: durable when the unit is. Raises OSError.
     """
-    position, begun = 0, progress
+    position, begun, stop = 0, progress, progress + most
     for name, pieces in outputs.items():
         output = _Output(unit, sandbox, name, pieces)
         end = position + output.cost
@@ -292,14 +292,12 @@ def write_outputs(
             if progress > begun and unit.open_files > MAX_OPEN_FILES:
                 return progress
             try:
-                progress = position + output.write(progress - position, begun + most - position)
+                progress = position + output.write(progress - position, stop - position)
             except OSError as error:
                 if progress > begun and out_of_descriptors(error):
                     return progress
                 raise
-            if progress < end:
-                return progress
-            if progress >= begun + most and name != next(reversed(outputs)):
+            if progress < end or progress >= stop:
                 return progress
         position = end
     return None

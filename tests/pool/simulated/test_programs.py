@@ -51,6 +51,13 @@ def out(pool: SimulatedHarness, job: JobId, name: str = "out") -> bytes:
         ("/bin/sh", "-c 'echo to-err >&2; false'", 1, b"", b"to-err\n"),
         ("/bin/bash", "-c 'cat a > copy; echo more >> copy; cat copy'", 0, b"AAmore\n", b""),
         ("/bin/sh", "-c 'cat < b'", 0, b"bb", b""),
+        ("/bin/sh", "-c 'echo 1 > f; echo x 2 >> f; cat f'", 0, b"1\nx 2\n", b""),
+        ("/bin/sh", "-c 'echo 1 >&2'", 0, b"", b"1\n"),
+        ("/bin/sh", "-c 'echo a1>f; cat f'", 0, b"a1\n", b""),
+        ("/bin/sh", """-c 'echo ";" "1>f" a"b c"d # comment'""", 0, b"; 1>f ab cd\n", b""),
+        ("/bin/sh", "-c 'echo y >> b; echo z >> ./b; cat b'", 0, b"bby\nz\n", b""),
+        ("/bin/sh", "-c 'cat b > c; echo y >> b; cat c'", 0, b"bb", b""),
+        ("/bin/sh", "-c 'echo y >> b; echo z > b; cat b'", 0, b"z\n", b""),
         (
             "/bin/sh",
             "-c 'cat < nothing || echo sorry'",
@@ -148,6 +155,9 @@ def test_an_uploaded_script_is_understood_if_it_is_simple(simulated: SimulatedHa
         b"#!/bin/sh\necho a & echo b\n",
         b"#!/bin/sh\necho a | cat\n",
         b"#!/bin/sh\ncat missing 2>/dev/null\n",
+        b"#!/bin/sh\necho x 1>f\n",
+        b"#!/bin/sh\necho x 2>&1\n",
+        b"#!/bin/sh\necho x > ; echo y\n",
         b"#!/bin/sh\nexit now\n",
     ],
 )
