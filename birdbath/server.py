@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import platform
+import resource
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterator
@@ -178,11 +179,18 @@ def advertised_address(settings: Settings, url: str) -> str:
     return address
 
 
+def _allow_many_files() -> None:
+    """Raise the limit of open files: connections have one each, and the files of a batch until its sync."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 async def serve(settings: Settings, ready: Callable[[list[str]], None]) -> None:
     """Serve until SIGTERM or SIGINT; `ready` is told the URLs, the first of which is the main one.
 
     At the end no call is cut off that is answered within seconds; open transactions stay as they are.
     """
+    _allow_many_files()
     listeners = [listen(settings.host, settings.port)]
     if settings.collector_port is not None:
         listeners.append(listen(settings.host, settings.collector_port))

@@ -149,6 +149,12 @@ class Sandbox:
                 os.ftruncate(descriptor, 0)
             write_all(descriptor, data, os.fstat(descriptor).st_size)
 
+    def cut(self, unit: UnitOfWork, name: str, length: int) -> None:
+        """Let a file end after `length` bytes; so it does on disk when the unit is."""
+        descriptor = self._open_entry(name, os.O_RDWR)
+        with self._synced(unit, name, descriptor):
+            os.ftruncate(descriptor, length)
+
     def copy(self, unit: UnitOfWork, source: str, target: str, start: int, offset: int, length: int) -> None:
         """Copy `length` bytes from byte `start` of one file to byte `offset` of another, existing one.
 

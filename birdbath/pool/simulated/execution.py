@@ -9,7 +9,6 @@ started.
 from __future__ import annotations
 
 import errno
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -335,16 +334,9 @@ class _Output:
             _create(self._unit, self._sandbox, self._name, data)
             return
         if self._sandbox.size(self._name) > self._kept:
-            self._cut()
+            # Away with what an earlier attempt at this very run appended.
+            self._sandbox.cut(self._unit, self._name, self._kept)
         self._sandbox.write(self._unit, self._name, self._kept, data)
-
-    def _cut(self) -> None:
-        """Take away what an earlier attempt at this very run appended."""
-        descriptor = self._sandbox._open_entry(self._name, os.O_RDWR)
-        try:
-            os.ftruncate(descriptor, self._kept)
-        finally:
-            self._unit.sync_later(self._name, descriptor)
 
     def _write(self, piece: Piece, start: int, offset: int, length: int) -> None:
         if isinstance(piece, FileRange):
