@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from threading import Thread
 
-from birdbath.classads import Ad, AdList, AdRecord, Item, ad_from_items
+from birdbath.classads import Ad, AdList, AdRecord, Item, ad_from_items, arguments
 from birdbath.errors import BirdbathError, Incomplete, InvalidArguments, UnknownCluster, UnknownJob
 from birdbath.pool.base import ActionDetails, JobAction, JobId, NewJob
 from birdbath.pool.queries import client_constraint
-from birdbath.schedd import actions, arguments, files, staging, transactions
+from birdbath.schedd import actions, files, staging, transactions
 from birdbath.schedd.context import Elsewhere, ScheddContext
 from birdbath.schedd.submission import apply_items, incomplete_files
 from birdbath.schedd.template import job_template

@@ -3,24 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from birdbath.client import Expression
 from birdbath.commands.description import DescriptionError, words
-from birdbath.schedd import arguments as server
-
-
-@given(
-    st.lists(
-        st.text(st.characters(exclude_categories=["Cs", "Cc", "Zs", "Zl", "Zp"]) | st.sampled_from(" \t'\""))
-    )
-)
-def test_words_survive_v2_syntax_as_the_server_reads_it(given: list[str]) -> None:
-    joined = words.join_v2(given)
-
-    assert words.split_v2(joined) == given
-    assert server.parse(joined) == given
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 
+from birdbath.classads.arguments import UnbalancedQuotes, join, parse
 from birdbath.client import AdValue, Expression
 from birdbath.commands.description.errors import DescriptionError
 
@@ -34,23 +35,23 @@ def arguments(text: str) -> str:
     """
     if _is_new(text):
         raw = _unwrapped("arguments", text)
-        split_v2(raw)  # only to refuse what is unbalanced
+        _split(raw)  # only to refuse what is unbalanced
         return raw
-    return join_v2(word.replace('\\"', '"') for word in text.split())
+    return join([word.replace('\\"', '"') for word in text.split()])
 
 
 def environment(text: str, inherited: Mapping[str, str]) -> str:
     """The `environment` command in V2 syntax, as `Environment` holds it; its own settings win over
     `inherited`.
     """
-    words = split_v2(_unwrapped("environment", text)) if _is_new(text) else _old_environment(text)
+    words = _split(_unwrapped("environment", text)) if _is_new(text) else _old_environment(text)
     settings = dict(inherited)
     for word in words:
         name, equals, value = word.partition("=")
         if not equals or not name:
             raise DescriptionError(f"environment: {word!r} is not NAME=VALUE")
         settings[name] = value
-    return join_v2(f"{name}={value}" for name, value in settings.items())
+    return join([f"{name}={value}" for name, value in settings.items()])
 
 
 def inherited(getenv: str, variables: Mapping[str, str]) -> dict[str, str]:
@@ -69,48 +70,16 @@ def inherited(getenv: str, variables: Mapping[str, str]) -> dict[str, str]:
     return {n: v for n, v in fitting.items() if _fits(n, wanted) and not _fits(n, unwanted)}
 
 
-def split_v2(text: str) -> list[str]:
-    """Words of V2 syntax: separated by blanks, grouped by single quotes, a doubled one inside stands for
-    itself.
-    """
-    words: list[str] = []
-    word: list[str] | None = None
-    quoted = False
-    position = 0
-    while position < len(text):
-        character = text[position]
-        if quoted and character == "'" and text[position + 1 : position + 2] == "'":
-            word = [*(word or []), "'"]
-            position += 1
-        elif character == "'":
-            quoted = not quoted
-            word = word or []
-        elif character.isspace() and not quoted:
-            if word is not None:
-                words.append("".join(word))
-            word = None
-        else:
-            word = word or []
-            word.append(character)
-        position += 1
-    if quoted:
-        raise DescriptionError(f"a single quote is not closed: {text}")
-    return words if word is None else [*words, "".join(word)]
-
-
-def join_v2(words: Iterable[str]) -> str:
-    """The reverse of `split_v2`."""
-    return " ".join(_quoted(word) for word in words)
-
-
 def names(text: str) -> list[str]:
     """A list of file names: separated by commas."""
     return [name for part in text.split(",") if (name := part.strip().strip('"').strip())]
 
 
-def _quoted(word: str) -> str:
-    plain = word and not any(character.isspace() or character == "'" for character in word)
-    return word if plain else "'" + word.replace("'", "''") + "'"
+def _split(text: str) -> list[str]:
+    try:
+        return parse(text)
+    except UnbalancedQuotes:
+        raise DescriptionError(f"a single quote is not closed: {text}") from None
 
 
 def _is_new(text: str) -> bool:

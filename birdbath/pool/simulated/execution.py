@@ -14,8 +14,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from birdbath.classads import Ad
+from birdbath.classads.arguments import UnbalancedQuotes
 from birdbath.errors import UnknownFile
-from birdbath.pool.simulated.command_line import UnbalancedQuotes, arguments, environment
+from birdbath.pool.simulated.command_line import arguments, environment
 from birdbath.pool.simulated.lifecycle import Hold
 from birdbath.pool.simulated.programs import LONGEST_RUN, PROGRAMS, FileRange, Piece, Process
 from birdbath.pool.simulated.shell import MAX_SCRIPT, run_script, script_text

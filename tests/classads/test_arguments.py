@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from birdbath.schedd.arguments import UnbalancedQuotes, join, parse
+from birdbath.classads.arguments import UnbalancedQuotes, join, parse
 
 
 @pytest.mark.parametrize(
