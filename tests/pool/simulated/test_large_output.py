@@ -105,7 +105,8 @@ def test_any_division_into_steps_gives_the_same_files(
     source = b"123456789"
     with tempfile.TemporaryDirectory() as folder:
         sandbox = Spool(Path(folder) / "spool").sandbox(1, 0)
-        writer = _writer(folder)
+        engine = open_engine(f"sqlite:///{folder}/pool.db")
+        writer = Writer(engine)
 
         def prepare(unit: UnitOfWork) -> None:
             sandbox.replace(unit, "source", source)
@@ -114,13 +115,10 @@ def test_any_division_into_steps_gives_the_same_files(
         writer.write_now(prepare)
         _write_all(writer, sandbox, outputs, steps)
         writer.close()
+        engine.dispose()
         for name, pieces in outputs.items():
             expected = [source[: p.length] if isinstance(p, FileRange) else p for p in pieces]
             assert sandbox.read(name) == b"".join(expected)
-
-
-def _writer(folder: str) -> Writer:
-    return Writer(open_engine(f"sqlite:///{folder}/pool.db"))
 
 
 def _write_all(
