@@ -64,22 +64,20 @@ class Backend:
     async def run(self, operation: str, caller: Caller, work: Callable[[Operations], T]) -> T:
         """Run `work` where `operation` belongs, and again elsewhere if it says so (see `Elsewhere`)."""
         try:
-            return await self._run(operation, caller, work, None)
+            return await self._run(operation, caller, work)
         except Elsewhere as elsewhere:
             renewal = None
             if elsewhere.transaction is not None:
                 renewal = await self._renew(caller, elsewhere.transaction)
             return await self._run_patiently(operation, caller, work, renewal)
 
-    async def _run(
-        self, operation: str, caller: Caller, work: Callable[[Operations], T], renewal: Renewal | None
-    ) -> T:
+    async def _run(self, operation: str, caller: Caller, work: Callable[[Operations], T]) -> T:
         unit = OPERATIONS[operation].unit
         if unit is Unit.WRITE:
             return await self._writer.write(lambda unit: work(self._operations(caller, unit)))
         if operation in LISTINGS:
-            return await self._run_patiently(operation, caller, work, renewal)
-        return work(self._operations(caller, None, renewal=renewal))
+            return await self._run_patiently(operation, caller, work, None)
+        return work(self._operations(caller, None))
 
     async def _run_patiently(
         self, operation: str, caller: Caller, work: Callable[[Operations], T], renewal: Renewal | None
