@@ -6,8 +6,8 @@
 FROM python:3.12-slim AS build
 COPY locks/ /src/locks/
 RUN python -m venv /opt/birdbath \
-    && /opt/birdbath/bin/pip install --no-cache-dir --require-hashes -r /src/locks/build.txt \
-    && /opt/birdbath/bin/pip install --no-cache-dir --require-hashes --no-build-isolation --use-pep517 \
+    && /opt/birdbath/bin/pip install --no-cache-dir --no-deps --require-hashes -r /src/locks/build.txt \
+    && /opt/birdbath/bin/pip install --no-cache-dir --no-deps --require-hashes --no-build-isolation --use-pep517 \
         -r /src/locks/use.txt
 # The package itself last: a change of it alone leaves the layers above as they are.
 COPY pyproject.toml README.md LICENSE /src/
