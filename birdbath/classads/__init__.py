@@ -1,6 +1,6 @@
 """ClassAds: parsed, printed, evaluated and matched by `classad2`, which no other package imports."""
 
-from birdbath.classads.ads import Ad, Expression, Item, ad_from_items, attribute_from_item
+from birdbath.classads.ads import Ad, Item, ad_from_items, attribute_from_item
 from birdbath.classads.constraints import Constraint
 from birdbath.classads.expressions import (
     Attribute,
@@ -14,6 +14,7 @@ from birdbath.classads.expressions import (
 )
 from birdbath.classads.records import AdList, AdMemory, AdRecord, Shown
 from birdbath.classads.syntax import check_text, valid_name
+from birdbath.values import Expression
 
 __all__ = [
     "Ad",

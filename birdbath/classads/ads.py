@@ -20,18 +20,13 @@ from birdbath.classads.expressions import (
 )
 from birdbath.classads.syntax import check_text, valid_name
 from birdbath.errors import InvalidAd
+from birdbath.values import Expression
 
 Item = tuple[str | None, str, str | None]
 """(name, kind, text) as a client sent it: kind "" when absent or unknown, name and text None when absent."""
 
 PRIVATE = frozenset({"claimid", "pairedclaimid", "capability", "claimids", "transferkey", "childclaimids"})
 SPECIAL = frozenset({"mytype", "targettype", "servertime"})
-
-
-class Expression(str):
-    """Old-syntax expression text, to be told from a plain string when it is put into an ad."""
-
-    __slots__ = ()
 
 
 class Ad:

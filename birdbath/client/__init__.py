@@ -27,8 +27,9 @@ from birdbath.client.errors import (
     TransferFailed,
 )
 from birdbath.client.schedd import FileInfo, Schedd
-from birdbath.client.transaction import Cluster, Job, JobId, Lease, Transaction, Universe
-from birdbath.client.values import Ad, AdValue, Expression, literal
+from birdbath.client.transaction import Cluster, Job, JobId, Lease, Transaction
+from birdbath.client.values import Ad
+from birdbath.values import AdValue, Expression, Universe, literal
 
 __all__ = [
     "Ad",

@@ -9,8 +9,9 @@ import requests
 
 from birdbath.client.adstream import AdStream
 from birdbath.client.transaction import wire_ad
-from birdbath.client.values import AdValue, to_items
+from birdbath.client.values import to_items
 from birdbath.client.wire import DEFAULT_TIMEOUT, Endpoint, Timeout
+from birdbath.values import AdValue
 
 
 class AdType(StrEnum):

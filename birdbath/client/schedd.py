@@ -14,8 +14,9 @@ from birdbath.client.adstream import AdStream
 from birdbath.client.errors import BirdbathError, UnknownFile
 from birdbath.client.transaction import Lease, Transaction, read_ad, wire_ad
 from birdbath.client.transfer import DEFAULT_CHUNK, JobFile, Progress, download, download_to_path
-from birdbath.client.values import Ad, AdValue, to_items
+from birdbath.client.values import Ad, to_items
 from birdbath.client.wire import DEFAULT_TIMEOUT, Endpoint, Reply, Timeout
+from birdbath.values import AdValue
 
 
 class FileInfo(NamedTuple):

@@ -4,27 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from enum import IntEnum
 from typing import NamedTuple
 
 from birdbath.client.errors import InvalidValue
 from birdbath.client.transfer import DEFAULT_CHUNK, FileSource, JobFile, Progress, upload
-from birdbath.client.values import Ad, AdValue, Item, to_items
+from birdbath.client.values import Ad, Item, to_items
 from birdbath.client.wire import Endpoint, Reply
-
-
-class Universe(IntEnum):
-    """The kinds of jobs (UniverseType of the contract)."""
-
-    STANDARD = 1
-    VANILLA = 5
-    SCHEDULER = 7
-    MPI = 8
-    GRID = 9
-    JAVA = 10
-    PARALLEL = 11
-    LOCAL = 12
-    VM = 13
+from birdbath.values import AdValue, Universe
 
 
 class JobId(NamedTuple):

@@ -12,19 +12,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from birdbath.client.errors import InvalidValue
-
-
-class Expression(str):
-    """The text of a ClassAd expression, not evaluated. A plain `str` is a string literal instead."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return f"Expression({str.__repr__(self)})"
-
-
-AdValue = str | int | float | bool | Expression | None
-"""A value in an ad. `None` is UNDEFINED."""
+from birdbath.values import AdValue, Expression, literal, real
 
 
 class Item(NamedTuple):
@@ -79,10 +67,7 @@ def _integer(name: str, value: int) -> str:
 
 
 def _real(value: float) -> tuple[str, str]:
-    if math.isfinite(value):
-        return "FLOAT-ATTR", repr(float(value))
-    spelled = "NaN" if math.isnan(value) else "INF" if value > 0 else "-INF"
-    return "EXPRESSION-ATTR", f'real("{spelled}")'
+    return "FLOAT-ATTR" if math.isfinite(value) else "EXPRESSION-ATTR", real(value)
 
 
 def to_items(attributes: Mapping[str, AdValue]) -> list[Item]:
@@ -210,18 +195,3 @@ class Ad(MutableMapping[str, AdValue]):
     def long(self) -> str:
         """The ad as `condor_q -long` prints it: one `Name = value` a line, no line break at the end."""
         return "\n".join(f"{name} = {literal(value)}" for name, value in self.items())
-
-
-def literal(value: AdValue) -> str:
-    """A value in ClassAd text, as `condor_q -long` prints it: in strings only double quotes are escaped."""
-    match value:
-        case None:
-            return "undefined"
-        case Expression():
-            return str(value)
-        case str():
-            return '"' + value.replace('"', '\\"') + '"'
-        case bool():
-            return "true" if value else "false"
-        case _:
-            return _typed("value", value)[1]

@@ -15,8 +15,8 @@ from birdbath.commands.shared import DEFAULT_URL, complain, guarded
 
 if TYPE_CHECKING:
     from birdbath.client import Ad, Cluster, Job, JobId, Schedd, Transaction
-    from birdbath.commands.description import Description, PlannedJob, Planner
     from birdbath.commands.terminal import Meter
+    from birdbath.description import Description, PlannedJob, Planner
 
 
 @guarded
@@ -38,8 +38,8 @@ def submit(
     `transfer_input_files` are uploaded. All jobs of the description come into the queue together, or none.
     """
     from birdbath.client import Schedd
-    from birdbath.commands.description import Description, Planner
     from birdbath.commands.selection import myself
+    from birdbath.description import Description, Planner
 
     description = Description.read(file)
     planner = Planner(owner or myself(), os.environ)
@@ -51,7 +51,7 @@ def submit(
 
 
 def _warn(description: Description) -> None:
-    from birdbath.commands.description import vocabulary
+    from birdbath.description import vocabulary
 
     unused = [name for statement in description.statements for name in statement.unused(vocabulary.KNOWN)]
     for name in dict.fromkeys(unused):
@@ -66,7 +66,7 @@ def _jobs(
     As with `condor_submit`, a cluster goes on over several queue statements as long as they run the same
     program.
     """
-    from birdbath.commands.description import DescriptionError
+    from birdbath.description import DescriptionError
 
     program: tuple[str, str] | None = None
     for statement in description.statements:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from birdbath.client import AdValue, Expression, Universe
-from birdbath.commands.description import DescriptionError, PlannedJob, Planner
+from birdbath.description import DescriptionError, PlannedJob, Planner
 
 
 @pytest.fixture(autouse=True)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from birdbath.commands.description import Description, DescriptionError, QueueStatement
-from birdbath.commands.description.vocabulary import KNOWN
+from birdbath.description import Description, DescriptionError, QueueStatement
+from birdbath.description.vocabulary import KNOWN
 
 
 def expanded(statement: QueueStatement, cluster: int = 7) -> list[dict[str, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from birdbath.client import Expression
-from birdbath.commands.description import DescriptionError, words
+from birdbath.description import DescriptionError, words
 
 
 @pytest.mark.parametrize(

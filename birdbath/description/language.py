@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from birdbath.commands.description.errors import DescriptionError
+from birdbath.description.errors import DescriptionError
 
 _QUEUE = re.compile(r"\s*queue(?=\s|$)", re.IGNORECASE)
 _MULTI_LINE = re.compile(r"\s*[\w.+]+\s*@=\s*(\w+)\s*$")

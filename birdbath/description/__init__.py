@@ -4,8 +4,8 @@
 files.
 """
 
-from birdbath.commands.description.errors import DescriptionError
-from birdbath.commands.description.jobs import PlannedJob, Planner
-from birdbath.commands.description.language import Description, QueueStatement, Row
+from birdbath.description.errors import DescriptionError
+from birdbath.description.jobs import PlannedJob, Planner
+from birdbath.description.language import Description, QueueStatement, Row
 
 __all__ = ["Description", "DescriptionError", "PlannedJob", "Planner", "QueueStatement", "Row"]

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from birdbath.client import AdValue, Universe, literal
-from birdbath.commands.description import sandbox, vocabulary, words
-from birdbath.commands.description.errors import DescriptionError
-from birdbath.commands.description.vocabulary import expression
+from birdbath.description import sandbox, vocabulary, words
+from birdbath.description.errors import DescriptionError
+from birdbath.description.vocabulary import expression
 from birdbath.errors import InvalidAd
+from birdbath.values import AdValue, Universe, literal
 
 _HELD: dict[str, AdValue] = {
     "JobStatus": 5,

@@ -6,10 +6,10 @@ import re
 from collections.abc import Callable
 
 from birdbath.classads import canonical_value
-from birdbath.client import AdValue, Expression
-from birdbath.commands.description import words
-from birdbath.commands.description.errors import DescriptionError
+from birdbath.description import words
+from birdbath.description.errors import DescriptionError
 from birdbath.errors import InvalidAd
+from birdbath.values import AdValue, Expression
 
 Reader = Callable[[str], AdValue]
 

@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterable, Mapping
 
 from birdbath.classads.arguments import UnbalancedQuotes, join, parse
-from birdbath.client import AdValue, Expression
-from birdbath.commands.description.errors import DescriptionError
+from birdbath.description.errors import DescriptionError
+from birdbath.values import AdValue, Expression
 
 _QUANTITY = re.compile(r"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([KMGTP]?)I?B?\s*\Z", re.IGNORECASE)
 _POWERS = {"K": 1, "M": 2, "G": 3, "T": 4, "P": 5}

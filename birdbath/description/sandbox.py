@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from birdbath.client import AdValue
-from birdbath.commands.description import words
-from birdbath.commands.description.errors import DescriptionError
-from birdbath.commands.description.vocabulary import flag
+from birdbath.description import words
+from birdbath.description.errors import DescriptionError
+from birdbath.description.vocabulary import flag
+from birdbath.values import AdValue
 
 SYSTEM_FOLDERS = ("/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin")
 NULL_DEVICE = "/dev/null"
