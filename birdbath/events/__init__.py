@@ -1,46 +1,15 @@
-"""HTCondor's job events: their numbers and names (event reference section 3). No I/O."""
+"""HTCondor's job events: their types, ads and forms (event reference sections 2 and 3). No I/O."""
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from birdbath.classads import Ad, Expression, Scalar
+from birdbath.events.record import EventRecord, routing_key
+from birdbath.events.types import EventType, event_name, my_type
 
-
-class EventType(enum.IntEnum):
-    """Event numbers that Birdbath writes; names are HTCondor's ULOG_* without the prefix."""
-
-    SUBMIT = 0
-    EXECUTE = 1
-    EXECUTABLE_ERROR = 2
-    JOB_EVICTED = 4
-    JOB_TERMINATED = 5
-    IMAGE_SIZE = 6
-    SHADOW_EXCEPTION = 7
-    GENERIC = 8
-    JOB_ABORTED = 9
-    JOB_SUSPENDED = 10
-    JOB_UNSUSPENDED = 11
-    JOB_HELD = 12
-    JOB_RELEASED = 13
-    ATTRIBUTE_UPDATE = 33
-    CLUSTER_SUBMIT = 35
-    CLUSTER_REMOVE = 36
-    FILE_TRANSFER = 40
-
-
-_MY_TYPES = {
-    EventType.IMAGE_SIZE: "JobImageSizeEvent",
-    EventType.JOB_RELEASED: "JobReleaseEvent",
-}
-
-
-def my_type(event_type: EventType) -> str:
-    """The MyType of an event's ad: `SubmitEvent`, `JobTerminatedEvent`, ..."""
-    name = "".join(part.capitalize() for part in event_type.name.split("_"))
-    return _MY_TYPES.get(event_type, f"{name}Event")
+__all__ = ["EventRecord", "EventType", "JobEvent", "event_name", "my_type", "routing_key"]
 
 
 @dataclass(frozen=True)

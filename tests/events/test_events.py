@@ -1,9 +1,10 @@
 """Job events and their ads."""
 
+import htcondor2
 import pytest
 
 from birdbath.classads import Expression
-from birdbath.events import EventType, JobEvent, my_type
+from birdbath.events import EventType, JobEvent, event_name, my_type, routing_key
 
 
 @pytest.mark.parametrize(
@@ -32,8 +33,29 @@ def test_my_types(number: int, name: str) -> None:
     assert my_type(EventType(number)) == name
 
 
-def test_every_type_has_a_test() -> None:
-    assert len(EventType) == 17
+def test_types_are_those_of_htcondor() -> None:
+    theirs = {kind.name: int(kind) for kind in htcondor2.JobEventType if kind < 100}
+    assert {kind.name: int(kind) for kind in EventType} == theirs
+
+
+def test_numbers_without_a_name() -> None:
+    assert my_type(99) == "FutureEvent"
+    assert event_name(99) == "event_99"
+    assert event_name(12) == "held"
+
+
+@pytest.mark.parametrize(
+    ("owner", "word"),
+    [("ann", "ann"), ("ann.b@pool.org", "ann%2Eb@pool%2Eorg"), ("", "-"), ("*", "%2A"), ("ü", "%C3%BC")],
+)
+def test_routing_keys_have_five_words(owner: str, word: str) -> None:
+    assert routing_key(0, owner, 12, 0) == f"job.submit.{word}.12.0"
+
+
+def test_routing_keys_fit_into_255_bytes() -> None:
+    key = routing_key(EventType.POST_SCRIPT_TERMINATED, "ü" * 255, 2**31 - 1, 2**31 - 1)
+    assert len(key.encode()) <= 255
+    assert key.count(".") == 4
 
 
 def test_the_ad_of_an_event() -> None:
