@@ -6,10 +6,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from birdbath.classads import Ad, Expression, Scalar
+from birdbath.events.forms import FORMS, Form, FormatOptions, UnknownForm, form
 from birdbath.events.record import EventRecord, routing_key
 from birdbath.events.types import EventType, event_name, my_type
 
-__all__ = ["EventRecord", "EventType", "JobEvent", "event_name", "my_type", "routing_key"]
+__all__ = [
+    "FORMS",
+    "EventRecord",
+    "EventType",
+    "Form",
+    "FormatOptions",
+    "JobEvent",
+    "UnknownForm",
+    "event_name",
+    "form",
+    "my_type",
+    "routing_key",
+]
 
 
 @dataclass(frozen=True)
