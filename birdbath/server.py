@@ -24,6 +24,7 @@ from birdbath.classads import AdMemory, Constraint
 from birdbath.collector import CollectorSettings
 from birdbath.errors import BirdbathError, InvalidAd
 from birdbath.http.application import HttpSettings, create_application
+from birdbath.notify import Notifier, Visibility
 from birdbath.pool.simulated.description import PoolDescription, PoolIdentity
 from birdbath.pool.simulated.pool import SimulatedPool
 from birdbath.schedd import Caller, ScheddContext, ScheddSettings, expire_transactions, renew_all
@@ -65,9 +66,11 @@ class Parts:
     pool: SimulatedPool
     schedd: ScheddSettings
     backend: Backend
+    notifier: Notifier
 
     def close(self) -> None:
         """Give back the database."""
+        self.notifier.close()
         self.pool.close()
         self.writer.close()
         self.engine.dispose()
@@ -99,7 +102,9 @@ def build(settings: Settings, address: str) -> Parts:
     schedd, collector = _schedd_settings(settings), _collector_settings(settings)
     writer.write_now(renew_all)
     backend = Backend(writer, pool.queue, pool.directory, schedd, collector)
-    return Parts(settings, engine, writer, pool, schedd, backend)
+    visibility = Visibility(settings.queue_all_users_trusted, settings.queue_super_users)
+    notifier = Notifier(engine, writer, visibility)
+    return Parts(settings, engine, writer, pool, schedd, backend, notifier)
 
 
 def _check_expressions(settings: Settings) -> None:
@@ -223,7 +228,8 @@ async def _serve(parts: Parts, listeners: list[socket.socket], ready: Callable[[
     server = _AnnouncedServer(config, ready)
     background = [asyncio.create_task(loop) for loop in (_drive(parts), _expire(parts), _sweep(parts))]
     try:
-        await server.serve(sockets=listeners)
+        async with parts.notifier.running():
+            await server.serve(sockets=listeners)
     finally:
         for task in background:
             task.cancel()

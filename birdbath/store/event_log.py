@@ -4,15 +4,45 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from typing import NamedTuple
 
-from sqlalchemy import insert
+from sqlalchemy import bindparam, delete, func, insert, select
 
-from birdbath.events import JobEvent
-from birdbath.store.tables import events
+from birdbath.classads import Ad
+from birdbath.events import EventRecord, JobEvent
+from birdbath.store.reader import Reader
+from birdbath.store.statements import Row
+from birdbath.store.tables import counters, events, jobs
 from birdbath.store.unit_of_work import UnitOfWork
 
 _NAMESPACE = uuid.UUID("6f1d2c8e-94a3-5f0b-8a52-3d2b6f6c0a11")
 _INSERT = insert(events)
+_AFTER = (
+    select(events)
+    .where(events.c.sequence > bindparam("after"))
+    .order_by(events.c.sequence)
+    .limit(bindparam("most"))
+)
+_OLDEST = select(func.min(events.c.sequence).label("sequence"))
+_NEWEST = select(counters.c.value).where(counters.c.name == "event")
+_OF_JOB = (
+    select(events)
+    .where(events.c.cluster_id == bindparam("cluster"), events.c.proc_id == bindparam("proc"))
+    .order_by(events.c.sequence)
+)
+_JOB_AD = select(jobs.c.ad).where(
+    jobs.c.cluster_id == bindparam("cluster"), jobs.c.proc_id == bindparam("proc")
+)
+_PRUNE = delete(events).where(events.c.sequence <= bindparam("through"))
+
+
+class Bounds(NamedTuple):
+    """The oldest event that is kept and the newest that was written; `oldest` is `newest` + 1 when none is
+    kept.
+    """
+
+    oldest: int
+    newest: int
 
 
 def append(unit: UnitOfWork, event: JobEvent) -> int:
@@ -30,7 +60,51 @@ def append_all(unit: UnitOfWork, batch: Sequence[JobEvent]) -> int:
     last = unit.advance("event", len(batch))
     first = last - len(batch) + 1
     unit.execute_many(_INSERT, [_row(first + index, event) for index, event in enumerate(batch)])
+    unit.events_written = last
     return last
+
+
+def read(reader: Reader, after: int, most: int) -> list[EventRecord]:
+    """At most `most` committed events with a sequence number above `after`, in order and without a gap
+    between them.
+    """
+    return [_record(row) for row in reader.rows(_AFTER, {"after": after, "most": most})]
+
+
+def history(reader: Reader, cluster: int, proc: int) -> list[EventRecord]:
+    """The committed events of one job that are kept, in order."""
+    return [_record(row) for row in reader.rows(_OF_JOB, {"cluster": cluster, "proc": proc})]
+
+
+def bounds(reader: Reader) -> Bounds:
+    """What the log holds, by what is committed."""
+    newest = reader.rows(_NEWEST)
+    last = int(newest[0].value) if newest else 0
+    oldest = reader.rows(_OLDEST)[0].sequence
+    return Bounds(last + 1 if oldest is None else int(oldest), last)
+
+
+def job_ad(reader: Reader, cluster: int, proc: int) -> Ad | None:
+    """The newest ad of a job, in the queue or in the history; None for a job that never was committed."""
+    rows = reader.rows(_JOB_AD, {"cluster": cluster, "proc": proc})
+    return Ad.from_json(rows[0].ad) if rows else None
+
+
+def newest(unit: UnitOfWork) -> int:
+    """The last sequence number that was given out, as this unit sees it."""
+    row = unit.first(_NEWEST)
+    return int(row.value) if row else 0
+
+
+def prune(unit: UnitOfWork, through: int) -> None:
+    """Delete events up to and including sequence number `through`."""
+    unit.execute(_PRUNE, {"through": through})
+
+
+def _record(row: Row) -> EventRecord:
+    return EventRecord(
+        row.sequence, row.id, row.time, row.type, row.cluster_id, row.proc_id, row.owner, Ad.from_json(row.ad)
+    )
 
 
 def _row(sequence: int, event: JobEvent) -> dict[str, object]:

@@ -145,3 +145,35 @@ events = Table(
     Index("events_by_job", "cluster_id", "proc_id"),
 )
 """The event log: gapless sequence, each row written together with the change it reports."""
+
+subscriptions = Table(
+    "subscriptions",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("account", String(255)),
+    Column("cursor", BigInteger, nullable=False),
+    Column("filter", Text, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("options", Text, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("expires_at", Float),
+)
+"""Followers of the event log. Events up to `cursor` are done with; `generation` counts changes of the filter.
+
+`options` is JSON text of what the kind needs, such as a webhook's URL. One without `expires_at` stays.
+"""
+
+dead_letters = Table(
+    "dead_letters",
+    metadata,
+    Column("subscription_id", String(64), primary_key=True),
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("event", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("failed_at", Float, nullable=False),
+    Column("reason", Text, nullable=False),
+)
+"""Events that a subscription gave up to deliver; `event` is JSON text of the whole record, which outlives the
+log's.
+"""

@@ -29,11 +29,13 @@ class UnitOfWork:
     """The database connection of one unit of work, the files it dirtied, and the time it happens at.
 
     `now` is the wall-clock time in seconds since the epoch, `asked_at` that at which the work was asked for:
-    it may have waited for its turn. Nothing written here is durable before the `Writer` that made the unit
-    says so.
+    it may have waited for its turn. `watchers` are called when events that it appended are durable. Nothing
+    written here is durable before the `Writer` that made the unit says so.
     """
 
-    def __init__(self, connection: Connection, now: float) -> None:
+    def __init__(
+        self, connection: Connection, now: float, watchers: Sequence[Callable[[], None]] = ()
+    ) -> None:
         self.connection = connection
         self.now = now
         self.asked_at = now
@@ -42,7 +44,9 @@ class UnitOfWork:
         self._errors = connection.dialect.loaded_dbapi.Error
         self._dirty: dict[tuple[int, int], tuple[int, str]] = {}
         self.lost = False
+        self.events_written = 0  # the newest event appended, perhaps in a savepoint since undone
         self._after_commit: list[Callable[[], None]] = []
+        self._watchers = watchers
 
     def execute(self, statement: ClauseElement, values: Mapping[str, Any] | None = None) -> Sequence[Row]:
         """Run a statement and return its rows, if it gives any."""
@@ -130,6 +134,8 @@ class UnitOfWork:
     def committed(self) -> None:
         """Run the `after_commit` callbacks. What they raise is logged: the unit stays a success."""
         callbacks, self._after_commit = self._after_commit, []
+        if self.events_written:
+            callbacks += self._watchers
         for callback in callbacks:
             try:
                 callback()

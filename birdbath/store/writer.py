@@ -49,6 +49,11 @@ class Writer:
         self._turns: deque[_Turn] = deque()
         self._busy = False
         self._closed = False
+        self._watchers: list[Callable[[], None]] = []
+
+    def watch_events(self, watcher: Callable[[], None]) -> None:
+        """Call `watcher` whenever events became durable, in the thread that committed them."""
+        self._watchers.append(watcher)
 
     async def write(self, work: Work[T]) -> T:
         """Run `work` on the event loop, soon; return its result when all it wrote is on disk.
@@ -94,12 +99,12 @@ class Writer:
         if self._connection.closed:
             self._connection = writing(self._engine)
         try:
-            return UnitOfWork(self._connection, self._clock())
+            return UnitOfWork(self._connection, self._clock(), self._watchers)
         except DBAPIError as error:
             if not error.connection_invalidated:
                 raise
             return UnitOfWork(
-                self._connection, self._clock()
+                self._connection, self._clock(), self._watchers
             )  # it died while nobody wrote, and was made anew
 
     def _queue(self, turn: _Turn) -> _Turn:

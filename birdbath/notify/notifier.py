@@ -1,0 +1,89 @@
+"""Everything that follows the event log in one server: made with it, started and stopped with it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from sqlalchemy import Engine
+
+from birdbath.notify.log import EventLog
+from birdbath.notify.metrics import EventMetrics
+from birdbath.notify.subscriptions import Subscriptions
+from birdbath.notify.tasks import Tasks
+from birdbath.notify.visibility import Visibility
+from birdbath.store import Writer
+from birdbath.store.subscriptions import Subscription
+
+_log = logging.getLogger(__name__)
+
+EXPIRY_CHECK = 5.0
+
+Deliver = Callable[[Subscription], Awaitable[None]]
+"""Follows one subscription until cancelled: what a kind of pushing follower is."""
+
+
+class Notifier:
+    """The event log, its subscriptions, and the tasks that push events out.
+
+    `kinds` says by the kind of a subscription how its events are pushed; a kind that is not in it is followed
+    by whoever connects. Add kinds and `services` (tasks that find or make their own subscription) before
+    `running`.
+    """
+
+    def __init__(self, engine: Engine, writer: Writer, visibility: Visibility | None = None) -> None:
+        self.metrics = EventMetrics()
+        self.log = EventLog(engine, writer, self.metrics)
+        self.subscriptions = Subscriptions(engine, writer, self.log)
+        self.visibility = visibility or Visibility()
+        self.tasks = Tasks()
+        self.kinds: dict[str, Deliver] = {}
+        self.services: dict[str, Callable[[], Awaitable[None]]] = {}
+        self._changed = asyncio.Event()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Serve followers within the block; at its end every task has ended, its cursor as far as it came."""
+        self.subscriptions.on_change = self._changed.set
+        self.tasks.start("event log", self.log.run)
+        self.tasks.start("subscriptions", self._manage)
+        for name, run in self.services.items():
+            self.tasks.start(name, run)
+        try:
+            yield
+        finally:
+            await self.tasks.stop()
+
+    def close(self) -> None:
+        """Give the database connections back."""
+        self.subscriptions.close()
+        self.log.close()
+
+    async def _manage(self) -> None:
+        """Let each subscription of a pushing kind have its task, and no other."""
+        while True:
+            self._changed.clear()
+            for gone in await self.subscriptions.expire():
+                _log.warning(
+                    "The subscription %s (%s) has expired at event %d", gone.id, gone.kind, gone.cursor
+                )
+            wanted = {f"subscription {known.id}": known for known in self.subscriptions.all()}
+            pushed = {name: known for name, known in wanted.items() if known.kind in self.kinds}
+            over = [
+                name for name in self.tasks.names if name.startswith("subscription ") and name not in pushed
+            ]
+            if over:
+                await self.tasks.stop(*over)
+            for name, known in pushed.items():
+                self._start(name, known)
+            try:
+                async with asyncio.timeout(EXPIRY_CHECK):
+                    await self._changed.wait()
+            except TimeoutError:
+                pass
+
+    def _start(self, name: str, subscription: Subscription) -> None:
+        deliver = self.kinds[subscription.kind]
+        self.tasks.start(name, lambda: deliver(subscription))

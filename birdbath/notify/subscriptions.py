@@ -1,0 +1,259 @@
+"""Subscriptions: followers whose place in the log, filter and lease are kept in the database."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import Engine
+
+from birdbath.errors import BirdbathError
+from birdbath.notify.filters import Filter
+from birdbath.notify.followers import Batch, Follower
+from birdbath.notify.log import READ_AT_ONCE, EventLog
+from birdbath.store import UnitOfWork, Writer
+from birdbath.store import subscriptions as rows
+from birdbath.store.reader import Reader
+from birdbath.store.subscriptions import DeadLetter, Subscription
+
+
+class UnknownSubscription(BirdbathError):
+    """There is no such subscription, or it has expired, or it is somebody else's."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"There is no subscription {key[:64]!r}")
+
+
+class Subscriptions:
+    """All subscriptions of the database, held in memory too; for one event loop.
+
+    Every change is durable when its method returns. Times are in seconds since the epoch.
+    """
+
+    def __init__(self, engine: Engine, writer: Writer, log: EventLog) -> None:
+        self._writer = writer
+        self._log = log
+        self._reader = Reader(engine)
+        self._followers: dict[str, SubscribedFollower] = {}
+        self._known = {known.id: known for known in rows.everything(self._reader)}
+        for known in self._known.values():
+            self._log.metrics.cursors[known.id] = known.cursor
+        self.on_change: Callable[[], None] = lambda: None
+
+    def all(self) -> list[Subscription]:
+        """The subscriptions that have not expired, the oldest first."""
+        now = time.time()
+        return [known for known in self._known.values() if not _is_over(known, now)]
+
+    def get(self, key: str) -> Subscription:
+        """The subscription with this id. Raises UnknownSubscription, also when it has expired."""
+        known = self._known.get(key)
+        if known is None or _is_over(known, time.time()):
+            raise UnknownSubscription(key)
+        return known
+
+    async def create(
+        self,
+        kind: str,
+        filter: Filter,
+        *,
+        account: str | None = None,
+        after: int | None = None,
+        lease: float | None = None,
+        options: Mapping[str, Any] | None = None,
+        key: str | None = None,
+    ) -> Subscription:
+        """A new subscription to the events after `after` (default: those from now on), for `lease` seconds or
+        for good.
+
+        `key` is its id, for a follower that the settings ask for; else it is one that cannot be guessed.
+        """
+        start = self._log.newest if after is None else after
+        now = time.time()
+        made = Subscription(
+            key or secrets.token_urlsafe(24),
+            kind,
+            account,
+            start,
+            filter.to_json(),
+            now,
+            None if lease is None else now + lease,
+            options=dict(options or {}),
+        )
+        await self._writer.write(lambda unit: rows.add(unit, made))
+        self._keep(made)
+        return made
+
+    async def ensure(
+        self, key: str, kind: str, filter: Filter, options: Mapping[str, Any] | None = None
+    ) -> Subscription:
+        """The subscription that the settings ask for: the one there is, with this filter and these options,
+        or a new one that begins with the oldest event that is kept.
+        """
+        if key not in self._known:
+            return await self.create(kind, filter, after=self._log.oldest - 1, options=options, key=key)
+        if self._known[key].filter != filter.to_json():
+            await self.update_filter(key, filter)
+        if options is not None and options != self._known[key].options:
+            await self._change(key, lambda unit: rows.set_options(unit, key, options), options=options)
+        return self._known[key]
+
+    def open(self, key: str, sees: Callable[[str], bool] = lambda owner: True) -> SubscribedFollower:
+        """A follower that begins after the subscription's cursor. Raises UnknownSubscription.
+
+        A second one for the same subscription takes over: the first ends with Superseded.
+        """
+        found = self.get(key)
+        former = self._followers.get(key)
+        if former is not None:
+            former.superseded = True
+        opened = self._followers[key] = SubscribedFollower(self, self._log, found, sees)
+        return opened
+
+    async def update_filter(self, key: str, filter: Filter) -> int:
+        """Replace the filter while others may be following; returns the sequence number after which it holds.
+
+        It takes effect in order: what was sent before was chosen by the old filter, all that is sent
+        afterwards by the new one, also after a restart. Raises UnknownSubscription.
+        """
+        found = self.get(key)
+        text = filter.to_json()
+        await self._change(
+            key,
+            lambda unit: rows.set_filter(unit, key, text),
+            filter=text,
+            generation=found.generation + 1,
+        )
+        follower = self._followers.get(key)
+        return self.get(key).cursor if follower is None else follower.use(filter)
+
+    async def renew(self, key: str, lease: float | None) -> Subscription:
+        """Let it live for `lease` more seconds, or for good. Raises UnknownSubscription."""
+        self.get(key)
+        until = None if lease is None else time.time() + lease
+        await self._change(key, lambda unit: rows.renew(unit, key, until), expires_at=until)
+        return self._known[key]
+
+    async def acknowledge(self, key: str, through: int) -> None:
+        """Move the cursor: every event up to sequence number `through` is dealt with.
+
+        A cursor moves neither back nor past what was written. Raises UnknownSubscription.
+        """
+        found = self.get(key)
+        through = min(through, self._log.newest)
+        if through > found.cursor:
+            await self._change(key, lambda unit: rows.acknowledge(unit, key, through), cursor=through)
+
+    async def give_up(self, letter: DeadLetter) -> None:
+        """Put an event on the dead letter list of its subscription."""
+        await self._writer.write(lambda unit: rows.bury(unit, letter))
+        self._log.metrics.given_up[self.get(letter.subscription).kind] += 1
+
+    def letters(self, key: str) -> list[DeadLetter]:
+        """The dead letters of a subscription, in order."""
+        return rows.letters(self._reader, self.get(key).id)
+
+    async def remove_letter(self, key: str, sequence: int) -> None:
+        """Take an event off the dead letter list."""
+        self.get(key)
+        await self._writer.write(lambda unit: rows.remove_letter(unit, key, sequence))
+
+    async def remove(self, key: str) -> None:
+        """End a subscription, its dead letters with it. Raises UnknownSubscription."""
+        if key not in self._known:
+            raise UnknownSubscription(key)
+        await self._writer.write(lambda unit: rows.remove(unit, key))
+        self._forget(key)
+
+    async def expire(self) -> list[Subscription]:
+        """Remove the subscriptions whose lease has run out; returns them."""
+        now = time.time()
+        over = [known for known in self._known.values() if _is_over(known, now)]
+        for known in over:
+            await self.remove(known.id)
+        return over
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._reader.close()
+
+    def _closed(self, follower: SubscribedFollower) -> None:
+        if self._followers.get(follower.key) is follower:
+            del self._followers[follower.key]
+
+    async def _change(self, key: str, work: Callable[[UnitOfWork], None], **changes: Any) -> None:
+        await self._writer.write(work)
+        if key in self._known:
+            self._keep(replace(self._known[key], **changes))
+
+    def _keep(self, subscription: Subscription) -> None:
+        new = subscription.id not in self._known
+        self._known[subscription.id] = subscription
+        self._log.metrics.cursors[subscription.id] = subscription.cursor
+        if new:
+            self.on_change()
+
+    def _forget(self, key: str) -> None:
+        self._known.pop(key, None)
+        self._log.metrics.cursors.pop(key, None)
+        follower = self._followers.pop(key, None)
+        if follower is not None:
+            follower.superseded = True
+        self.on_change()
+
+
+def _is_over(subscription: Subscription, now: float) -> bool:
+    return subscription.expires_at is not None and subscription.expires_at <= now
+
+
+class Superseded(BirdbathError):
+    """Another follower has taken the subscription over, or it was removed."""
+
+
+class SubscribedFollower:
+    """A follower with a durable cursor: what was not acknowledged is handed out again after a restart, with
+    the same ids. Close it when it ends.
+    """
+
+    def __init__(
+        self,
+        subscriptions: Subscriptions,
+        log: EventLog,
+        subscription: Subscription,
+        sees: Callable[[str], bool],
+    ) -> None:
+        self.key = subscription.id
+        self.superseded = False
+        self._subscriptions = subscriptions
+        self._follower = Follower(log, subscription.cursor, Filter.from_json(subscription.filter), sees)
+
+    @property
+    def filter(self) -> Filter:
+        """The filter in force."""
+        return self._follower.filter
+
+    def use(self, filter: Filter) -> int:
+        """See `Follower.use`."""
+        return self._follower.use(filter)
+
+    async def next(self, most: int = READ_AT_ONCE, wait: float | None = None) -> Batch:
+        """See `Follower.next`. Raises Superseded."""
+        batch = await self._follower.next(most, wait)
+        if self.superseded:
+            raise Superseded("The subscription has another follower now, or was removed")
+        return batch
+
+    async def acknowledge(self, through: int) -> None:
+        """The receiver has, for good, every event up to `through`; durable when this returns. Raises
+        Superseded.
+        """
+        if self.superseded:
+            raise Superseded("The subscription has another follower now, or was removed")
+        await self._subscriptions.acknowledge(self.key, through)
+
+    def close(self) -> None:
+        """The follower ends; the subscription stays."""
+        self._subscriptions._closed(self)

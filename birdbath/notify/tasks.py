@@ -1,0 +1,53 @@
+"""Background tasks by name: started, restarted when they fail, stopped cleanly."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+_log = logging.getLogger(__name__)
+
+FIRST_PAUSE = 1.0
+LONGEST_PAUSE = 60.0
+
+
+class Tasks:
+    """Tasks of one event loop. A task that returns is over; one that raises is logged and started again,
+    after a pause that doubles from FIRST_PAUSE to LONGEST_PAUSE seconds.
+    """
+
+    def __init__(self) -> None:
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def start(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
+        """Start `run` as the task `name`, unless it runs already."""
+        if name not in self._tasks:
+            task = self._tasks[name] = asyncio.create_task(self._keep_running(name, run), name=name)
+            task.add_done_callback(lambda _: self._tasks.pop(name, None))
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The tasks that run."""
+        return frozenset(self._tasks)
+
+    async def stop(self, *names: str) -> None:
+        """Cancel the tasks of these names, all without names, and return when they have ended."""
+        tasks = [task for name, task in self._tasks.items() if not names or name in names]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _keep_running(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
+        loop, pause = asyncio.get_running_loop(), FIRST_PAUSE
+        while True:
+            started = loop.time()
+            try:
+                return await run()
+            except Exception:
+                # Whatever it is, it has nobody else to tell, and the other tasks go on.
+                if loop.time() - started > LONGEST_PAUSE:
+                    pause = FIRST_PAUSE
+                _log.exception("%s failed; starting again in %g seconds", name, pause)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)

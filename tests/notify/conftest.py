@@ -1,0 +1,45 @@
+"""An event log in a database of its own, and followers of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from birdbath.notify import Notifier, Visibility
+from birdbath.store import Writer, open_engine
+from tests.notify.house import House
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    opened = open_engine(f"sqlite:///{tmp_path / 'birdbath.db'}")
+    yield opened
+    opened.dispose()
+
+
+@pytest.fixture
+def house(engine: Engine) -> Callable[..., object]:
+    """Opens a house on the database: as often as a test starts its server again."""
+
+    @asynccontextmanager
+    async def opened(visibility: Visibility | None = None, **kinds: object) -> AsyncIterator[House]:
+        writer = Writer(engine)
+        notifier = Notifier(engine, writer, visibility)
+        notifier.kinds.update(kinds)  # type: ignore[arg-type]
+        try:
+            async with notifier.running():
+                yield House(writer, notifier)
+        finally:
+            notifier.close()
+            writer.close()
+
+    return opened

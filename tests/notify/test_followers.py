@@ -1,0 +1,131 @@
+"""Followers: in order, woken by the commit, filtered, at least once from a durable cursor."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from birdbath.notify import Batch, Filter, Follower, Superseded, UnknownSubscription
+from tests.notify.house import RELEASED, Open, clusters, event
+
+pytestmark = pytest.mark.anyio
+
+EVERYTHING = Filter.of()
+
+
+async def test_a_follower_gets_what_is_there_and_then_what_comes(house: Open) -> None:
+    async with house() as open_house:
+        await open_house.write(event(1), event(2))
+        follower = Follower(open_house.notifier.log, 0, EVERYTHING)
+        assert clusters(await follower.next()) == [1, 2]
+        waiting = asyncio.create_task(follower.next())
+        await open_house.write(event(3))
+        batch = await waiting
+        assert (clusters(batch), batch.through, batch.missed) == ([3], 3, 0)
+
+
+async def test_a_wait_is_over_after_its_time(house: Open) -> None:
+    async with house() as open_house:
+        await open_house.write(event(1))
+        follower = Follower(open_house.notifier.log, 0, Filter.of(["job.released.#"]))
+        assert await follower.next(wait=0) == Batch((), 1)
+        assert await follower.next(wait=0.01) == Batch((), 1)
+
+
+async def test_many_events_come_in_order_and_without_a_gap(house: Open) -> None:
+    async with house() as open_house:
+        for start in range(0, 3000, 100):
+            await open_house.write(*(event(cluster) for cluster in range(start, start + 100)))
+        follower = Follower(open_house.notifier.log, 0, EVERYTHING)
+        seen: list[int] = []
+        while len(seen) < 3000:
+            seen += clusters(await follower.next(most=70))
+        assert seen == list(range(3000))
+
+
+async def test_what_is_not_acknowledged_comes_again_after_a_restart(house: Open) -> None:
+    async with house() as open_house:
+        made = await open_house.notifier.subscriptions.create("soap", Filter.of(["job.held.#"]), after=0)
+        await open_house.write(event(1), event(2, RELEASED), event(3), event(4))
+        follower = open_house.notifier.subscriptions.open(made.id)
+        first = await follower.next(most=2)
+        await follower.acknowledge(first.through)
+        lost = await follower.next()
+    async with house() as open_house:
+        follower = open_house.notifier.subscriptions.open(made.id)
+        again = await follower.next()
+    assert clusters(first) == [1]
+    assert clusters(again) == clusters(lost) == [3, 4]
+    assert [e.event.id for e in again.entries] == [e.event.id for e in lost.entries]
+
+
+async def test_a_filter_that_is_changed_holds_for_what_was_not_sent(house: Open) -> None:
+    async with house() as open_house:
+        subscriptions = open_house.notifier.subscriptions
+        made = await subscriptions.create("soap", EVERYTHING, after=0)
+        follower = subscriptions.open(made.id)
+        await open_house.write(event(1), event(2))
+        assert clusters(await follower.next()) == [1, 2]
+        waiting = asyncio.create_task(follower.next())
+        await asyncio.sleep(0)
+        assert await subscriptions.update_filter(made.id, Filter.of(["job.released.#"])) == 2
+        await open_house.write(event(3), event(4, RELEASED))
+        assert clusters(await waiting) == [4]
+        await follower.acknowledge(4)
+    async with house() as open_house:
+        follower = open_house.notifier.subscriptions.open(made.id)
+        await open_house.write(event(5), event(6, RELEASED))
+        assert clusters(await follower.next()) == [6]
+
+
+async def test_the_second_follower_of_a_subscription_takes_over(house: Open) -> None:
+    async with house() as open_house:
+        subscriptions = open_house.notifier.subscriptions
+        made = await subscriptions.create("soap", EVERYTHING, after=0)
+        first = subscriptions.open(made.id)
+        second = subscriptions.open(made.id)
+        await open_house.write(event(1))
+        with pytest.raises(Superseded):
+            await first.next()
+        first.close()
+        assert clusters(await second.next()) == [1]
+
+
+async def test_a_lease_that_ran_out_ends_a_subscription(house: Open) -> None:
+    async with house() as open_house:
+        subscriptions = open_house.notifier.subscriptions
+        made = await subscriptions.create("soap", EVERYTHING, lease=0)
+        kept = await subscriptions.create("soap", EVERYTHING, lease=60)
+        with pytest.raises(UnknownSubscription):
+            subscriptions.open(made.id)
+        await subscriptions.expire()
+        assert [known.id for known in subscriptions.all()] == [kept.id]
+        await subscriptions.renew(kept.id, None)
+    async with house() as open_house:
+        (known,) = open_house.notifier.subscriptions.all()
+        assert (known.id, known.expires_at) == (kept.id, None)
+
+
+async def test_a_pushing_kind_has_a_task_for_each_subscription(house: Open) -> None:
+    pushed: asyncio.Queue[tuple[str, list[int]]] = asyncio.Queue()
+
+    async with house() as open_house:
+        subscriptions = open_house.notifier.subscriptions
+
+        async def push(subscription: object) -> None:
+            follower = subscriptions.open(subscription.id)  # type: ignore[attr-defined]
+            while True:
+                batch = await follower.next()
+                await pushed.put((follower.key, clusters(batch)))
+                await follower.acknowledge(batch.through)
+
+        open_house.notifier.kinds["push"] = push
+        made = await subscriptions.create("push", EVERYTHING)
+        await open_house.write(event(7))
+        assert await pushed.get() == (made.id, [7])
+        task = f"subscription {made.id}"
+        assert task in open_house.notifier.tasks.names
+        await subscriptions.remove(made.id)
+        while task in open_house.notifier.tasks.names:
+            await asyncio.sleep(0)
