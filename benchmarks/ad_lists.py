@@ -13,8 +13,8 @@ from benchmarks.messages import message
 from benchmarks.population import in_own_process, parts_of, populate
 from benchmarks.scale import Scale
 from benchmarks.servers import birdbath
+from birdbath.access import Caller
 from birdbath.classads import Constraint
-from birdbath.schedd import Caller
 from birdbath.soap import Reply, SoapServer
 
 AGAIN_AT_MOST = 3

@@ -9,10 +9,11 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TypeVar
 
+from birdbath.access import OPERATIONS, Caller, Unit, check
 from birdbath.collector import Collector, CollectorSettings
 from birdbath.pool.base import AdDirectory, JobQueue
-from birdbath.schedd import Caller, Elsewhere, Renewal, Schedd, ScheddContext, ScheddSettings, Transaction
-from birdbath.soap.operations import OPERATIONS, Operations, Unit
+from birdbath.schedd import Elsewhere, Renewal, Schedd, ScheddContext, ScheddSettings, Transaction
+from birdbath.soap.operations import Operations
 from birdbath.store import UnitOfWork, Writer
 
 T = TypeVar("T")
@@ -62,14 +63,33 @@ class Backend:
         self._listing = threading.Lock()
 
     async def run(self, operation: str, caller: Caller, work: Callable[[Operations], T]) -> T:
-        """Run `work` where `operation` belongs, and again elsewhere if it says so (see `Elsewhere`)."""
+        """Run `work` where `operation` belongs, and again elsewhere if it says so (see `Elsewhere`).
+
+        Raises PermissionDenied, or Forbidden, when the caller lacks the operation's level; then nothing of it
+        was done, not even a lease renewed.
+        """
+        check(OPERATIONS[operation], caller)
         try:
             return await self._run(operation, caller, work)
-        except Elsewhere as elsewhere:
-            renewal = None
-            if elsewhere.transaction is not None:
-                renewal = await self._renew(caller, elsewhere.transaction)
-            return await self._run_patiently(operation, caller, work, renewal)
+        except Elsewhere as first:
+            elsewhere = first
+        try:
+            return await self._run_elsewhere(operation, caller, work, elsewhere)
+        except Elsewhere as second:
+            return await self._run_elsewhere(operation, caller, work, second)
+
+    async def _run_elsewhere(
+        self, operation: str, caller: Caller, work: Callable[[Operations], T], elsewhere: Elsewhere
+    ) -> T:
+        if elsewhere.in_unit:
+            return await self._write_alone(caller, work)
+        renewal = None
+        if elsewhere.transaction is not None:
+            renewal = await self._renew(caller, elsewhere.transaction)
+        return await self._run_patiently(operation, caller, work, renewal)
+
+    async def _write_alone(self, caller: Caller, work: Callable[[Operations], T]) -> T:
+        return await self._writer.write_alone(lambda unit: work(self._operations(caller, unit, patient=True)))
 
     async def _run(self, operation: str, caller: Caller, work: Callable[[Operations], T]) -> T:
         unit = OPERATIONS[operation].unit
@@ -83,9 +103,7 @@ class Backend:
         self, operation: str, caller: Caller, work: Callable[[Operations], T], renewal: Renewal | None
     ) -> T:
         if OPERATIONS[operation].unit is Unit.WRITE:
-            return await self._writer.write_alone(
-                lambda unit: work(self._operations(caller, unit, patient=True))
-            )
+            return await self._write_alone(caller, work)
 
         def read() -> T:
             with self._listing if operation in LISTINGS else nullcontext():

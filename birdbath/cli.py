@@ -52,6 +52,13 @@ def serve(
     strict: Annotated[
         bool | None, typer.Option("--strict/--lenient", help="Verify declared files, use all status codes.")
     ] = None,
+    without_authentication: Annotated[
+        bool | None,
+        typer.Option(
+            "--without-authentication",
+            help="Listen on another address than loopback though nobody is asked who he is.",
+        ),
+    ] = None,
     config: Annotated[
         Path | None, typer.Option(help="TOML file with settings; see the README for all of them.")
     ] = None,
@@ -76,6 +83,7 @@ def serve(
             collector_port=collector_port,
             public_url=public_url,
             strict=strict,
+            without_authentication=without_authentication,
             log_level=log_level,
         )
         logging.basicConfig(

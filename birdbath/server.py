@@ -19,6 +19,8 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 import birdbath
+from birdbath import admission
+from birdbath.access import Caller
 from birdbath.backend import Backend
 from birdbath.classads import AdMemory, Constraint
 from birdbath.collector import CollectorSettings
@@ -27,7 +29,7 @@ from birdbath.http.application import HttpSettings, create_application
 from birdbath.notify import Notifier, Visibility
 from birdbath.pool.simulated.description import PoolDescription, PoolIdentity
 from birdbath.pool.simulated.pool import SimulatedPool
-from birdbath.schedd import Caller, ScheddContext, ScheddSettings, expire_transactions, renew_all
+from birdbath.schedd import ScheddContext, ScheddSettings, expire_transactions, renew_all
 from birdbath.schedd.staging import all_jobs
 from birdbath.settings import Settings
 from birdbath.store import UnitOfWork, Writer, open_engine
@@ -126,8 +128,11 @@ def _schedd_settings(settings: Settings) -> ScheddSettings:
         max_jobs_per_owner=settings.max_jobs_per_owner,
         max_jobs_per_submission=settings.max_jobs_per_submission,
         max_file_reply=settings.max_file_reply,
-        queue_all_users_trusted=settings.queue_all_users_trusted,
+        queue_all_users_trusted=admission.all_users_trusted(settings),
         queue_super_users=settings.queue_super_users,
+        queue_super_user_may_impersonate=settings.queue_super_user_may_impersonate,
+        authentication=admission.is_asking(settings),
+        private_jobs=settings.private_jobs,
         version_string=version_string(),
         platform_string=platform_string(),
     )
@@ -196,6 +201,7 @@ async def serve(settings: Settings, ready: Callable[[list[str]], None]) -> None:
     At the end no call is cut off that is answered within seconds; open transactions stay as they are.
     """
     _allow_many_files()
+    admission.check_listening(settings)
     listeners = [listen(settings.host, settings.port)]
     if settings.collector_port is not None:
         listeners.append(listen(settings.host, settings.collector_port))
@@ -210,7 +216,9 @@ async def serve(settings: Settings, ready: Callable[[list[str]], None]) -> None:
 
 
 async def _serve(parts: Parts, listeners: list[socket.socket], ready: Callable[[], None]) -> None:
-    application = create_application(parts.backend, _http_settings(parts.settings))
+    application = create_application(
+        parts.backend, _http_settings(parts.settings), authentication=admission.authentication(parts.settings)
+    )
     config = uvicorn.Config(
         application,
         loop="uvloop",
@@ -265,6 +273,8 @@ def _http_settings(settings: Settings) -> HttpSettings:
         public_url=settings.public_url,
         trusted_proxies=settings.trusted_proxies,
         max_request_bytes=settings.max_request_bytes,
+        allowed_hosts=admission.own_hosts(settings),
+        allowed_origins=settings.allowed_origins,
     )
 
 

@@ -6,6 +6,7 @@ The command line wins over variables, variables over the file, the file over the
 from __future__ import annotations
 
 import os
+import re
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -26,6 +27,8 @@ from birdbath.errors import BirdbathError
 class InvalidSettings(BirdbathError):
     """A setting is unknown or has a value that it cannot have; the text names it and where it came from."""
 
+
+LEVELS = ("read", "write", "advertise", "administrator")
 
 Names = Annotated[tuple[str, ...], NoDecode]
 """Several names: a list in the file, separated by commas in a variable."""
@@ -62,11 +65,47 @@ class Settings(BaseSettings):
         False,
         description="verify declared sizes and hashes, use all status codes, fault bad constraints",
     )
-    queue_all_users_trusted: bool = Field(
-        True,
-        description="QUEUE_ALL_USERS_TRUSTED: anybody may submit as any Owner, as plain HTTP clients need",
+    without_authentication: bool = Field(
+        False, description="listen on other addresses than loopback though nobody is asked who he is"
     )
-    queue_super_users: Names = Field(("root", "condor"), description="QUEUE_SUPER_USERS")
+    allow_read: Names = Field(
+        (), description="ALLOW_READ; default: who is authenticated, or everybody when nobody is asked"
+    )
+    allow_write: Names = Field((), description="ALLOW_WRITE, which implies READ; default: as for allow_read")
+    allow_advertise: Names = Field(
+        (), description="ALLOW_ADVERTISE; default: super-users, or everybody when nobody is asked"
+    )
+    allow_administrator: Names = Field(
+        (),
+        description="ALLOW_ADMINISTRATOR, which implies WRITE; default: super-users, or loopback when nobody"
+        " is asked",
+    )
+    deny_read: Names = Field((), description="DENY_READ, which denies WRITE and ADMINISTRATOR too")
+    deny_write: Names = Field((), description="DENY_WRITE, which denies ADMINISTRATOR too")
+    deny_advertise: Names = Field((), description="DENY_ADVERTISE")
+    deny_administrator: Names = Field((), description="DENY_ADMINISTRATOR")
+    allowed_hosts: Names = Field(
+        (),
+        description="names by which clients may call this server, `*` for any; besides its own, localhost"
+        " and IP addresses",
+    )
+    allowed_origins: Names = Field((), description="web sites whose pages may call this server")
+
+    queue_all_users_trusted: bool | None = Field(
+        None,
+        description="QUEUE_ALL_USERS_TRUSTED: anybody may submit as any Owner; default: when nobody is asked",
+    )
+    queue_super_users: Names = Field(
+        ("root", "condor"), description="QUEUE_SUPER_USERS: may touch everybody's jobs"
+    )
+    queue_super_user_may_impersonate: str | None = Field(
+        None,
+        description="QUEUE_SUPER_USER_MAY_IMPERSONATE: regular expression for Owners whom super-users may"
+        " submit as; default: any",
+    )
+    private_jobs: bool = Field(
+        False, description="listings show a caller only its own jobs; their files are private anyhow"
+    )
     max_soap_transaction_duration: int = Field(
         -1, description="MAX_SOAP_TRANSACTION_DURATION: longest lease in seconds; 0 or less: no limit"
     )
@@ -96,7 +135,14 @@ class Settings(BaseSettings):
         description="bytes that parsed and rendered ads may take in memory; default: a quarter of it",
     )
 
-    @field_validator("trusted_proxies", "queue_super_users", mode="before")
+    @field_validator(
+        "trusted_proxies",
+        "queue_super_users",
+        "allowed_hosts",
+        "allowed_origins",
+        *(f"{verb}_{level}" for verb in ("allow", "deny") for level in LEVELS),
+        mode="before",
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         return (
@@ -108,6 +154,15 @@ class Settings(BaseSettings):
     def _check_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for network in value:
             ip_network(network, strict=False)
+        return value
+
+    @field_validator("queue_super_user_may_impersonate")
+    @classmethod
+    def _check_expression(cls, value: str | None) -> str | None:
+        try:
+            re.compile(value or "")
+        except re.error as error:
+            raise ValueError(f"it is no regular expression: {error}") from None
         return value
 
     @field_validator("public_url")

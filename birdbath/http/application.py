@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from birdbath.access import OPERATIONS, Caller, Level, OperationInfo, Unit
 from birdbath.http import addresses, pages
 from birdbath.http.asgi import (
     Disconnected,
@@ -19,8 +21,9 @@ from birdbath.http.asgi import (
     read_body,
     respond,
 )
-from birdbath.schedd import Caller
-from birdbath.soap import Backend, Reply, ServiceName, SoapServer, refusal
+from birdbath.http.authentication import Authentication
+from birdbath.http.browsers import ANY, Browsers, Refused, check_soap_type
+from birdbath.soap import Backend, Operations, Reply, ServiceName, SoapServer, refusal
 
 _CLOSE: Headers = [(b"connection", b"close")]
 _FRESH: Headers = [(b"cache-control", b"no-cache"), (b"vary", b"Host")]
@@ -36,32 +39,43 @@ class HttpSettings:
     trusted_proxies: addresses or CIDR networks whose X-Forwarded-Proto, -Host, -Prefix and -For are believed.
     max_request_bytes: the longest request body; a longer one is answered 413.
     body_seconds: how long the client may send nothing while its body is incomplete; then it is answered 408.
+    allowed_hosts, allowed_origins: see `Browsers`.
     """
 
     public_url: str | None = None
     trusted_proxies: tuple[str, ...] = ()
     max_request_bytes: int = 64 * 1024 * 1024
     body_seconds: float = 60.0
+    allowed_hosts: tuple[str, ...] = (ANY,)
+    allowed_origins: tuple[str, ...] = ()
 
 
 def create_application(
     backend: Backend,
     settings: HttpSettings | None = None,
     default_service: Literal["schedd", "collector"] = "schedd",
+    authentication: Authentication | None = None,
 ) -> HttpApplication:
     """The application over `backend`; `default_service` is whose WSDL `/?wsdl` gives.
 
-    Both services are answered whatever the path. Raises ValueError for settings that make no sense.
+    Both services are answered whatever the path. Without `authentication` nobody is asked who he is, and
+    everybody may do everything. Raises ValueError for settings that make no sense.
     """
-    return HttpApplication(backend, settings or HttpSettings(), default_service)
+    return HttpApplication(
+        backend, settings or HttpSettings(), default_service, authentication or Authentication()
+    )
 
 
 class HttpApplication:
     """See `create_application`."""
 
-    def __init__(self, backend: Backend, settings: HttpSettings, default_service: str) -> None:
+    def __init__(
+        self, backend: Backend, settings: HttpSettings, default_service: str, authentication: Authentication
+    ) -> None:
         self._backend = backend
         self._settings = settings
+        self._authentication = authentication
+        self._browsers = Browsers(settings.allowed_hosts, settings.allowed_origins)
         self._trusted = addresses.networks(settings.trusted_proxies)
         self._default: ServiceName = "condorCollector" if default_service == "collector" else "condorSchedd"
         self._soap = SoapServer()
@@ -83,9 +97,14 @@ class HttpApplication:
         settings = self._settings
         extra: Headers | None = None
         try:
+            self._browsers.check_host(scope)
+            by_page = self._browsers.check_origin(scope)
+            caller = await self._authentication.caller(scope, addresses.caller_address(scope, self._trusted))
             body = await read_body(scope, receive, settings.max_request_bytes, settings.body_seconds)
         except Disconnected:
             return
+        except Refused as error:  # the body stays unread
+            reply, extra = refusal(str(error), error.status), error.headers + _CLOSE
         except Stopping:
             reply, extra = refusal("The server is stopping; nothing was done", 503), _CLOSE
         except TooLarge:
@@ -97,18 +116,40 @@ class HttpApplication:
             )
             extra = _CLOSE
         else:
-            reply = await self._answer(scope, body)
+            reply, extra = await self._answer(scope, caller, by_page, body)
         await respond(send, reply.status, reply.content_type, reply.chunks, extra=extra)
 
-    async def _answer(self, scope: Scope, body: bytes) -> Reply:
-        caller = Caller(addresses.caller_address(scope, self._trusted))
+    async def _answer(
+        self, scope: Scope, caller: Caller, by_page: bool, body: bytes
+    ) -> tuple[Reply, Headers | None]:
         content_type = header(scope, b"content-type").decode("latin-1")
-        backend = self._backend
-        return await self._soap.answer(
-            body, content_type, lambda operation, work: backend.run(operation, caller, work)
-        )
+        refused: list[Refused] = []
+
+        async def run(operation: str, work: Callable[[Operations], Reply]) -> Reply:
+            try:
+                self._admit(scope, caller, by_page, OPERATIONS[operation])
+            except Refused as error:
+                refused.append(error)
+                raise
+            return await self._backend.run(operation, caller, work)
+
+        reply = await self._soap.answer(body, content_type, run)
+        if refused:
+            return replace(reply, status=refused[0].status), refused[0].headers
+        return reply, None
+
+    def _admit(self, scope: Scope, caller: Caller, by_page: bool, info: OperationInfo) -> None:
+        """Raise Refused for what HTTP has a status for; other refusals are the backend's."""
+        self._authentication.demand(caller, info.level)
+        if info.unit is Unit.WRITE or info.level is Level.WRITE:
+            check_soap_type(scope, by_page)
 
     async def _get(self, scope: Scope, send: Send) -> None:
+        try:
+            self._browsers.check_host(scope)
+        except Refused as error:
+            await respond(send, error.status, _TEXT, [f"{error}\n".encode()])
+            return
         path, query = scope["path"], scope.get("query_string", b"").decode("latin-1")
         head = scope["method"] == "HEAD"
         base = addresses.base_url(scope, self._settings.public_url, self._trusted)

@@ -2,13 +2,12 @@
 ownership.
 """
 
-from birdbath.schedd.context import Caller, Elsewhere, ScheddContext, ScheddSettings
+from birdbath.schedd.context import Elsewhere, ScheddContext, ScheddSettings
 from birdbath.schedd.service import Renewal, Schedd, discard, expire_transactions
 from birdbath.schedd.transactions import Transaction, renew_all
 from birdbath.store.sandbox import FileInfo
 
 __all__ = [
-    "Caller",
     "Elsewhere",
     "FileInfo",
     "Renewal",

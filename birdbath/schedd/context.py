@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
+from birdbath.access import Caller
+from birdbath.classads import Constraint
 from birdbath.errors import BirdbathError, NotJobOwner, UnknownFile
 from birdbath.pool.base import JobId, JobQueue
+from birdbath.schedd import staging
 from birdbath.schedd.transactions import Transaction
 from birdbath.store.sandbox import Sandbox
 from birdbath.store.unit_of_work import UnitOfWork
-
-
-@dataclass(frozen=True)
-class Caller:
-    """Who calls: the peer's address, and the account it proved to be (None: not authenticated)."""
-
-    address: str
-    account: str | None = None
 
 
 @dataclass(frozen=True)
@@ -24,6 +20,8 @@ class ScheddSettings:
     """The Schedd's settings, named after HTCondor's configuration where it has one (reference section 6.4).
 
     `strict` turns on the checks and status codes that the contract names but no version implemented.
+    `authentication` says that callers are asked who they are: then nobody in particular owns nothing. With
+    `private_jobs` a listing shows a caller its own jobs only.
     """
 
     name: str = "schedd@birdbath"
@@ -37,6 +35,9 @@ class ScheddSettings:
     max_file_reply: int = 64 * 1024 * 1024
     queue_all_users_trusted: bool = True
     queue_super_users: tuple[str, ...] = ("root", "condor")
+    queue_super_user_may_impersonate: str | None = None
+    authentication: bool = False
+    private_jobs: bool = False
     version_string: str = "$CondorVersion: 8.4.12 $"
     platform_string: str = "$CondorPlatform: x86_64_Linux $"
 
@@ -44,13 +45,14 @@ class ScheddSettings:
 class Elsewhere(Exception):
     """The call has to be run again where it belongs; nothing of it was done.
 
-    With `transaction`, its lease has to be renewed in a unit of work first. Without, the call would hold up
-    the event loop, and belongs into a thread.
+    With `transaction`, its lease has to be renewed in a unit of work first. With `in_unit` the whole call
+    belongs into one, though it is a read. Else it would hold up the event loop, and belongs into a thread.
     """
 
-    def __init__(self, transaction: Transaction | None = None) -> None:
+    def __init__(self, transaction: Transaction | None = None, in_unit: bool = False) -> None:
         super().__init__("to be run elsewhere")
         self.transaction = transaction
+        self.in_unit = in_unit
 
 
 @dataclass(frozen=True)
@@ -82,13 +84,19 @@ class ScheddContext:
         """The job's sandbox, whether the job is staged or committed."""
         return self.queue.sandbox(job)
 
-    def may_act_as(self, owner: str) -> bool:
-        """Whether the caller may submit and act as `owner`."""
-        account = self.caller.account
-        trusted = self.settings.queue_all_users_trusted
-        return trusted or (
-            account is not None and (account == owner or account in self.settings.queue_super_users)
-        )
+    @property
+    def is_super_user(self) -> bool:
+        """Whether the caller is one of QUEUE_SUPER_USERS."""
+        return self.caller.account in self.settings.queue_super_users
+
+    def may_submit_as(self, owner: str) -> bool:
+        """Whether the Owner of the caller's jobs may be `owner`: its own account; that of others for a
+        super-user, as far as QUEUE_SUPER_USER_MAY_IMPERSONATE, a regular expression, is found in it.
+        """
+        if self.settings.queue_all_users_trusted or self.caller.account == owner:
+            return True
+        pattern = self.settings.queue_super_user_may_impersonate
+        return self.is_super_user and (pattern is None or re.search(pattern, owner) is not None)
 
     def check_writable(self, what: str) -> None:
         """Raise BirdbathError, which begins with `what`, when the caller may not change the queue at all.
@@ -100,16 +108,40 @@ class ScheddContext:
             raise BirdbathError(f"{what}: the caller is not authenticated")
 
     def check_owner(self, job: JobId) -> None:
-        """Rule 5 of reference section 3.1: an authenticated caller may touch only its own committed jobs.
+        """Rule 5 of reference section 3.1: a caller may touch only its own jobs, those of its open
+        transactions included, unless it is a super-user. Jobs that do not exist pass.
 
-        Raises NotJobOwner. Jobs that do not exist yet and jobs without Owner pass.
+        Raises NotJobOwner, and Elsewhere when the job may be one of a transaction and this is no unit of
+        work. Where nobody is asked who he is, everybody without an account passes, as in the original.
         """
-        if self.caller.account is None or self.settings.queue_all_users_trusted:
+        account = self.caller.account
+        if self.settings.queue_all_users_trusted or (account is None and not self.settings.authentication):
+            return
+        if self.is_super_user:
             return
         record = self.queue.job(job)
-        owner = record.ad().string("Owner") if record else ""
-        if owner and not self.may_act_as(owner):
+        if record is not None:
+            owner: str | None = record.ad().string("Owner")
+        elif self.unit_of_work is None:
+            raise Elsewhere(in_unit=True)
+        else:
+            owner = staging.stager(self.unit, job)
+            if owner is None:
+                return
+        if not owner and not self.settings.authentication:
+            return  # a job without Owner is everybody's in the contract
+        if account is None or owner != account:
             raise NotJobOwner
+
+    def visible(self, constraint: Constraint) -> Constraint:
+        """The jobs of `constraint` that a listing may show to the caller."""
+        settings, account = self.settings, self.caller.account
+        if not settings.private_jobs or settings.queue_all_users_trusted or self.is_super_user:
+            return constraint
+        if account is None:
+            return Constraint("false")
+        own = f'Owner =?= "{account}"'  # an account has no character that would have to be escaped
+        return Constraint(own if constraint.selects_all else f"{own} && ({constraint.text})")
 
     def lenient(self, error: BirdbathError) -> BirdbathError:
         """`error` itself with strict status codes, else a FAIL of the same text (reference section 9)."""

@@ -305,7 +305,7 @@ class Schedd:
         parsed = client_constraint(constraint, self._context.settings.strict)
         if parsed is None:
             return self._listing([])
-        return self._context.queue.query(parsed, self._context.queue.time())
+        return self._context.queue.query(self._context.visible(parsed), self._context.queue.time())
 
     def get_job_ad(self, txn: Transaction | None, cluster: int, proc: int) -> AdList:
         """One committed job. Raises UnknownJob."""

@@ -12,7 +12,7 @@ from sqlalchemy import BindParameter, bindparam, delete, func, insert, select, u
 from birdbath.classads import Ad
 from birdbath.pool.base import JobId
 from birdbath.schedd.ranges import Ranges
-from birdbath.store.tables import staged_actions, staged_clusters, staged_files, staged_jobs
+from birdbath.store.tables import staged_actions, staged_clusters, staged_files, staged_jobs, transactions
 from birdbath.store.unit_of_work import UnitOfWork
 
 _OF_TRANSACTION: BindParameter[int] = bindparam("transaction")
@@ -35,6 +35,11 @@ _GET_JOB = select(staged_jobs.c.ad).where(
 )
 _IS_WRITABLE = select(staged_jobs.c.proc_id).where(
     _of_job(staged_jobs), staged_jobs.c.transaction_id == _OF_TRANSACTION, ~staged_jobs.c.removed
+)
+_STAGER = (
+    select(transactions.c.account)
+    .join(staged_jobs, staged_jobs.c.transaction_id == transactions.c.id)
+    .where(_of_job(staged_jobs))
 )
 _REMOVE_JOB = update(staged_jobs).where(_of_job(staged_jobs)).values(removed=True)
 _CLUSTER_JOBS = (
@@ -133,6 +138,14 @@ def job_ad(unit: UnitOfWork, transaction: int, job: JobId) -> Ad | None:
 def is_writable(unit: UnitOfWork, transaction: int, job: JobId) -> bool:
     """Whether this transaction created the job and has not removed it."""
     return unit.first(_IS_WRITABLE, {"transaction": transaction, **_key(job)}) is not None
+
+
+def stager(unit: UnitOfWork, job: JobId) -> str | None:
+    """The account whose open transaction created the job, empty when it has none; None when there is no such
+    job.
+    """
+    row = unit.first(_STAGER, _key(job))
+    return None if row is None else row.account or ""
 
 
 def remove_job(unit: UnitOfWork, job: JobId) -> None:

@@ -76,7 +76,7 @@ def _set_owner(context: ScheddContext, job: JobId, ad: Ad, attribute: Attribute)
     owner = text if kind == "s" else context.caller.account
     if owner is None:
         raise InvalidAd("it is UNDEFINED and the caller is not authenticated")
-    if not context.may_act_as(owner):
+    if not context.may_submit_as(owner):
         raise InvalidAd("it is not the caller's own account")
     if len(owner) > MAX_OWNER:
         raise InvalidAd(f"it is longer than {MAX_OWNER} characters")
@@ -84,6 +84,12 @@ def _set_owner(context: ScheddContext, job: JobId, ad: Ad, attribute: Attribute)
         raise InvalidAd("once set it cannot be changed")
     ad.set("Owner", owner)
     _set_user(context, ad)
+
+
+def _set_user_attribute(context: ScheddContext, job: JobId, ad: Ad, attribute: Attribute) -> None:
+    """User follows from Owner; a copied ad may name it, and is believed only where everybody is."""
+    if context.settings.queue_all_users_trusted:
+        ad.put(*attribute)
 
 
 def _set_nice_user(context: ScheddContext, job: JobId, ad: Ad, attribute: Attribute) -> None:
@@ -112,6 +118,7 @@ def _set_status(context: ScheddContext, job: JobId, ad: Ad, attribute: Attribute
 
 _CHECKS = {
     "owner": _set_owner,
+    "user": _set_user_attribute,
     "niceuser": _set_nice_user,
     "clusterid": _set_own_id,
     "procid": _set_own_id,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import String, bindparam, delete, insert, select, update
 
 from birdbath.errors import BirdbathError, InvalidTransaction, PermissionDenied
 from birdbath.store.tables import transactions
@@ -44,7 +44,11 @@ class LeaseNotExtended(BirdbathError):
 _INSERT = insert(transactions)
 _RENEW = (
     update(transactions)
-    .where(transactions.c.id == bindparam("transaction"), transactions.c.expires_at > bindparam("now"))
+    .where(
+        transactions.c.id == bindparam("transaction"),
+        transactions.c.expires_at > bindparam("now"),
+        transactions.c.account.is_not_distinct_from(bindparam("beginner", type_=String)),
+    )
     .values(expires_at=bindparam("expires"), duration=bindparam("seconds"))
     .returning(transactions.c.account, transactions.c.active_cluster)
 )
@@ -99,17 +103,20 @@ def renew(unit: UnitOfWork, transaction: Transaction | None, account: str | None
         seconds = effective_duration(transaction.duration, maximum)
         values = {
             "transaction": transaction.id,
+            "beginner": account,
             "now": unit.asked_at,
             "expires": unit.now + seconds,
             "seconds": seconds,
         }
         row = unit.first(_RENEW, values)
+        if row is None:  # somebody else's lease is not renewed
+            row = unit.first(_FIND, {"transaction": transaction.id, "now": unit.asked_at})
     if row is None:
         raise InvalidTransaction
-    if transaction.duration < 1:
-        raise LeaseNotExtended
     if row.account != account:
         raise PermissionDenied
+    if transaction.duration < 1:
+        raise LeaseNotExtended
     return Lease(transaction.id, row.account, row.active_cluster)
 
 

@@ -3,20 +3,16 @@
 `SoapServer` answers requests, `wsdl` describes the services, `operations` says what the services call.
 """
 
-from birdbath.soap.operations import OPERATIONS, Backend, Level, OperationInfo, Operations, Unit
+from birdbath.soap.operations import Backend, Operations
 from birdbath.soap.server import Reply, SoapServer, refusal
 from birdbath.soap.wsdl import ServiceName, wsdl
 
 __all__ = [
-    "OPERATIONS",
     "Backend",
-    "Level",
-    "OperationInfo",
     "Operations",
     "Reply",
     "ServiceName",
     "SoapServer",
-    "Unit",
     "refusal",
     "wsdl",
 ]

@@ -1,4 +1,4 @@
-"""What the SOAP services call, and the table of all operations: service, needed level, kind of unit of work.
+"""What the SOAP services call; `birdbath.access` has the table of all operations.
 
 The two protocols are the seam between the wire and the daemons' logic: per-call objects, synchronous, used
 inside one unit of work. Their methods raise errors of `birdbath.errors`; the services turn those into
@@ -7,13 +7,12 @@ replies.
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Literal, Protocol, TypeVar
 
+from birdbath.access import Caller
 from birdbath.classads import AdList, Item
-from birdbath.schedd import Caller, FileInfo, Transaction
+from birdbath.schedd import FileInfo, Transaction
 
 T = TypeVar("T")
 
@@ -128,76 +127,3 @@ class Backend(Protocol):
         back and propagates; errors of the contract are answered inside `work` and do not.
         """
         ...
-
-
-class Level(enum.Enum):
-    """The permission that an operation asks for (reference section 3.1)."""
-
-    NONE = "none"
-    READ = "read"
-    WRITE = "write"
-
-
-class Unit(enum.Enum):
-    """The kind of unit of work that an operation runs in."""
-
-    NONE = "none"
-    READ = "read"
-    WRITE = "write"
-
-
-@dataclass(frozen=True)
-class OperationInfo:
-    """One operation of the contract.
-
-    `unit` is what the operation itself does. A READ call that carries a transaction also renews its lease,
-    which is for whoever runs it to arrange.
-    """
-
-    name: str
-    services: tuple[str, ...]
-    level: Level
-    unit: Unit
-
-
-SCHEDD = "condorSchedd"
-COLLECTOR = "condorCollector"
-
-
-def _table(*rows: tuple[str, tuple[str, ...], Level, Unit]) -> dict[str, OperationInfo]:
-    return {name: OperationInfo(name, services, level, unit) for name, services, level, unit in rows}
-
-
-OPERATIONS: dict[str, OperationInfo] = _table(
-    ("getVersionString", (SCHEDD, COLLECTOR), Level.NONE, Unit.NONE),
-    ("getPlatformString", (SCHEDD, COLLECTOR), Level.NONE, Unit.NONE),
-    ("beginTransaction", (SCHEDD,), Level.WRITE, Unit.WRITE),
-    ("commitTransaction", (SCHEDD,), Level.WRITE, Unit.WRITE),
-    ("abortTransaction", (SCHEDD,), Level.WRITE, Unit.WRITE),
-    ("extendTransaction", (SCHEDD,), Level.WRITE, Unit.WRITE),
-    ("newCluster", (SCHEDD,), Level.WRITE, Unit.WRITE),
-    ("removeCluster", (SCHEDD,), Level.WRITE, Unit.WRITE),
-    ("newJob", (SCHEDD,), Level.WRITE, Unit.WRITE),
-    ("removeJob", (SCHEDD,), Level.WRITE, Unit.WRITE),
-    ("holdJob", (SCHEDD,), Level.WRITE, Unit.WRITE),
-    ("releaseJob", (SCHEDD,), Level.WRITE, Unit.WRITE),
-    ("submit", (SCHEDD,), Level.WRITE, Unit.WRITE),
-    ("getJobAds", (SCHEDD,), Level.READ, Unit.READ),
-    ("getJobAd", (SCHEDD,), Level.READ, Unit.READ),
-    ("declareFile", (SCHEDD,), Level.WRITE, Unit.WRITE),
-    ("sendFile", (SCHEDD,), Level.WRITE, Unit.WRITE),
-    ("getFile", (SCHEDD,), Level.READ, Unit.READ),
-    ("closeSpool", (SCHEDD,), Level.WRITE, Unit.WRITE),
-    ("listSpool", (SCHEDD,), Level.READ, Unit.READ),
-    ("requestReschedule", (SCHEDD,), Level.WRITE, Unit.NONE),
-    ("discoverJobRequirements", (SCHEDD,), Level.READ, Unit.NONE),
-    ("createJobTemplate", (SCHEDD,), Level.READ, Unit.NONE),
-    ("insertAd", (COLLECTOR,), Level.NONE, Unit.WRITE),
-    ("queryStartdAds", (COLLECTOR,), Level.NONE, Unit.READ),
-    ("queryScheddAds", (COLLECTOR,), Level.NONE, Unit.READ),
-    ("queryMasterAds", (COLLECTOR,), Level.NONE, Unit.READ),
-    ("querySubmittorAds", (COLLECTOR,), Level.NONE, Unit.READ),
-    ("queryLicenseAds", (COLLECTOR,), Level.NONE, Unit.READ),
-    ("queryStorageAds", (COLLECTOR,), Level.NONE, Unit.READ),
-    ("queryAnyAds", (COLLECTOR,), Level.NONE, Unit.READ),
-)

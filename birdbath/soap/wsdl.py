@@ -19,8 +19,8 @@ from spyne import Application, ComplexModel
 from spyne.interface import InterfaceDocumentsBase
 from spyne.interface.wsdl import Wsdl11
 
+from birdbath.access.policy import COLLECTOR, SCHEDD
 from birdbath.soap import services, types
-from birdbath.soap.operations import COLLECTOR, SCHEDD
 from birdbath.soap.protocol import CondorSoap
 from birdbath.soap.types import SpyneType, wire_name
 

@@ -9,12 +9,13 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
+from birdbath.access import Caller
 from birdbath.backend import Backend
 from birdbath.collector import CollectorSettings
 from birdbath.http.application import create_application
 from birdbath.pool.simulated.clock import ManualClock
 from birdbath.pool.simulated.pool import SimulatedPool
-from birdbath.schedd import Caller, ScheddContext, ScheddSettings, expire_transactions, renew_all
+from birdbath.schedd import ScheddContext, ScheddSettings, expire_transactions, renew_all
 from birdbath.soap import Operations
 from birdbath.store import UnitOfWork, Writer, open_engine
 from birdbath.store.sandbox import Spool

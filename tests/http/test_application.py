@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from lxml import etree
 
+from birdbath.access import Caller
 from birdbath.classads import AdList
 from birdbath.http import HttpSettings, create_application
 from birdbath.http.asgi import BLOCK_BYTES, Message, blocks
-from birdbath.schedd import Caller, Transaction
+from birdbath.schedd import Transaction
 from birdbath.soap import SoapServer, wsdl
 from birdbath.soap.server import THREAD_BYTES
 from tests.http.driver import application, exchange, get, post, scope

@@ -7,10 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+from birdbath.access import Caller
 from birdbath.classads import Ad, AdList, AdRecord, Constraint, is_true
 from birdbath.errors import BirdbathError, UnknownJob, WrongJobStatus
 from birdbath.pool.base import ActionDetails, JobAction, JobId, JobStatus, NewJob
-from birdbath.schedd import Caller, Renewal, Schedd, ScheddContext, ScheddSettings, Transaction
+from birdbath.schedd import Renewal, Schedd, ScheddContext, ScheddSettings, Transaction
 from birdbath.store import UnitOfWork, Writer
 from birdbath.store.sandbox import Sandbox, Spool
 

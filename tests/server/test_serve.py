@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 import subprocess
+import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -181,3 +182,23 @@ def test_a_database_of_a_later_version_is_not_touched(tmp_path: Path) -> None:
     said = failure_of("--port", "0", home=tmp_path)
     assert said.startswith("birdbath: ")
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "birdbath.example.org"])
+def test_an_open_door_to_the_network_has_to_be_asked_for(tmp_path: Path, host: str) -> None:
+    said = failure_of("--port", "0", "--host", host, home=tmp_path)
+    assert said.startswith(f"birdbath: Refusing to listen on {host}: ")
+    assert "--without-authentication" in said
+    assert said.count("\n") == 1
+
+
+def test_an_open_door_that_was_asked_for(tmp_path: Path) -> None:
+    with running_server(tmp_path, "--host", "0.0.0.0", "--without-authentication") as server:
+        assert b"condorSchedd.wsdl" in get(server.url + "/")
+
+
+def test_a_name_that_leads_here_is_no_way_in(tmp_path: Path) -> None:
+    with running_server(tmp_path) as server:
+        request = urllib.request.Request(server.url + "/", headers={"Host": "evil.example.com"})
+        with pytest.raises(urllib.error.HTTPError, match="421"):
+            urllib.request.urlopen(request, timeout=10)

@@ -186,8 +186,11 @@ LEVELS = {
         "listSpool",
         "discoverJobRequirements",
         "createJobTemplate",
+        *_QUERIES,
     ],
-    "NONE": ["getVersionString", "getPlatformString", "insertAd", *_QUERIES],
+    "NONE": ["getVersionString", "getPlatformString"],
+    "ADVERTISE": ["insertAd"],
+    "ADMINISTRATOR": [],
 }
 
 DECLARED_PREFIXES = [

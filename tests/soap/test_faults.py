@@ -8,8 +8,8 @@ import logging
 import pytest
 from lxml import etree
 
+from birdbath.access import Caller
 from birdbath.errors import PermissionDenied, RequestFault
-from birdbath.schedd import Caller
 from birdbath.soap import Reply, refusal
 from birdbath.soap.server import THREAD_BYTES
 from tests.soap.wire import SERVER, SOAP_12, Daemons, ask, body, call, data, envelope, operation, schedd

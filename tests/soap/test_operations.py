@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from birdbath.access import OPERATIONS, Level, Unit
 from birdbath.schedd import Transaction
-from birdbath.soap import OPERATIONS, Level, Unit, services
+from birdbath.soap import services
 from tests.soap import contract
 from tests.soap.test_output import METHODS
 from tests.soap.wire import Daemons, arguments, ask, call

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from lxml import etree
 
+from birdbath.access import OPERATIONS
 from birdbath.classads import Ad, AdList, AdRecord, Attribute
 from birdbath.errors import (
     AlreadyExists,
@@ -24,7 +25,7 @@ from birdbath.errors import (
     UnknownJob,
 )
 from birdbath.schedd import FileInfo, Transaction
-from birdbath.soap import OPERATIONS, writing, wsdl
+from birdbath.soap import writing, wsdl
 from tests.soap import contract
 from tests.soap.wire import END, START, Daemons, ad_list, ask, body, call, collector, data, record, schedd
 

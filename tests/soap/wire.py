@@ -7,8 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
+from birdbath.access import Caller
 from birdbath.classads import AdList, AdRecord, Attribute, Shown
-from birdbath.schedd import Caller
 from birdbath.soap import Operations, Reply, SoapServer
 
 T = TypeVar("T")

@@ -1,0 +1,90 @@
+"""Who is let in, as the settings say it: the lists of who may do what, the credential table, and where the
+server may listen without one.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from urllib.parse import urlsplit
+
+from birdbath.access import AccessRules, Level
+from birdbath.errors import BirdbathError
+from birdbath.http.authentication import Authentication
+from birdbath.settings import LEVELS, Settings
+
+LOOPBACK = ("127.0.0.0/8", "::1")
+
+
+class UnsafeToListen(BirdbathError):
+    """The server would answer the network without asking anybody who he is."""
+
+
+def is_asking(settings: Settings) -> bool:
+    """Whether callers are asked who they are."""
+    return False
+
+
+def all_users_trusted(settings: Settings) -> bool:
+    """QUEUE_ALL_USERS_TRUSTED as set, else whether nobody is asked."""
+    chosen = settings.queue_all_users_trusted
+    return not is_asking(settings) if chosen is None else chosen
+
+
+def check_listening(settings: Settings) -> None:
+    """Raise UnsafeToListen unless the address is loopback, callers are asked who they are, or the settings
+    say that they need not be.
+    """
+    if is_asking(settings) or settings.without_authentication or is_loopback(settings.host):
+        return
+    raise UnsafeToListen(
+        f"Refusing to listen on {settings.host}: anybody who reaches it could do anything, because no"
+        " authentication is configured. Configure it, listen on 127.0.0.1, or say --without-authentication"
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches a server that listens on `host`."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def access_rules(settings: Settings) -> AccessRules:
+    """The lists of the settings, the default where one is empty. Raises InvalidRule."""
+    defaults = _defaults(settings)
+    return AccessRules.of(
+        {Level(name): getattr(settings, f"allow_{name}") or defaults[name] for name in LEVELS},
+        {Level(name): getattr(settings, f"deny_{name}") for name in LEVELS},
+    )
+
+
+def _defaults(settings: Settings) -> dict[str, tuple[str, ...]]:
+    if not is_asking(settings):
+        return {"read": ("*",), "write": ("*",), "advertise": ("*",), "administrator": LOOPBACK}
+    known, chosen = ("authenticated",), settings.queue_super_users
+    return {"read": known, "write": known, "advertise": chosen, "administrator": chosen}
+
+
+def authentication(settings: Settings) -> Authentication:
+    """The credential table of the settings at work."""
+    return Authentication((), access_rules(settings))
+
+
+def own_hosts(settings: Settings) -> tuple[str, ...]:
+    """The names by which clients may call the server: those allowed, the machine's, the public URL's."""
+    names = [*settings.allowed_hosts, socket.gethostname()]
+    if settings.public_url:
+        names.append(urlsplit(settings.public_url).hostname or "")
+    if not _is_address(settings.host):
+        names.append(settings.host)
+    return tuple(name for name in names if name)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

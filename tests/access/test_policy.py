@@ -1,0 +1,47 @@
+"""The table names everything that can be asked."""
+
+from __future__ import annotations
+
+import pytest
+
+from birdbath.access import OPERATIONS, Caller, Level, Ownership, Unit, check
+from birdbath.access.policy import COLLECTOR, SCHEDD, Forbidden
+from birdbath.errors import PermissionDenied
+from birdbath.soap import SoapServer
+from tests.soap import contract
+
+
+def test_every_operation_that_is_served_is_in_the_table_and_no_other() -> None:
+    served = {
+        descriptors[0].operation_name
+        for descriptors in SoapServer().app.interface.service_method_map.values()
+    }
+    assert served == set(OPERATIONS)
+
+
+def test_every_operation_that_carries_a_transaction_or_names_a_job_says_whose_it_must_be() -> None:
+    for name, (parameters, *_) in (contract.SCHEDD | contract.COLLECTOR).items():
+        members = {parameter.split()[0] for parameter in parameters}
+        ownership = OPERATIONS[name].ownership
+        assert ("transaction" in members) == (Ownership.TRANSACTION in ownership), name
+        # Jobs that are being built belong to whoever owns the transaction; a template names no job.
+        building = OPERATIONS[name].level is Level.WRITE and "name" in members
+        if "clusterId" in members and not building and name not in ("newJob", "submit", "createJobTemplate"):
+            assert Ownership.JOB in ownership, name
+
+
+def test_everything_that_changes_something_needs_more_than_reading() -> None:
+    for name, info in OPERATIONS.items():
+        if info.unit is Unit.WRITE:
+            assert info.level in (Level.WRITE, Level.ADVERTISE, Level.ADMINISTRATOR), name
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_who_lacks_the_level_is_refused(name: str) -> None:
+    info = OPERATIONS[name]
+    check(info, Caller("192.0.2.7", None, frozenset({Level.NONE, info.level})))
+    if info.level is not Level.NONE:
+        refusal = Forbidden if info.services == (COLLECTOR,) and name != "insertAd" else PermissionDenied
+        with pytest.raises(refusal):
+            check(info, Caller("192.0.2.7", "root", frozenset({Level.NONE})))
+    assert SCHEDD in info.services or COLLECTOR in info.services
