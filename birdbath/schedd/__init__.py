@@ -2,12 +2,14 @@
 ownership.
 """
 
+from birdbath.access import Caller
 from birdbath.schedd.context import Elsewhere, ScheddContext, ScheddSettings
 from birdbath.schedd.service import Renewal, Schedd, discard, expire_transactions
 from birdbath.schedd.transactions import Transaction, renew_all
 from birdbath.store.sandbox import FileInfo
 
 __all__ = [
+    "Caller",
     "Elsewhere",
     "FileInfo",
     "Renewal",
