@@ -1,6 +1,6 @@
 """ClassAds: parsed, printed, evaluated and matched by `classad2`, which no other package imports."""
 
-from birdbath.classads.ads import Ad, Item, ad_from_items, attribute_from_item
+from birdbath.classads.ads import HIDDEN, Ad, Item, ad_from_items, attribute_from_item
 from birdbath.classads.constraints import Constraint
 from birdbath.classads.expressions import (
     Attribute,
@@ -12,22 +12,23 @@ from birdbath.classads.expressions import (
     matches,
     python_value,
 )
-from birdbath.classads.records import AdList, AdMemory, AdRecord, Shown
+from birdbath.classads.records import AdList, AdMemory, AdRecord, Columns
 from birdbath.classads.syntax import check_text, valid_name
 from birdbath.values import Expression
 
 __all__ = [
+    "HIDDEN",
     "Ad",
     "AdList",
     "AdMemory",
     "AdRecord",
     "Attribute",
+    "Columns",
     "CompiledAd",
     "Constraint",
     "Expression",
     "Item",
     "Scalar",
-    "Shown",
     "ad_from_items",
     "attribute_from_item",
     "canonical_value",

@@ -27,6 +27,8 @@ Item = tuple[str | None, str, str | None]
 
 PRIVATE = frozenset({"claimid", "pairedclaimid", "capability", "claimids", "transferkey", "childclaimids"})
 SPECIAL = frozenset({"mytype", "targettype", "servertime"})
+HIDDEN = PRIVATE | SPECIAL
+"""Attributes that are not shown among the others, in lower case."""
 
 
 class Ad:

@@ -4,6 +4,7 @@ bound.
 
 from __future__ import annotations
 
+import re
 import threading
 import weakref
 from collections import deque
@@ -13,27 +14,11 @@ from typing import NamedTuple
 
 import orjson
 
-from birdbath.classads.ads import PRIVATE, SPECIAL, Ad
+from birdbath.classads.ads import Ad
 from birdbath.classads.expressions import Attribute, CompiledAd, compile_ad
 
-_HIDDEN = PRIVATE | SPECIAL
 _TIME_LITERALS = ('absTime("', 'relTime("')
-
-
-_LITERALS = frozenset("snfb")
-
-
-class _HiddenNames(dict[str, bool]):
-    """Whether an attribute of that name is kept apart, by spelling: few spellings are seen, very often."""
-
-    def __missing__(self, name: str) -> bool:
-        if len(self) >= 20_000:
-            self.clear()
-        hidden = self[name] = name.lower() in _HIDDEN
-        return hidden
-
-
-_NAMES = _HiddenNames()
+_CONTROL_ESCAPE = re.compile(r"\\[ubf]").search
 
 
 class AdMemory:
@@ -87,20 +72,21 @@ class AdMemory:
             self._used -= self._holders.pop(self._dead.popleft(), 0)
 
 
-class Shown(NamedTuple):
-    """What may be shown of an ad: its types, and its attributes in order.
+class Columns(NamedTuple):
+    """The attributes of an ad in order: names, kinds and texts.
 
-    Left out of these are private attributes, MyType, TargetType and ServerTime, and literals that are
-    neither string, number nor boolean (reference section 5.1).
+    `plain` says that all the characters of the texts are ASCII, and none a control character but tab, LF and
+    CR; when it is false they may be so all the same.
     """
 
-    my_type: str
-    target_type: str
-    attributes: list[Attribute]
+    names: tuple[str, ...]
+    kinds: tuple[str, ...]
+    texts: tuple[str, ...]
+    plain: bool
 
 
 class AdRecord:
-    """One version of one ad, as it may be shown: private attributes are left out, specials are apart.
+    """One version of one ad.
 
     `source` is the ad's stored JSON text. Readers may share a record between threads: its forms may be
     made twice, but never wrongly, and are accounted once.
@@ -108,7 +94,7 @@ class AdRecord:
 
     __slots__ = ("__weakref__", "_memory", "_parsed", "_tells_time", "key", "rendering", "source", "steady")
 
-    def __init__(self, source: str | bytes, memory: AdMemory, key: tuple[int, int] = (0, 0)) -> None:
+    def __init__(self, source: str, memory: AdMemory, key: tuple[int, int] = (0, 0)) -> None:
         self.source = source
         self.key = key
         self.rendering: bytes | None = None
@@ -128,22 +114,18 @@ class AdRecord:
         """A mutable copy of the whole ad, private attributes included."""
         return Ad.from_json(self.source)
 
-    def shown(self) -> Shown:
-        """What may be shown of the ad, from one look at its source."""
-        stored = orjson.loads(self.source)
-        hidden = {name.lower(): text for name, _, text in stored if _NAMES[name]}
-        attributes = [
-            attribute
-            for attribute in stored
-            if not _NAMES[attribute[0]]
-            and (attribute[1] in _LITERALS or (attribute[1] == "x" and not _is_time_literal(attribute[2])))
-        ]
-        return Shown(hidden.get("mytype", ""), hidden.get("targettype", ""), attributes)
-
-    @property
-    def attributes(self) -> list[Attribute]:
-        """The attributes of `shown`."""
-        return self.shown().attributes
+    def columns(self) -> Columns:
+        """All attributes but those whose value is a literal time, which no client is shown (reference section
+        5.1).
+        """
+        source = self.source
+        stored: list[Attribute] = orjson.loads(source)
+        if "Time(" in source:
+            stored = [
+                attribute for attribute in stored if attribute[1] != "x" or not _is_time_literal(attribute[2])
+            ]
+        names, kinds, texts = zip(*stored, strict=True) if stored else ((), (), ())
+        return Columns(names, kinds, texts, source.isascii() and not _CONTROL_ESCAPE(source))
 
     @property
     def parsed(self) -> CompiledAd:
@@ -174,7 +156,7 @@ class AdRecord:
         return parsed
 
     def keep_rendering(self, data: bytes) -> None:
-        """Keep a rendered form of `attributes` for later replies, as long as memory allows."""
+        """Keep a rendered form of the ad for later replies, as long as memory allows."""
         with self._memory.lock:
             if self.rendering is None:
                 self.rendering = data

@@ -57,12 +57,11 @@ def test_its_three_forms_are_one_ad(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_real_ad_survives_being_stored_and_read_back_from_what_is_shown(name: str) -> None:
+def test_a_real_ad_survives_being_stored_and_read_back(name: str) -> None:
     ad = ad_of(read(name, "old"))
     assert list(Ad.from_json(ad.to_json())) == list(ad)
-    shown = AdRecord.of(ad).attributes
-    assert {attribute[1] for attribute in shown} <= set("snfbx")
-    assert [_reread(attribute) for attribute in shown] == [tuple(attribute) for attribute in shown]
+    stored = list(zip(*AdRecord.of(ad).columns()[:3], strict=True))
+    assert [_reread(attribute) for attribute in stored] == stored
 
 
 def _reread(attribute: Attribute) -> Attribute:

@@ -9,7 +9,7 @@ import pytest
 from lxml import etree
 
 from birdbath.access import OPERATIONS
-from birdbath.classads import Ad, AdList, AdRecord, Attribute
+from birdbath.classads import Ad, AdList, AdRecord, Attribute, canonical_value
 from birdbath.errors import (
     AlreadyExists,
     BirdbathError,
@@ -321,21 +321,40 @@ def test_what_xml_cannot_carry_is_replaced(bad: str) -> None:
     )
 
 
-def test_attribute_names_are_remembered_within_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writing, "_OPENINGS_LIMIT", 10)
-    many: list[Attribute] = [(f"Name{i}", "n", str(i)) for i in range(100)]
-    text = response("getJobAd", ad_list(many))
-    assert all(f"<name>Name{i}</name><type>INTEGER-ATTR</type><value>{i}</value>" in text for i in range(100))
-    assert len(writing._OPENINGS) <= 10
+def test_forms_of_ads_are_remembered_within_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writing, "_FORMS_LIMIT", 10)
+    for i in range(100):
+        text = response("getJobAd", ad_list([(f"Name{i}", "n", str(i))]))
+        assert f"<name>Name{i}</name><type>INTEGER-ATTR</type><value>{i}</value>" in text
+        assert len(writing._FORMS) <= 10
 
 
 def test_a_real_record() -> None:
-    ad = Ad([("MyType", "s", "Job"), ("TargetType", "s", "Machine"), ("ClaimId", "s", "secret")])
-    ad.put("Owner", "s", "alice & bob")
+    ad = Ad([("targetType", "s", "Machine"), ("Owner", "s", "alice & bob"), ("MYTYPE", "s", "Job")])
+    secrets = ("claimid", "PairedClaimId", "Capability", "ClaimIds", "TransferKey")
+    ad.update(dict.fromkeys(secrets, "secret") | {"ServerTime": 5})
+    for name, text in (
+        ("ChildClaimIds", '{"secret"}'),
+        ("Gone", "undefined"),
+        ("Broken", "error"),
+        ("Born", 'absTime("2020-01-01T00:00:00Z")'),
+    ):
+        ad.put(name, *canonical_value(text))
     text = response("getJobAd", AdList([AdRecord.of(ad)], 1300000000))
     assert text == (
         f"{STATUS}<classAd>{SPECIALS}<item><name>Owner</name><type>STRING-ATTR</type>"
         "<value>alice &amp; bob</value></item></classAd>"
+    )
+
+
+def test_an_ad_without_types_and_one_without_anything_to_show() -> None:
+    ads = AdList(
+        [AdRecord.of(Ad([("A", "n", "1")])), AdRecord.of(Ad([("ClaimId", "s", "secret")]))], 1300000000
+    )
+    specials = SPECIALS.replace("Job", "").replace("Machine", "")
+    assert response("getJobAds", ads) == (
+        f"{STATUS}<classAdArray><item>{specials}<item><name>A</name><type>INTEGER-ATTR</type><value>1</value></item>"
+        "</item></classAdArray>"
     )
 
 

@@ -42,7 +42,7 @@ def test_a_rendered_ad_comes_back_as_its_items(ad: list[Attribute]) -> None:
     document = parse(b"<ad>" + rendered + b"</ad>")
     read = read_items(document.root, document)
     assert read[:3] == [("MyType", "s", "Job"), ("TargetType", "s", "Machine"), ("ServerTime", "n", "5")]
-    assert read[3:] == [(carried(name), kind, carried(text)) for name, kind, text in ad]
+    assert read[3:] == [(carried(name), kind, carried(text)) for name, kind, text in ad if kind in "snfbx"]
 
 
 SEEDS = [

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
 from birdbath.access import Caller
-from birdbath.classads import AdList, AdRecord, Attribute, Shown
+from birdbath.classads import AdList, AdRecord, Attribute, Columns
 from birdbath.soap import Operations, Reply, SoapServer
 
 T = TypeVar("T")
@@ -168,9 +168,11 @@ class FakeRecord:
     rendering: bytes | None = None
     reads: int = 0
 
-    def shown(self) -> Shown:
+    def columns(self) -> Columns:
         self.reads += 1
-        return Shown(self.my_type, self.target_type, self._attributes)
+        types = [("MyType", "s", self.my_type), ("TargetType", "s", self.target_type)]
+        names, kinds, texts = zip(*types, *self._attributes, strict=True)
+        return Columns(names, kinds, texts, plain=False)
 
     def keep_rendering(self, data: bytes) -> None:
         self.rendering = data
