@@ -79,7 +79,7 @@ async def _receive_piece(receive: Receive, seconds: float) -> tuple[bytes, bool]
     return message.get("body", b""), message.get("more_body", False)
 
 
-def blocks(chunks: Iterable[bytes], size: int = BLOCK_BYTES) -> Iterator[bytes]:
+def blocks(chunks: Iterable[bytes], size: int = BLOCK_BYTES) -> Iterator[bytes | memoryview]:
     """The same bytes in blocks of `size` to twice that, the last one shorter; made one at a time."""
     pending: list[bytes] = []
     length = 0
@@ -88,7 +88,8 @@ def blocks(chunks: Iterable[bytes], size: int = BLOCK_BYTES) -> Iterator[bytes]:
             if pending:
                 yield b"".join(pending)
                 pending, length = [], 0
-            yield from (chunk[start : start + size] for start in range(0, len(chunk), size))
+            whole = memoryview(chunk)
+            yield from (whole[start : start + size] for start in range(0, len(chunk), size))
             continue
         pending.append(chunk)
         length += len(chunk)

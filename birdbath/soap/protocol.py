@@ -44,8 +44,12 @@ class CondorSoap(Soap11):
     # ---------------------------------------------------------------- in
 
     def create_in_document(self, ctx: MethodContext, charset: str | None = None) -> None:
-        """Parse the request; `charset` is the whole Content-Type of the request."""
-        ctx.in_document = parse(b"".join(ctx.in_string), charset or "")
+        """Parse the request, which is two strings: the document, and what was cut out of it or None.
+
+        `charset` is the whole Content-Type of the request.
+        """
+        document, cut_out = ctx.in_string
+        ctx.in_document = parse(document, charset or "", cut_out)
 
     def decompose_incoming_envelope(self, ctx: MethodContext, message: Any = None) -> None:
         """Find the operation element."""

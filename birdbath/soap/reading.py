@@ -11,12 +11,10 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
-import pybase64
-
 from birdbath.classads import Item
 from birdbath.schedd import Transaction
 from birdbath.soap import types
-from birdbath.soap.envelope import NIL, Element, Envelope, local_name
+from birdbath.soap.envelope import NIL, Element, Envelope, decoded, local_name
 from birdbath.soap.faults import ClientFault
 
 Reader = Callable[[Element, Envelope], Any]
@@ -74,15 +72,12 @@ def read_text(element: Element, envelope: Envelope) -> str:
 
 def read_data(element: Element, envelope: Envelope) -> bytes:
     """Base64 with any white space; anything else that is not base64 is a fault."""
-    text = element.text or ""
-    try:
-        return pybase64.b64decode(text, validate=True)
-    except ValueError:  # it may only be broken into lines, as some toolkits do
-        pass
-    try:
-        return pybase64.b64decode(text.encode("ascii").translate(None, b" \t\r\n"), validate=True)
-    except ValueError:
-        raise mistyped(element, "base64 data") from None
+    data = envelope.data_of(element)
+    if data is None:
+        data = decoded(element.text or "")
+    if data is None:
+        raise mistyped(element, "base64 data")
+    return data
 
 
 def enumeration_reader(numbers: dict[str, int]) -> Reader:

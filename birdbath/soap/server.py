@@ -17,7 +17,7 @@ from spyne.server import ServerBase
 
 from birdbath.errors import BirdbathError, RequestFault
 from birdbath.soap import replies, services, types, writing
-from birdbath.soap.envelope import LARGE_BYTES
+from birdbath.soap.envelope import LARGE_BYTES, cut
 from birdbath.soap.faults import ClientFault, ServerFault, SoapFault
 from birdbath.soap.operations import Operations
 from birdbath.soap.protocol import CondorSoap, is_soap_12
@@ -95,10 +95,11 @@ class SoapServer(ServerBase):
         """
         call: Call | None = None
         try:
-            if len(body) > THREAD_BYTES:
-                call = await asyncio.to_thread(self._receive_apart, body, content_type)
+            document, data = cut(body)
+            if len(document) > THREAD_BYTES:
+                call = await asyncio.to_thread(self._receive_apart, document, content_type)
             else:
-                call = self.receive(body, content_type)
+                call = self._received(document, data, content_type)
             return call.reply() if call.is_refused else await run(call.operation, call.execute)
         except BirdbathError as error:
             assert call is not None  # nothing of the contract is raised before there is a call
@@ -108,21 +109,24 @@ class SoapServer(ServerBase):
 
     def receive(self, body: bytes, content_type: str = "") -> Call:
         """Understand a request; a call that is not understood `is_refused`."""
+        return self._received(*cut(body), content_type)
+
+    def _received(self, document: bytes, data: bytes | None, content_type: str) -> Call:
         ctx = MethodContext(self, MethodContext.SERVER)
-        ctx.in_string = [body]
+        ctx.in_string = [document, data]
         (ctx,) = self.generate_contexts(ctx, content_type)
         if ctx.in_error is None:
             self.get_in_object(ctx)
         return Call(self, ctx)
 
-    def _receive_apart(self, body: bytes, content_type: str) -> Call:
-        """`receive` in a thread that ends with it.
+    def _receive_apart(self, document: bytes, content_type: str) -> Call:
+        """`_received` in a thread that ends with it.
 
         lxml keeps the names of all documents for as long as the thread lives that parsed them, and a large
         request has room for many megabytes of names.
         """
         with ThreadPoolExecutor(1) as thread:
-            return thread.submit(self.receive, body, content_type).result()
+            return thread.submit(self._received, document, None, content_type).result()
 
     def get_in_object(self, ctx: MethodContext) -> None:
         """Convert the request's values; unlike Spyne's, nothing of the request goes to the log."""

@@ -86,6 +86,18 @@ def writing(engine: Engine) -> Connection:
     return engine.connect().execution_options(writing=True)
 
 
+def begin(connection: Connection, relaxed: bool = False) -> None:
+    """Begin a transaction on a connection for units of work.
+
+    A `relaxed` one is committed without a sync: a process that is killed loses nothing, a machine without
+    power may lose it, though never an earlier one without it. The next one that is not relaxed makes it
+    durable too.
+    """
+    if _is_relaxed(connection) != relaxed:
+        connection.execution_options(relaxed=relaxed)
+    connection.begin()
+
+
 def _prepare_sqlite(engine: Engine) -> None:
     @event.listens_for(engine, "connect")
     def connected(connection: Any, _record: Any) -> None:
@@ -100,9 +112,16 @@ def _prepare_sqlite(engine: Engine) -> None:
 
     @event.listens_for(engine, "begin")
     def begun(connection: Connection) -> None:
-        if not _is_autocommit(connection):
-            # Past SQLAlchemy, which would take several times as long as SQLite for it.
-            connection.connection.cursor().execute("BEGIN IMMEDIATE" if _is_writing(connection) else "BEGIN")
+        if _is_autocommit(connection):
+            return
+        # Past SQLAlchemy, which would take several times as long as SQLite for it.
+        cursor = connection.connection.cursor()
+        info = connection.info
+        wanted = "NORMAL" if _is_relaxed(connection) else "FULL"
+        if info.get("synchronous", "FULL") != wanted:  # it can be changed between transactions only
+            cursor.execute(f"PRAGMA synchronous={wanted}")
+            info["synchronous"] = wanted
+        cursor.execute("BEGIN IMMEDIATE" if _is_writing(connection) else "BEGIN")
 
 
 def _prepare_postgresql(engine: Engine) -> None:
@@ -119,6 +138,8 @@ def _prepare_postgresql(engine: Engine) -> None:
     def begun(connection: Connection) -> None:
         if _is_writing(connection):
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITE_LOCK})")
+        if _is_relaxed(connection):
+            connection.exec_driver_sql("SET LOCAL synchronous_commit TO off")
 
 
 def _is_autocommit(connection: Connection) -> bool:
@@ -128,6 +149,10 @@ def _is_autocommit(connection: Connection) -> bool:
 
 def _is_writing(connection: Connection) -> bool:
     return bool(connection.get_execution_options().get("writing", False))
+
+
+def _is_relaxed(connection: Connection) -> bool:
+    return bool(connection.get_execution_options().get("relaxed", False))
 
 
 def _migrate(engine: Engine) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 from sqlalchemy.sql import ClauseElement
 
+from birdbath.store.database import begin
 from birdbath.store.statements import Row, prepared
 
 _log = logging.getLogger(__name__)
@@ -30,16 +31,20 @@ class UnitOfWork:
 
     `now` is the wall-clock time in seconds since the epoch, `asked_at` that at which the work was asked for:
     it may have waited for its turn. `watchers` are called when events that it appended are durable. Nothing
-    written here is durable before the `Writer` that made the unit says so.
+    written here is durable before the `Writer` that made the unit says so; for `relaxed` see `database.begin`.
     """
 
     def __init__(
-        self, connection: Connection, now: float, watchers: Sequence[Callable[[], None]] = ()
+        self,
+        connection: Connection,
+        now: float,
+        watchers: Sequence[Callable[[], None]] = (),
+        relaxed: bool = False,
     ) -> None:
         self.connection = connection
         self.now = now
         self.asked_at = now
-        connection.begin()
+        begin(connection, relaxed)
         self._cursor = connection.connection.cursor()
         self._errors = connection.dialect.loaded_dbapi.Error
         self._dirty: dict[tuple[int, int], tuple[int, str]] = {}

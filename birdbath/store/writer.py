@@ -55,14 +55,17 @@ class Writer:
         """Call `watcher` whenever events became durable, in the thread that committed them."""
         self._watchers.append(watcher)
 
-    async def write(self, work: Work[T]) -> T:
+    async def write(self, work: Work[T], relaxed: bool = False) -> T:
         """Run `work` on the event loop, soon; return its result when all it wrote is on disk.
 
-        Raises what `work` raises, what keeps it from being durable, and WriterClosed.
+        Of `relaxed` work only the files are, for certain: what it wrote to the database a machine that loses
+        power may lose, but not a process that is killed. Raises what `work` raises, what keeps it from being
+        durable, and WriterClosed.
         """
         turn = (
             self._turns[-1] if self._turns and not self._turns[-1].alone else self._queue(_Turn(alone=False))
         )
+        turn.relaxed = turn.relaxed and relaxed
         result: T = await turn.join(work, self._clock())
         return result
 
@@ -95,17 +98,16 @@ class Writer:
             self._turns.popleft().refuse(WriterClosed())
         self._connection.close()
 
-    def _unit(self) -> UnitOfWork:
+    def _unit(self, relaxed: bool = False) -> UnitOfWork:
         if self._connection.closed:
             self._connection = writing(self._engine)
         try:
-            return UnitOfWork(self._connection, self._clock(), self._watchers)
+            return UnitOfWork(self._connection, self._clock(), self._watchers, relaxed)
         except DBAPIError as error:
             if not error.connection_invalidated:
                 raise
-            return UnitOfWork(
-                self._connection, self._clock(), self._watchers
-            )  # it died while nobody wrote, and was made anew
+            # It died while nobody wrote, and was made anew.
+            return UnitOfWork(self._connection, self._clock(), self._watchers, relaxed)
 
     def _queue(self, turn: _Turn) -> _Turn:
         if self._closed:
@@ -149,7 +151,7 @@ class Writer:
             )
             ended.add_done_callback(caller.answer_as)
             return ended
-        batch = _Batch(self._unit())
+        batch = _Batch(self._unit(turn.relaxed))
         for caller in callers:
             caller.run(batch)
         ended = loop.run_in_executor(self._thread, batch.commit)
@@ -198,10 +200,14 @@ class _Caller:
 
 
 class _Turn:
-    """A place in the queue: for one who writes alone, or for everybody who came while it was the last."""
+    """A place in the queue: for one who writes alone, or for everybody who came while it was the last.
+
+    It is `relaxed` when all of them are.
+    """
 
     def __init__(self, alone: bool) -> None:
         self.alone = alone
+        self.relaxed = not alone
         self.callers: list[_Caller] = []
 
     def join(self, work: Work[Any], asked_at: float) -> asyncio.Future[Any]:

@@ -104,13 +104,13 @@ def test_what_has_read_a_large_request_does_not_stay() -> None:
     """lxml keeps every name that it has seen for as long as the thread lives."""
     threads: list[threading.Thread] = []
     server = SoapServer()
-    receive = server.receive
+    received = server._received
 
-    def recording(body: bytes, content_type: str = "") -> Any:
+    def recording(document: bytes, data: bytes | None, content_type: str) -> Any:
         threads.append(threading.current_thread())
-        return receive(body, content_type)
+        return received(document, data, content_type)
 
-    server.receive = recording  # type: ignore[method-assign]
+    server._received = recording  # type: ignore[method-assign]
     backend = schedd(version_string=VERSION)
     request = call("getVersionString", "x" * THREAD_BYTES)
 

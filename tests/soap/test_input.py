@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from birdbath.schedd import Transaction
+from birdbath.soap.envelope import cut
 from tests.soap.wire import (
     arguments,
     ask,
@@ -264,6 +265,64 @@ def test_ad_types(text: str, value: int) -> None:
 )
 def test_base64(text: str, value: bytes) -> None:
     assert arguments("sendFile", f"<data>{text}</data>")[-1] == value
+
+
+CHUNK = bytes(range(256)) * 400
+LONG = base64.b64encode(CHUNK).decode()
+LINES = "\r\n".join(LONG[i : i + 76] for i in range(0, len(LONG), 76))
+WHERE = "<name>a</name><offset>5</offset>"
+
+
+@pytest.mark.parametrize(
+    "children",
+    [
+        f"{WHERE}<data>{LONG}</data>",
+        f"<data>{LINES}</data>{WHERE}",
+        f'{WHERE}<data xsi:type="xsd:base64Binary">{LONG}</data>',
+        f"{WHERE}<c:data>{LONG}</c:data><data>aGVsbG8=</data>",
+        f"{WHERE}<data>{LONG}<x/></data>",
+        f"<x><data>{LONG}</data></x>{WHERE}<data>{LONG}</data>",
+    ],
+)
+def test_a_long_chunk_is_not_parsed(children: str) -> None:
+    document, cut_out = cut(call("sendFile", children))
+    assert len(document) < 1000 + (len(LONG) if "<x><data>" in children else 0)
+    assert cut_out == CHUNK
+    assert arguments("sendFile", children)[-3:] == ("a", 5, CHUNK)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        f"<data><!-- x -->{LONG}</data>",
+        f"<data>{LONG}<!-- x --></data>",
+        f"<data><![CDATA[{LONG}]]></data>",
+        f"<data>{LINES.replace(chr(13), '&#13;')}</data>",
+        f"<data>{LONG}</data><?x y?>",
+    ],
+)
+def test_a_long_chunk_in_any_other_form_is_parsed(data: str) -> None:
+    request = call("sendFile", WHERE + data)
+    assert cut(request) == (request, None)
+    assert arguments("sendFile", WHERE + data)[-1] == CHUNK
+
+
+def test_what_looks_like_a_chunk_stays_text() -> None:
+    text = f"<![CDATA[<data>{LONG}</data>]]>"
+    assert arguments("getJobAds", f"<constraint>{text}</constraint>")[-1] == text[9:-3]
+
+
+@pytest.mark.parametrize("bad", ["*", "!", "=A", "ä"])
+def test_a_long_text_that_is_no_base64_is_refused(bad: str) -> None:
+    assert "'data'" in client_fault(call("sendFile", f"{WHERE}<data>{LONG}{bad}</data>"))
+
+
+def test_the_mark_of_a_chunk_is_no_base64_itself() -> None:
+    assert "'data'" in client_fault(call("sendFile", f"{WHERE}<data>*</data>"))
+
+
+def test_nothing_comes_of_a_chunk_that_is_nil() -> None:
+    assert arguments("sendFile", f'{WHERE}<data xsi:nil="1">{LONG}</data>')[-1] is None
 
 
 @pytest.mark.parametrize("text", ["!!!", "aGVsbG8", "aGVs=bG8=", "aGVsbG8=x", "a", "ä", "a-_="])

@@ -37,6 +37,7 @@ def test_escaped_text_comes_back(text: str) -> None:
 @example([("A", "s", "\x1f"), ("B", "s", "")])
 @example([("A", "s", "\x1f"), ("B", "x", "<\x1f>"), ("C", "n", "\0")])
 def test_a_rendered_ad_comes_back_as_its_items(ad: list[Attribute]) -> None:
+    ad = [*ad, ("Last", "n", "1")]
     rendering = render(record(ad))
     rendered = specials(rendering, 5) + rendering
     document = parse(b"<ad>" + rendered + b"</ad>")

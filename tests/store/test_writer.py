@@ -41,6 +41,12 @@ def run(coroutine: Coroutine[Any, Any, Any]) -> None:
     asyncio.run(asyncio.wait_for(coroutine, 60))
 
 
+def synced_at_commit(unit: UnitOfWork) -> bool:
+    if unit.connection.dialect.name == "sqlite":
+        return bool(unit.connection.scalar(text("PRAGMA synchronous")) == 2)
+    return bool(unit.connection.scalar(text("SHOW synchronous_commit")) != "off")
+
+
 @pytest.fixture
 def commits(engine: Engine) -> list[object]:
     seen: list[object] = []
@@ -524,3 +530,20 @@ def test_what_was_acknowledged_survives_a_kill(url: str, point: str) -> None:
         assert stored["all"] == sum(stored[name] for name in acknowledged)
         assert connection.scalar(select(func.count()).select_from(counters)) == 5
     engine.dispose()
+
+
+def test_relaxed_work_is_not_synced_unless_other_work_shares_its_commit(engine: Engine) -> None:
+    async def scenario() -> None:
+        writer = Writer(engine)
+        relaxed = await writer.write(synced_at_commit, relaxed=True)
+        shared = await asyncio.gather(
+            writer.write(synced_at_commit, relaxed=True), writer.write(synced_at_commit)
+        )
+        again = await writer.write(synced_at_commit, relaxed=True)
+        alone = await writer.write_alone(synced_at_commit)
+        assert [relaxed, *shared, again, alone] == [False, True, True, False, True]
+        writer.close()
+
+    run(scenario())
+    with database.writing(engine) as connection, connection.begin():  # the same one, out of the pool
+        assert connection.dialect.name != "sqlite" or connection.scalar(text("PRAGMA synchronous")) == 2
