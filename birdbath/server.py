@@ -104,7 +104,7 @@ def build(settings: Settings, address: str) -> Parts:
     schedd, collector = _schedd_settings(settings), _collector_settings(settings)
     writer.write_now(renew_all)
     backend = Backend(writer, pool.queue, pool.directory, schedd, collector)
-    visibility = Visibility(settings.queue_all_users_trusted, settings.queue_super_users)
+    visibility = Visibility(schedd.queue_all_users_trusted, schedd.queue_super_users)
     notifier = Notifier(engine, writer, visibility)
     return Parts(settings, engine, writer, pool, schedd, backend, notifier)
 

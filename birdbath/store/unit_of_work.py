@@ -31,7 +31,8 @@ class UnitOfWork:
 
     `now` is the wall-clock time in seconds since the epoch, `asked_at` that at which the work was asked for:
     it may have waited for its turn. `watchers` are called when events that it appended are durable. Nothing
-    written here is durable before the `Writer` that made the unit says so; for `relaxed` see `database.begin`.
+    written here is durable before the `Writer` that made the unit says so; for `relaxed` see
+    `database.begin`.
     """
 
     def __init__(
