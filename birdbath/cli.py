@@ -59,6 +59,10 @@ def serve(
             help="Listen on another address than loopback though nobody is asked who he is.",
         ),
     ] = None,
+    speed: Annotated[
+        str | None,
+        typer.Option(help="Pool seconds per second, or max: jump from event to event.", metavar="N|max"),
+    ] = None,
     config: Annotated[
         Path | None, typer.Option(help="TOML file with settings; see the README for all of them.")
     ] = None,
@@ -84,6 +88,7 @@ def serve(
             public_url=public_url,
             strict=strict,
             without_authentication=without_authentication,
+            speed=speed,
             log_level=log_level,
         )
         logging.basicConfig(

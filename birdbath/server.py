@@ -8,10 +8,12 @@ import platform
 import resource
 import signal
 import socket
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from math import inf
 from urllib.parse import urlsplit
 
 import uvicorn
@@ -27,8 +29,10 @@ from birdbath.collector import CollectorSettings
 from birdbath.errors import BirdbathError, InvalidAd
 from birdbath.http.application import HttpSettings, create_application
 from birdbath.notify import Notifier, Visibility
+from birdbath.pool.simulated.clock import ClockState, VirtualClock
 from birdbath.pool.simulated.description import PoolDescription, PoolIdentity
 from birdbath.pool.simulated.pool import SimulatedPool
+from birdbath.pool.simulated.state import read_clock, save_clock
 from birdbath.schedd import ScheddContext, ScheddSettings, expire_transactions, renew_all
 from birdbath.schedd.staging import all_jobs
 from birdbath.settings import Settings
@@ -98,6 +102,7 @@ def build(settings: Settings, address: str) -> Parts:
         PoolDescription(
             cycle_interval=settings.negotiator_interval, default_runtime=settings.program_duration
         ),
+        clock=writer.write_now(lambda unit: _clock(settings, unit)),
         memory=AdMemory(settings.ad_memory_bytes),
         identity=PoolIdentity(settings.schedd_name, address, version_string(), platform_string()),
     )
@@ -107,6 +112,19 @@ def build(settings: Settings, address: str) -> Parts:
     visibility = Visibility(schedd.queue_all_users_trusted, schedd.queue_super_users)
     notifier = Notifier(engine, writer, visibility)
     return Parts(settings, engine, writer, pool, schedd, backend, notifier)
+
+
+def _clock(settings: Settings, unit: UnitOfWork) -> VirtualClock:
+    """The pool's clock: at normal speed the wall's, unless the pool's time is ahead; else where it stood."""
+    wall = time.time()
+    start = wall if settings.start_time is None else settings.start_time
+    state = read_clock(unit) or ClockState(start)
+    if settings.speed is not None:
+        state = replace(state, speed=inf if settings.speed == "max" else settings.speed)
+    if state.speed == 1.0 and not state.paused and settings.start_time is None:
+        state = replace(state, time=max(state.time, wall))
+    save_clock(unit, state)
+    return VirtualClock(state)
 
 
 def _check_expressions(settings: Settings) -> None:

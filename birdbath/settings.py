@@ -61,6 +61,13 @@ class Settings(BaseSettings):
         1.0, ge=0, description="seconds that a simulated program runs unless it says otherwise"
     )
 
+    speed: float | Literal["max"] | None = Field(
+        None, description="pool seconds per second, or max: jump from event to event; default: as before"
+    )
+    start_time: float | None = Field(
+        None, description="pool time at which a new pool begins, in seconds since the epoch; default: now"
+    )
+
     strict: bool = Field(
         False,
         description="verify declared sizes and hashes, use all status codes, fault bad constraints",
@@ -148,6 +155,13 @@ class Settings(BaseSettings):
         return (
             [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
         )
+
+    @field_validator("speed")
+    @classmethod
+    def _check_speed(cls, value: float | str | None) -> float | str | None:
+        if isinstance(value, float) and not value > 0:
+            raise ValueError("it must be above 0, or max")
+        return value
 
     @field_validator("trusted_proxies")
     @classmethod

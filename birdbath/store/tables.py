@@ -120,6 +120,38 @@ time at which that phase is over (`due_at`), the time at which the program ends 
 of output it has written (`progress`). `next_policy_at` is set when a periodic expression has to be looked at.
 """
 
+simulated_pool = Table(
+    "simulated_pool",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("time", Float, nullable=False),
+    Column("cycle_at", Float),
+    Column("clock", Text),
+)
+"""One row, 1: the pool time up to which everything has happened, when to negotiate next, and how the clock
+stands (JSON).
+"""
+
+simulated_programs = Table(
+    "simulated_programs",
+    metadata,
+    Column("cluster_id", Integer, primary_key=True, autoincrement=False),
+    Column("proc_id", Integer, primary_key=True, autoincrement=False),
+    Column("state", Text, nullable=False),
+    Column("wake_at", Float),
+)
+"""What the programs that run inside the pool (see `pool.simulated.hosted`) remember, and when they want to be
+woken."""
+
+simulated_notices = Table(
+    "simulated_notices",
+    metadata,
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("cluster_id", Integer, nullable=False),
+    Index("simulated_notices_of", "cluster_id", "sequence"),
+)
+"""Events of which the hosted program of cluster `cluster_id` is still to be told."""
+
 daemon_ads = Table(
     "daemon_ads",
     metadata,

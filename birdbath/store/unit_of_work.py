@@ -53,6 +53,7 @@ class UnitOfWork:
         self.events_written = 0  # the newest event appended, perhaps in a savepoint since undone
         self._after_commit: list[Callable[[], None]] = []
         self._watchers = watchers
+        self._if_undone: list[Callable[[], None]] = []
 
     def execute(self, statement: ClauseElement, values: Mapping[str, Any] | None = None) -> Sequence[Row]:
         """Run a statement and return its rows, if it gives any."""
@@ -91,11 +92,12 @@ class UnitOfWork:
         # A twentieth of the cost of SQLAlchemy's begin_nested(), which is felt at several units a
         # millisecond.
         self._run("SAVEPOINT unit")
-        callbacks = len(self._after_commit)
+        callbacks, notes = len(self._after_commit), len(self._if_undone)
         try:
             yield
         except BaseException:
             del self._after_commit[callbacks:]
+            self._undo(notes)
             self._run("ROLLBACK TO SAVEPOINT unit")
             self._run("RELEASE SAVEPOINT unit")
             raise
@@ -128,6 +130,17 @@ class UnitOfWork:
         """Call `callback` once what was written is durable; not when it was rolled back."""
         self._after_commit.append(callback)
 
+    def if_undone(self, callback: Callable[[], None]) -> None:
+        """Call `callback` if what was written so far is rolled back: memory that follows the database has to
+        know.
+        """
+        self._if_undone.append(callback)
+
+    def _undo(self, first: int) -> None:
+        undone, self._if_undone = self._if_undone[first:], self._if_undone[:first]
+        for callback in undone:
+            callback()
+
     def sync_files(self) -> None:
         """Sync and close what `sync_later` took. Raises OSError if any of it may not be on disk."""
         dirty, self._dirty = self._dirty, {}
@@ -142,6 +155,7 @@ class UnitOfWork:
         callbacks, self._after_commit = self._after_commit, []
         if self.events_written:
             callbacks += self._watchers
+        self._if_undone = []
         for callback in callbacks:
             try:
                 callback()
@@ -152,6 +166,7 @@ class UnitOfWork:
         """Close what `sync_later` took without syncing, forget the callbacks."""
         dirty, self._dirty = self._dirty, {}
         self._after_commit = []
+        self._undo(0)
         _close_all(descriptor for descriptor, _ in dirty.values())
 
 

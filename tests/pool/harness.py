@@ -14,6 +14,7 @@ from birdbath.classads import Ad, Constraint, Expression, Scalar
 from birdbath.events import EventType
 from birdbath.pool.base import AdDirectory, JobId, JobQueue, JobStatus, NewJob
 from birdbath.pool.simulated import ManualClock, PoolDescription, SimulatedPool
+from birdbath.pool.simulated.hosted import ProgramFactory, no_programs
 from birdbath.store import UnitOfWork, Writer, open_engine
 from birdbath.store.sandbox import Spool
 from birdbath.store.tables import events
@@ -44,8 +45,14 @@ class Harness(Protocol):
 class SimulatedHarness:
     """The simulated pool on a clock that moves only in `wait_for`."""
 
-    def __init__(self, home: Path, description: PoolDescription | None = None) -> None:
+    def __init__(
+        self,
+        home: Path,
+        description: PoolDescription | None = None,
+        programs: ProgramFactory = no_programs,
+    ) -> None:
         self._home = home
+        self._programs = programs
         self._description = description
         self.clock = ManualClock()
         self._open()
@@ -54,7 +61,9 @@ class SimulatedHarness:
         self.engine = open_engine(f"sqlite:///{self._home}/pool.db")
         self._writer = Writer(self.engine, self.clock.time)
         self.spool = Spool(self._home / "spool")
-        self.pool = SimulatedPool(self.engine, self.spool, self._description, self.clock)
+        self.pool = SimulatedPool(
+            self.engine, self.spool, self._description, self.clock, programs=self._programs
+        )
 
     @property
     def queue(self) -> JobQueue:

@@ -11,20 +11,25 @@ from birdbath.pool.base import JobId, JobStatus
 from birdbath.pool.simulated.autoclusters import Autoclusters
 from birdbath.pool.simulated.clock import Clock
 from birdbath.pool.simulated.description import PoolDescription, PoolIdentity
+from birdbath.pool.simulated.hosted import ProgramTable
 from birdbath.pool.simulated.job_table import JobTable
 from birdbath.pool.simulated.machines import Slot
 from birdbath.pool.simulated.mirror import QueueMirror
 from birdbath.pool.simulated.policies import next_evaluation, stays_in_queue
-from birdbath.pool.simulated.queued_job import QueuedJob
+from birdbath.pool.simulated.queued_job import STOPPING, QueuedJob
+from birdbath.pool.simulated.state import negotiate_by, read_state
 from birdbath.store.sandbox import Sandbox, Spool
 from birdbath.store.unit_of_work import UnitOfWork
+
+SCHEDULER_UNIVERSE = 7
 
 
 @dataclass
 class PoolContext:
-    """The parts themselves, and three notes that a restart may lose.
+    """The parts themselves, and notes that a restart may lose.
 
-    `kick`: whom to tell of news; `cycle_at`: when to negotiate next; `promised`: until when the driver waits.
+    `kick`: whom to tell of news; `asked`: somebody wants a negotiation cycle; `promised`: until when the
+    driver waits; `instant`: the pool time of what the engine does at this moment.
     """
 
     description: PoolDescription
@@ -35,10 +40,12 @@ class PoolContext:
     mirror: QueueMirror
     slots: dict[str, Slot]
     started: float
+    programs: ProgramTable
     autoclusters: Autoclusters = field(init=False)
     kick: Callable[[], None] = field(default=lambda: None)
-    cycle_at: float = 0.0
+    asked: bool = False
     promised: float | None = None
+    instant: float | None = None
 
     def __post_init__(self) -> None:
         self.autoclusters = Autoclusters(slot.ad for slot in self.slots.values())
@@ -46,6 +53,10 @@ class PoolContext:
     def table(self, unit: UnitOfWork) -> JobTable:
         """The jobs of the queue as `unit` sees and changes them."""
         return JobTable(unit, self.autoclusters.signature)
+
+    def now(self) -> float:
+        """The pool time at which a unit of work does what it does."""
+        return self.clock.time() if self.instant is None else self.instant
 
     def sandbox(self, job: JobId) -> Sandbox:
         """The job's sandbox; it need not exist."""
@@ -56,25 +67,33 @@ class PoolContext:
     ) -> None:
         """Save a job whose state changed, or let it leave when it is finished and nothing keeps it."""
         table.save(job, events)
-        if job.status in (JobStatus.COMPLETED, JobStatus.REMOVED) and not stays_in_queue(job.ad, now):
+        ended = job.status in (JobStatus.COMPLETED, JobStatus.REMOVED) and job.phase != STOPPING
+        if ended and not stays_in_queue(job.ad, now):
             self.leave(unit, table, job)
         else:
             job.next_policy_at = next_evaluation(job.ad, job.status, now, self.description.policy_interval)
             self.wake(unit, job.next_policy_at)
+            self.wake(unit, job.due_at)
 
     def leave(self, unit: UnitOfWork, table: JobTable, job: QueuedJob) -> None:
         """Let a job leave the queue; its sandbox is deleted once that is durable."""
         table.leave(job)
+        if job.ad.integer("JobUniverse") == SCHEDULER_UNIVERSE:
+            self.programs.drop(unit, job.id)
         unit.after_commit(self.sandbox(job.id).remove)
 
     def negotiate_soon(self, unit: UnitOfWork, at: float) -> None:
         """Negotiate at pool time `at` or before."""
-        self.cycle_at = min(self.cycle_at, at)
-        self.wake(unit, self.cycle_at)
+        read_state(unit, self.started)
+        negotiate_by(unit, at)
+        self.wake(unit, at)
 
     def wake(self, unit: UnitOfWork, at: float | None) -> None:
         """Once the unit is durable, tell the driver that something is due at `at`, if it waits for later."""
-        if at is not None and (self.promised is None or at < self.promised):
+        if at is None or self.instant is not None:  # the engine looks for itself what is due next
+            return
+        self.clock.expect_earlier(at)
+        if self.promised is None or at < self.promised:
             unit.after_commit(self.kick_now)
 
     def kick_now(self) -> None:

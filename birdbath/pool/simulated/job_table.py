@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from math import inf
 from typing import Any
 
 from sqlalchemy import and_, bindparam, delete, insert, select, update
@@ -10,10 +11,10 @@ from sqlalchemy import and_, bindparam, delete, insert, select, update
 from birdbath.classads import Ad
 from birdbath.events import JobEvent
 from birdbath.pool.base import JobId, JobStatus
-from birdbath.pool.simulated.queued_job import QueuedJob
+from birdbath.pool.simulated.queued_job import PROGRAM, QueuedJob
 from birdbath.store.event_log import append_all
 from birdbath.store.statements import Row
-from birdbath.store.tables import jobs, simulated_jobs
+from birdbath.store.tables import jobs, simulated_jobs, simulated_notices
 from birdbath.store.unit_of_work import UnitOfWork
 
 _s = simulated_jobs.c
@@ -44,6 +45,7 @@ _NEXT_POLICY = select(_s.next_policy_at).where(_s.next_policy_at > 0).order_by(_
 
 _ADD_JOB = insert(jobs)
 _ADD_SIMULATED = insert(simulated_jobs)
+_ADD_NOTICE = insert(simulated_notices)
 _SAVE_JOB = (
     update(jobs)
     .where(jobs.c.cluster_id == bindparam("cluster"), jobs.c.proc_id == bindparam("proc"))
@@ -76,6 +78,8 @@ class JobTable:
         self._touched: dict[JobId, QueuedJob] = {}
         self._left: dict[JobId, QueuedJob] = {}
         self._events: list[JobEvent] = []
+        self._notices: list[tuple[int, int]] = []
+        self.scheduled: list[QueuedJob] = []
 
     def load(self, job: JobId) -> QueuedJob | None:
         """The job, or None when it is not in the queue."""
@@ -88,35 +92,56 @@ class JobTable:
         return loaded
 
     def due(self, now: float, most: int) -> list[QueuedJob]:
-        """Jobs with a phase that is over by `now`, the earliest first."""
+        """Jobs with a phase that is over by `now`, the earliest first, as written so far."""
         return self._rows(_DUE, now, most)
 
     def policies_due(self, now: float, most: int) -> list[QueuedJob]:
         """Jobs whose periodic expressions are to be looked at by `now`, the earliest first."""
         return self._rows(_POLICY, now, most)
 
-    def next_due(self) -> float | None:
-        """When the next phase is over or the next policy is due, as written so far; None for never."""
-        times = [
-            row[0] for row in (self._unit.first(_NEXT_DUE), self._unit.first(_NEXT_POLICY)) if row is not None
-        ]
-        return min(times, default=None)
+    def next_due(self) -> tuple[float, float]:
+        """When the next phase is over and when the next policy is due, as written so far; infinity for
+        never.
+        """
+        phase, policy = self._unit.first(_NEXT_DUE), self._unit.first(_NEXT_POLICY)
+        return (inf if phase is None else phase[0]), (inf if policy is None else policy[0])
 
     def add(self, job: QueuedJob) -> None:
         """Put a new job into the queue."""
+        self.scheduled.append(job)
         self._loaded[job.id] = self._added[job.id] = job
 
     def save(self, job: QueuedJob, events: Iterable[JobEvent] = ()) -> None:
         """Write the job's new version at the next flush."""
         if job.id not in self._added:
             self._changed[job.id] = job
-        self._events.extend(events)
+        self.scheduled.append(job)
+        parent = job.parent
+        for event in events:
+            if parent is not None:
+                self._notify(parent, event.time)
+            self._events.append(event)
+
+    def _notify(self, parent: JobId, now: float) -> None:
+        """Let the program of `parent`, if it is one that runs, be told of the event that comes next."""
+        program = self.load(parent)
+        if program is not None and program.phase == PROGRAM:
+            self._notices.append((len(self._events), parent.cluster))
+            program.due_at = now if program.due_at is None else min(program.due_at, now)
+            self.touch(program)
 
     def touch(self, job: QueuedJob) -> None:
         """Write only what the pool keeps besides the ad, at the next flush: nobody else can see that it
         changed.
         """
+        self.scheduled.append(job)
         self._touched[job.id] = job
+
+    def forget_loaded(self, kept: QueuedJob) -> None:
+        """Forget all jobs but `kept`: other tables of the same unit have changed them since the last
+        flush.
+        """
+        self._loaded = {kept.id: kept}
 
     def leave(self, job: QueuedJob) -> None:
         """Take the job out of the queue: its row stays as the history record."""
@@ -133,8 +158,12 @@ class JobTable:
             version = self._write_added(version)
             self._write_changed(version)
         self._write_states()
-        append_all(self._unit, self._events)
+        last = append_all(self._unit, self._events)
+        first = last - len(self._events) + 1
+        rows = [{"sequence": first + index, "cluster_id": cluster} for index, cluster in self._notices]
+        self._unit.execute_many(_ADD_NOTICE, rows)
         self._added, self._changed, self._touched, self._left, self._events = {}, {}, {}, {}, []
+        self._notices, self.scheduled = [], []
         return count
 
     def _write_added(self, version: int) -> int:

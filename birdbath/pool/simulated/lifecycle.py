@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from birdbath.classads import Ad, Expression, Scalar
 from birdbath.events import EventType, JobEvent
 from birdbath.pool.base import ActionDetails, JobStatus
-from birdbath.pool.simulated.queued_job import FINISH, IMAGE, QueuedJob
+from birdbath.pool.simulated.queued_job import FINISH, IMAGE, PROGRAM, QueuedJob
 
 _VACATED_BY_REMOVAL = 1023
 _REQUEUED = 1022
@@ -103,10 +103,10 @@ def submit(job: QueuedJob, now: float, submit_host: str) -> list[JobEvent]:
 
 
 def start(
-    job: QueuedJob, place: Place, now: float, ends_at: float, image_at: float, received: int
+    job: QueuedJob, place: Place, now: float, ends_at: float | None, image_at: float, received: int
 ) -> list[JobEvent]:
     """An Idle job was matched and its program starts; it will end at `ends_at`, having received so many
-    bytes.
+    bytes. None: a program that runs inside the pool will say when.
     """
     moment, ad = int(now), job.ad
     _enter(job, JobStatus.RUNNING, now)
@@ -134,7 +134,10 @@ def start(
     ad.update({"MachineAttrCpus0": place.cpus, "MachineAttrSlotWeight0": place.cpus, "OrigMaxHosts": 1})
     ad.update({"BytesRecvd": float(received), "BytesSent": 0.0})
     job.ends_at = ends_at
-    job.phase, job.due_at = (IMAGE, image_at) if image_at < ends_at else (FINISH, ends_at)
+    if ends_at is None:
+        job.phase, job.due_at = PROGRAM, now
+    else:
+        job.phase, job.due_at = (IMAGE, image_at) if image_at < ends_at else (FINISH, ends_at)
     properties = f"[ Cpus = {place.cpus}; Disk = {place.disk}; Memory = {place.memory} ]"
     fields: Fields = {
         "ExecuteHost": place.address,
@@ -171,7 +174,7 @@ def _stop(job: QueuedJob, now: float) -> float:
     for name in ("RemoteSlotID", "StartdIpAddr", "ShadowBday"):
         ad.delete(name)
     ad.set("CurrentHosts", 0)
-    job.vacate()
+    job.vacate(now)
     return wall
 
 

@@ -41,7 +41,7 @@ class SimulatedQueue:
 
     def accept(self, unit: UnitOfWork, jobs: Sequence[NewJob]) -> None:
         context = self._context
-        now = context.clock.time()
+        now = context.now()
         table = context.table(unit)
         for new in jobs:
             job = QueuedJob(new.id, new.ad.string("Owner"), new.ad)
@@ -72,7 +72,7 @@ class SimulatedQueue:
 
     def act(self, unit: UnitOfWork, action: JobAction, job: JobId, details: ActionDetails) -> None:
         context = self._context
-        now = context.clock.time()
+        now = context.now()
         table = context.table(unit)
         queued = self._load(table, job)
         was_running = queued.running
@@ -90,14 +90,14 @@ class SimulatedQueue:
         table = self._context.table(unit)
         queued = self._load(table, job)
         queued.ad.set("FilesRetrieved", True)
-        self._context.settle(unit, table, queued, (), self._context.clock.time())
+        self._context.settle(unit, table, queued, (), self._context.now())
         table.flush()
 
     def sandbox(self, job: JobId) -> Sandbox:
         return self._context.sandbox(job)
 
     def reschedule(self) -> None:
-        self._context.cycle_at = 0.0
+        self._context.asked = True
         self._context.kick_now()
 
     def time(self) -> float:

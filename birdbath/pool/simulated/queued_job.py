@@ -13,6 +13,10 @@ IMAGE = "image"
 """The phase of a running program up to the first report of its size."""
 FINISH = "finish"
 """The phase from then on to its end, and while its output is written."""
+PROGRAM = "program"
+"""The phase of a job whose program runs inside the pool, see `hosted`; due when it has to be woken."""
+STOPPING = "stopping"
+"""The job runs no more, but its program is still to be told."""
 
 
 @dataclass(slots=True, eq=False)
@@ -38,9 +42,18 @@ class QueuedJob:
     @property
     def running(self) -> bool:
         """Whether the job's program is in execution."""
-        return self.phase is not None
+        return self.phase is not None and self.phase != STOPPING
 
-    def vacate(self) -> None:
+    @property
+    def parent(self) -> JobId | None:
+        """The job whose program is told of this job's events."""
+        cluster = self.ad.integer("DAGManJobId")
+        return JobId(cluster, 0) if cluster > 0 else None
+
+    def vacate(self, now: float) -> None:
         """Give the slot back and forget the run."""
+        hosted = self.phase == PROGRAM
         self.slot = self.phase = self.due_at = self.ends_at = None
         self.progress = 0
+        if hosted:
+            self.phase, self.due_at = STOPPING, now

@@ -17,6 +17,7 @@ from birdbath.pool.simulated.execution import (
     plan_run,
     write_outputs,
 )
+from birdbath.pool.simulated.hosting import Hosting
 from birdbath.pool.simulated.job_table import JobTable
 from birdbath.pool.simulated.lifecycle import Ending, Hold, Place
 from birdbath.pool.simulated.machines import Slot
@@ -36,12 +37,15 @@ class Runs:
     `put_off` says that some of it has to be tried again later, because too many files are open.
     """
 
-    def __init__(self, context: PoolContext, unit: UnitOfWork, table: JobTable, now: float) -> None:
+    def __init__(
+        self, context: PoolContext, unit: UnitOfWork, table: JobTable, now: float, hosting: Hosting
+    ) -> None:
         self._context = context
         self._unit = unit
         self._table = table
-        self._now = now
+        self.now = now
         self.put_off = False
+        self._hosting = hosting
 
     def start(self, job_id: JobId, slot: Slot | None) -> bool:
         """Start an idle job on a slot (None: on the submit machine). False when it was held or put off
@@ -50,6 +54,9 @@ class Runs:
         job = self._table.load(job_id)
         if job is None or job.status is not JobStatus.IDLE:
             return False
+        if slot is None and self._hosting.hosts(job):
+            self._settle(job, lifecycle.start(job, self._submit_machine(), self.now, None, 0.0, 0))
+            return True
         place = self._submit_machine() if slot is None else slot.place
         try:
             run = self._plan(job, place.slot)
@@ -60,15 +67,15 @@ class Runs:
             self._refuse(job, error, Hold(f"Transfer input files failure: {error}", TRANSFER_INPUT_ERROR))
             return False
         job.slot = None if slot is None else slot.name
-        image_at = self._now + self._context.description.image_update_after
-        ends_at = self._now + run.duration
-        self._settle(job, lifecycle.start(job, place, self._now, ends_at, image_at, run.received))
+        image_at = self.now + self._context.description.image_update_after
+        ends_at = self.now + run.duration
+        self._settle(job, lifecycle.start(job, place, self.now, ends_at, image_at, run.received))
         return True
 
     def go_on(self, job: QueuedJob) -> int:
         """Do what is due with a running job; returns how many bytes of output that wrote."""
         if job.phase == IMAGE:
-            self._table.save(job, lifecycle.grow(job, self._now))
+            self._table.save(job, lifecycle.grow(job, self.now))
             return 0
         try:
             run = self._plan(job, job.ad.string("RemoteHost"))
@@ -89,7 +96,7 @@ class Runs:
 
     def _plan(self, job: QueuedJob, slot: str) -> Run:
         default = self._context.description.default_runtime
-        return plan_run(job.ad, self._context.sandbox(job.id), slot, self._now, default)
+        return plan_run(job.ad, self._context.sandbox(job.id), slot, self.now, default)
 
     def _write(self, job: QueuedJob, run: Run) -> int | None:
         """Write some of the run's output; the new progress, or None at its end."""
@@ -104,15 +111,15 @@ class Runs:
         ending = Ending(run.exit_code, run.cpu, run.received, run.sent)
         lifecycle.note_exit(job, ending)
         job.ad.delete(OLD_SIZES)
-        decision = policies.on_exit(job.ad, self._now)
+        decision = policies.on_exit(job.ad, self.now)
         if decision.verdict is Verdict.HOLD:
-            return lifecycle.hold(job, self._now, decision.as_hold())
+            return lifecycle.hold(job, self.now, decision.as_hold())
         if decision.verdict is Verdict.REQUEUE:
-            return lifecycle.requeue(job, self._now, ending)
-        return lifecycle.complete(job, self._now, ending)
+            return lifecycle.requeue(job, self.now, ending)
+        return lifecycle.complete(job, self.now, ending)
 
     def _hold(self, job: QueuedJob, why: Hold) -> None:
-        self._settle(job, lifecycle.hold(job, self._now, why))
+        self._settle(job, lifecycle.hold(job, self.now, why))
 
     def _refuse(self, job: QueuedJob, error: Exception, why: Hold) -> None:
         if out_of_descriptors(error):
@@ -121,7 +128,7 @@ class Runs:
             self._hold(job, why)
 
     def _settle(self, job: QueuedJob, events: list[JobEvent]) -> None:
-        self._context.settle(self._unit, self._table, job, events, self._now)
+        self._context.settle(self._unit, self._table, job, events, self.now)
 
     def _submit_machine(self) -> Place:
         identity = self._context.identity

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from math import inf
 
 import pytest
 
 from birdbath.pool.base import JobId, JobStatus
-from birdbath.pool.simulated import ManualClock, RealClock
+from birdbath.pool.simulated import ClockState, ManualClock, VirtualClock
 from birdbath.store import UnitOfWork
 from tests.pool.harness import SimulatedHarness, becomes, new_job, submit
 
@@ -22,8 +23,8 @@ def test_a_manual_clock_moves_when_it_is_stepped() -> None:
         clock.step(-1)
 
 
-def test_the_real_clock_is_the_walls() -> None:
-    clock = RealClock()
+def test_a_clock_of_normal_speed_is_the_walls() -> None:
+    clock = VirtualClock(ClockState(time.time()))
     assert abs(clock.time() - time.time()) < 5
     assert clock.delay(0.0) == 0.0
     assert 90 < clock.delay(clock.time() + 100) <= 100
@@ -78,3 +79,70 @@ def test_rescheduling_negotiates_at_once(simulated: SimulatedHarness) -> None:
     simulated.queue.reschedule()
     simulated.write(simulated.pool.advance)
     assert becomes(simulated, job, JobStatus.RUNNING)()
+
+
+class Wall:
+    """A wall clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 50.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_clock_runs_faster_but_never_past_what_is_still_to_be_done() -> None:
+    wall = Wall()
+    clock = VirtualClock(ClockState(1000.0, speed=60.0), wall)
+    clock.expect(1300.0)
+    wall.now += 4
+    assert clock.time() == 1240.0
+    assert clock.delay(1300.0) == 1.0
+    assert not clock.reach(1300.0)
+    wall.now += 3
+    assert clock.time() == 1300.0, "what is due at 1300 has not been done yet"
+    assert clock.reach(1300.0)
+    clock.expect(None)
+    assert clock.time() == 1420.0, "it has caught up with the 7 seconds that passed"
+    wall.now += 1
+    assert clock.time() == 1480.0
+
+
+def test_a_clock_without_limits_stands_still_until_something_is_due() -> None:
+    clock = VirtualClock(ClockState(1000.0, speed=inf), Wall())
+    clock.expect(None)
+    assert clock.time() == 1000.0
+    assert clock.delay(5000.0) == 0.0
+    assert clock.reach(5000.0)
+    assert clock.time() == 5000.0
+
+
+@pytest.mark.parametrize("speed", [1.0, inf])
+def test_a_clock_pauses_at_its_limit(speed: float) -> None:
+    wall = Wall()
+    clock = VirtualClock(ClockState(1000.0, speed=speed, limit=1100.0), wall)
+    wall.now += 200
+    assert clock.reach(1099.0)
+    assert not clock.reach(1101.0)
+    clock.expect(1101.0)
+    assert clock.state == ClockState(1100.0, speed, paused=True)
+
+
+def test_a_paused_clock_goes_on_step_by_step() -> None:
+    clock = VirtualClock(ClockState(1000.0), Wall())
+    told: list[bool] = []
+    clock.on_change(lambda: told.append(True))
+    clock.change(paused=True)
+    assert not clock.reach(1010.0)
+    clock.step()
+    assert told == [True, True]
+    assert clock.delay(1010.0) == 0.0
+    assert clock.reach(1010.0)
+    assert clock.reach(1010.0)
+    assert not clock.reach(1011.0)
+    assert clock.time() == 1010.0
+
+
+def test_a_clock_needs_a_speed() -> None:
+    with pytest.raises(ValueError, match="above 0"):
+        VirtualClock(ClockState(1000.0, speed=0.0))

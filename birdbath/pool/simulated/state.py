@@ -1,0 +1,74 @@
+"""What the simulated pool as a whole remembers: the time it has come to, and when it negotiates next."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from math import inf
+
+from sqlalchemy import bindparam, insert, or_, select, update
+
+from birdbath.pool.simulated.clock import ClockState
+from birdbath.store.tables import simulated_pool
+from birdbath.store.unit_of_work import UnitOfWork
+
+_c = simulated_pool.c
+_READ = select(_c.time, _c.cycle_at, _c.clock).where(_c.id == 1)
+_BEGIN = insert(simulated_pool)
+_SAVE = (
+    update(simulated_pool)
+    .where(_c.id == 1)
+    .values(time=bindparam("new_time"), cycle_at=bindparam("new_cycle"))
+)
+_NEGOTIATE = (
+    update(simulated_pool)
+    .where(_c.id == 1, or_(_c.cycle_at.is_(None), _c.cycle_at > bindparam("at")))
+    .values(cycle_at=bindparam("at"))
+)
+_SET_CLOCK = update(simulated_pool).where(_c.id == 1).values(clock=bindparam("stand"))
+
+
+@dataclass
+class PoolState:
+    """`time`: all that was due by then has happened; `cycle_at`: when the next negotiation cycle is due,
+    never for infinity. Seconds since the epoch, in pool time.
+    """
+
+    time: float
+    cycle_at: float = inf
+
+
+def read_state(unit: UnitOfWork, started: float) -> PoolState:
+    """The pool's state as `unit` sees it; a pool that has none yet begins at `started`."""
+    row = unit.first(_READ)
+    if row is None:
+        values = {"id": 1, "time": started, "cycle_at": started, "clock": None}
+        unit.execute(_BEGIN, values)
+        return PoolState(started, started)
+    return PoolState(row.time, inf if row.cycle_at is None else row.cycle_at)
+
+
+def save_state(unit: UnitOfWork, state: PoolState) -> None:
+    """Write what `read_state` reads."""
+    cycle = None if state.cycle_at == inf else state.cycle_at
+    unit.execute(_SAVE, {"new_time": state.time, "new_cycle": cycle})
+
+
+def negotiate_by(unit: UnitOfWork, at: float) -> None:
+    """Let the next negotiation cycle be due at `at`, unless it is before."""
+    unit.execute(_NEGOTIATE, {"at": at})
+
+
+def read_clock(unit: UnitOfWork) -> ClockState | None:
+    """How the clock stood when it was last set, at the time that the pool has come to; None in a new pool."""
+    row = unit.first(_READ)
+    if row is None:
+        return None
+    stand = json.loads(row.clock) if row.clock else {}
+    return ClockState(**{**stand, "time": row.time})
+
+
+def save_clock(unit: UnitOfWork, state: ClockState) -> None:
+    """Write what `read_clock` reads, but for the time, which is the pool's."""
+    read_state(unit, state.time)
+    unit.execute(_SET_CLOCK, {"stand": json.dumps(asdict(state))})
