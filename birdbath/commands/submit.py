@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 
 @guarded
 def submit(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A submit description, as for condor_submit.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="A submit description, as for condor_submit, or a DAG (NAME.dag), as for condor_submit_dag.",
+        ),
+    ],
     owner: Annotated[
         str | None, typer.Option(help="Whose jobs these are, if the server lets you say.")
     ] = None,
@@ -29,6 +35,13 @@ def submit(
     lease: Annotated[
         int, typer.Option(help="Seconds after which the server gives up on a broken connection.")
     ] = 60,
+    dag: Annotated[bool, typer.Option("--dag", help="FILE is a DAG, whatever its name.")] = False,
+    max_jobs: Annotated[
+        int | None, typer.Option("--maxjobs", min=0, help="Of a DAG: most nodes in the queue at a time.")
+    ] = None,
+    max_idle: Annotated[
+        int | None, typer.Option("--maxidle", min=0, help="Of a DAG: submit no node while so many jobs idle.")
+    ] = None,
     as_json: shared.Json = False,
     url: shared.Url = DEFAULT_URL,
 ) -> None:
@@ -36,11 +49,22 @@ def submit(
 
     The executable (unless it lies in a folder of system programs, like /bin/sleep), `input` and
     `transfer_input_files` are uploaded. All jobs of the description come into the queue together, or none.
+
+    A DAG becomes one job, DAGMan, with the files that its nodes need; it submits the nodes' jobs. Rescue DAGs
+    beside the DAG file are sent too, and the newest is run.
     """
     from birdbath.client import Schedd
     from birdbath.commands.selection import myself
     from birdbath.description import Description, Planner
 
+    if dag or file.suffix.lower() == ".dag":
+        planned = _plan_dag(file, owner or myself(), max_jobs, max_idle)
+        if dry_run:
+            _show_one(planned, as_json)
+            return
+        with Schedd(url) as schedd:
+            _report(_send_one(schedd, planned, lease), as_json)
+        return
     description = Description.read(file)
     planner = Planner(owner or myself(), os.environ)
     _warn(description)
@@ -81,7 +105,6 @@ def _jobs(
 def _rehearse(description: Description, planner: Planner, *, show: bool, as_json: bool) -> int:
     """Puts planned jobs into a transaction one by one. One template serves for all jobs of a cluster."""
     from birdbath.client import Ad, JobId
-    from birdbath.commands.terminal import print_json_ads, print_long
 
     job = JobId(0, 0)
 
@@ -96,8 +119,40 @@ def _rehearse(description: Description, planner: Planner, *, show: bool, as_json
         if show:
             ads.append(Ad({"ClusterId": job.cluster, "ProcId": job.proc, **planned.attributes}))
     if show:
-        print_json_ads(ads) if as_json else print_long(ads)
+        _show(ads, as_json)
     return total
+
+
+def _show(ads: list[Ad], as_json: bool) -> None:
+    from birdbath.commands.terminal import print_json_ads, print_long
+
+    print_json_ads(ads) if as_json else print_long(ads)
+
+
+def _show_one(planned: PlannedJob, as_json: bool) -> None:
+    from birdbath.client import Ad
+
+    _show([Ad({"ClusterId": 1, "ProcId": 0, **planned.attributes})], as_json)
+
+
+def _plan_dag(file: Path, owner: str, max_jobs: int | None, max_idle: int | None) -> PlannedJob:
+    from birdbath.commands.dag import plan_dag
+
+    planned = plan_dag(file, owner, max_jobs, max_idle)
+    for warning in planned.warnings:
+        complain(f"warning: {warning}")
+    return planned.job
+
+
+def _send_one(schedd: Schedd, planned: PlannedJob, lease: int) -> dict[int, int]:
+    """Submit one job in a transaction of its own."""
+    from birdbath.commands.terminal import transfer_bar
+
+    with transfer_bar(planned.upload_size()) as meter, schedd.transaction(lease) as transaction:
+        sender = _Sender(transaction, meter)
+        cluster = sender.number(True).cluster
+        sender.send(planned)
+    return {cluster: 1}
 
 
 def _send(schedd: Schedd, description: Description, planner: Planner, total: int, lease: int) -> Counter[int]:

@@ -53,7 +53,7 @@ class Engine:
     def __init__(self, dag: Dag, throttles: Throttles, memory: Memory | None = None) -> None:
         self.dag = dag
         self.memory = memory or Memory()
-        self.changed: set[str] = set()
+        self.parents = dag.parents()
         self._throttles = throttles
         self._final = dag.final
         self._order = {name: number for number, name in enumerate(dag.nodes)}
@@ -71,14 +71,13 @@ class Engine:
         for node in self.dag.nodes.values():
             done = node.done and node.kind is not NodeKind.FINAL
             self.memory.states[node.name] = NodeState(NodeStatus.DONE if done else NodeStatus.NOT_READY)
-            self.changed.add(node.name)
 
     def _rebuild(self) -> None:
         """What follows from the states, and is kept only for speed."""
         states = self.memory.states
         self._waiting = {
             name: sum(states[parent].status is not NodeStatus.DONE for parent in parents)
-            for name, parents in self.dag.parents().items()
+            for name, parents in self.parents.items()
         }
         self._tally = Counter(state.status for state in states.values())
         self._nodes_of = {state.cluster: name for name, state in states.items() if state.procs}
@@ -353,7 +352,6 @@ class Engine:
         self._tally[state.status] -= 1
         self._tally[status] += 1
         state.status = status
-        self.changed.add(name)
 
     def _set_proc(self, name: str, proc: int, status: ProcStatus) -> None:
         state = self.memory.states[name]
@@ -363,7 +361,6 @@ class Engine:
         self._jobs += 1
         self._idle += status is not ProcStatus.RUNNING
         self._held += status is ProcStatus.HELD
-        self.changed.add(name)
 
     def _forget_proc(self, name: str, proc: int, keep: bool = False) -> None:
         state = self.memory.states[name]
@@ -373,7 +370,6 @@ class Engine:
         self._held -= former is ProcStatus.HELD
         if not state.procs and not keep:
             self._nodes_of.pop(state.cluster, None)
-        self.changed.add(name)
 
     def _drop_procs(self, name: str) -> None:
         for proc in list(self.memory.states[name].procs):

@@ -1,7 +1,7 @@
 """Submit descriptions: from the text that `condor_submit` takes to jobs that can be sent to a Schedd.
 
 `language` reads the text with HTCondor's own parser; `jobs` turns the commands of one job into attributes and
-files.
+files; `confined` makes a text that came from elsewhere safe to be read.
 """
 
 from birdbath.description.errors import DescriptionError

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,11 +41,12 @@ class PlannedJob:
 @dataclass(frozen=True)
 class Planner:
     """Turns the expanded commands of a job into a `PlannedJob`; `owner` and `environment` are the
-    submitter's.
+    submitter's, `files` says what becomes of the job's files.
     """
 
     owner: str
     environment: Mapping[str, str]
+    files: Callable[[Mapping[str, str]], sandbox.Sandbox] = sandbox.plan
 
     def plan(self, expanded: Mapping[str, str]) -> PlannedJob:
         """Raises `DescriptionError` for commands that cannot be carried out as they are."""
@@ -53,7 +54,7 @@ class Planner:
         if "executable" not in commands:
             raise DescriptionError("there is no executable")
         universe, extra = _universe(commands)
-        files = sandbox.plan(commands)
+        files = self.files(commands)
         attributes: dict[str, AdValue] = {"Owner": self.owner, "JobUniverse": int(universe)}
         attributes |= extra | files.attributes | _sizes(files) | self._words(commands)
         attributes |= _by_table(commands)

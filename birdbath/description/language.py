@@ -59,7 +59,7 @@ class QueueStatement:
         """The jobs to queue, in order. Raises `DescriptionError` for a count or item list that cannot be
         read.
         """
-        arguments = self._expanded_text(self._arguments.partition("\n")[0])
+        arguments = self.expand_text(self._arguments.partition("\n")[0])
         foreach = _FOREACH.search(arguments)
         count = self._count(arguments[: foreach.start()] if foreach else arguments, bool(foreach))
         items = self._items(arguments[foreach.end() :]) if foreach else [{}]
@@ -99,7 +99,8 @@ class QueueStatement:
         except KeyError:  # the parser's word for "expands to nothing"
             return ""
 
-    def _expanded_text(self, text: str) -> str:
+    def expand_text(self, text: str) -> str:
+        """Any text with its macros expanded by the commands in force here."""
         if "$" not in text:
             return text
         self._submit[_SCRATCH] = text

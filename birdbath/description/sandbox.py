@@ -52,10 +52,35 @@ def plan(commands: Mapping[str, str]) -> Sandbox:
     if commands.get("should_transfer_files", "YES").upper() == "NO":
         _share(sandbox, commands, folder)
     else:
-        _executable(sandbox, commands)
+        _executable(sandbox, commands, Path.cwd())
         _inputs(sandbox, commands, folder)
         _outputs(sandbox, commands)
     sandbox.attributes["SUBMIT_Iwd"] = str(folder)
+    return sandbox
+
+
+def plan_in_place(commands: Mapping[str, str]) -> Sandbox:
+    """The sandbox of a job whose files lie in it already, as those of a DAG's node do: nothing is uploaded.
+
+    Nothing of this machine is looked at; every path means the file of that name in the sandbox.
+    """
+    sandbox = _plan_all(commands, Path())
+    if sandbox.uploads:
+        sandbox.attributes.setdefault("TransferInput", ",".join(sandbox.uploads))
+    sandbox.uploads.clear()
+    return sandbox
+
+
+def local_files(commands: Mapping[str, str], folder: Path) -> dict[str, Path]:
+    """The files that a job submitted from `folder` would be sent, by name; they need not exist."""
+    return _plan_all(commands, folder).uploads
+
+
+def _plan_all(commands: Mapping[str, str], folder: Path) -> Sandbox:
+    sandbox = Sandbox(check=False)
+    _executable(sandbox, commands, folder)
+    _inputs(sandbox, commands, folder / commands.get("initialdir", ""))
+    _outputs(sandbox, commands)
     return sandbox
 
 
@@ -72,13 +97,13 @@ def _share(sandbox: Sandbox, commands: Mapping[str, str], folder: Path) -> None:
             sandbox.attributes[attribute] = commands[command]
 
 
-def _executable(sandbox: Sandbox, commands: Mapping[str, str]) -> None:
+def _executable(sandbox: Sandbox, commands: Mapping[str, str], folder: Path) -> None:
     """Uploaded, unless it is said to be on the machines already, or lies in a folder of the system's own
     programs.
     """
     executable = commands["executable"]
     if commands.get("universe", "vanilla").lower() == "java":
-        sandbox.add("executable", Path.cwd() / executable)
+        sandbox.add("executable", folder / executable)
         sandbox.attributes["Cmd"] = "java"
         sandbox.attributes["TransferExecutable"] = False
         return
@@ -86,7 +111,7 @@ def _executable(sandbox: Sandbox, commands: Mapping[str, str]) -> None:
     if flag(commands.get("transfer_executable", "false" if there_already else "true")) is False:
         sandbox.attributes |= {"Cmd": executable, "TransferExecutable": False}
     else:
-        sandbox.attributes["Cmd"] = sandbox.add("executable", Path.cwd() / executable)
+        sandbox.attributes["Cmd"] = sandbox.add("executable", folder / executable)
 
 
 def _inputs(sandbox: Sandbox, commands: Mapping[str, str], folder: Path) -> None:

@@ -15,10 +15,10 @@ from birdbath.classads import Ad, AdList, AdRecord, Item, ad_from_items, argumen
 from birdbath.errors import BirdbathError, Incomplete, InvalidArguments, UnknownCluster, UnknownJob
 from birdbath.pool.base import ActionDetails, JobAction, JobId, NewJob
 from birdbath.pool.queries import client_constraint
+from birdbath.pool.template import job_template
 from birdbath.schedd import actions, files, staging, transactions
 from birdbath.schedd.context import Elsewhere, ScheddContext
 from birdbath.schedd.submission import apply_items, incomplete_files
-from birdbath.schedd.template import job_template
 from birdbath.schedd.transactions import Lease, Transaction
 from birdbath.store.crash_points import crash_point
 from birdbath.store.sandbox import FileInfo, Sandbox

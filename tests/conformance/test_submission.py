@@ -6,7 +6,7 @@ import pytest
 
 from tests.conformance.conftest import OpenDoor
 from tests.conformance.door import NIL, Door, Item, Value, WireAd, Xml, expression, integer, string
-from tests.schedd.test_template import APPENDIX_A, NOT_SET
+from tests.pool.test_template import APPENDIX_A, NOT_SET
 
 TYPES = {
     "s": "STRING-ATTR",

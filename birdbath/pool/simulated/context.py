@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from birdbath.classads import AdMemory
+from sqlalchemy import bindparam, select
+
+from birdbath.classads import Ad, AdMemory
 from birdbath.events import JobEvent
 from birdbath.pool.base import JobId, JobStatus
 from birdbath.pool.simulated.autoclusters import Autoclusters
@@ -19,9 +21,14 @@ from birdbath.pool.simulated.policies import next_evaluation, stays_in_queue
 from birdbath.pool.simulated.queued_job import STOPPING, QueuedJob
 from birdbath.pool.simulated.state import negotiate_by, read_state
 from birdbath.store.sandbox import Sandbox, Spool
+from birdbath.store.tables import jobs
 from birdbath.store.unit_of_work import UnitOfWork
 
 SCHEDULER_UNIVERSE = 7
+_DEEPEST_DAG = 30
+_OWNED = select(jobs.c.ad).where(
+    jobs.c.cluster_id == bindparam("cluster"), jobs.c.proc_id == 0, jobs.c.owner == bindparam("owner")
+)
 
 
 @dataclass
@@ -61,6 +68,27 @@ class PoolContext:
     def sandbox(self, job: JobId) -> Sandbox:
         """The job's sandbox; it need not exist."""
         return self.spool.sandbox(job.cluster, job.proc)
+
+    def files_of(self, unit: UnitOfWork, job: QueuedJob) -> Sandbox:
+        """The sandbox that has the job's files: its own, or for a DAG's jobs that of the outermost DAGMan.
+
+        A job belongs to a DAG when its DAGManJobId is a scheduler-universe job of the same owner.
+        """
+        found, ad = job.id, job.ad
+        for _ in range(_DEEPEST_DAG):
+            parent = JobId(ad.integer("DAGManJobId"), 0)
+            row = (
+                unit.first(_OWNED, {"cluster": parent.cluster, "owner": job.owner})
+                if parent.cluster
+                else None
+            )
+            if row is None:
+                break
+            ad = Ad.from_json(row[0])
+            if ad.integer("JobUniverse") != SCHEDULER_UNIVERSE:
+                break
+            found = parent
+        return self.sandbox(found)
 
     def settle(
         self, unit: UnitOfWork, table: JobTable, job: QueuedJob, events: Iterable[JobEvent], now: float

@@ -22,13 +22,13 @@ class Hosting:
         self._programs = programs
         self._queue = queue
 
-    def hosts(self, job: QueuedJob) -> bool:
+    def hosts(self, unit: UnitOfWork, job: QueuedJob) -> bool:
         """Whether a job that is about to start on the submit machine is run by a program of this kind."""
-        return self._programs.factory(job.ad, self._context.sandbox(job.id)) is not None
+        return self._programs.factory(job.ad, self._context.files_of(unit, job)) is not None
 
     def go_on(self, unit: UnitOfWork, table: JobTable, job: QueuedJob, now: float) -> None:
         """Start, wake or stop the job's program. Everything in `table` was flushed before."""
-        host = Host(job.id, job.ad, self._context.sandbox(job.id), unit, self._queue, now)
+        host = Host(job.id, job.ad, self._context.files_of(unit, job), unit, self._queue, now)
         program = self._programs.find(host)
         if program is None:  # the program that started it is not known any more
             host.exit_code = None if job.phase == STOPPING else 1

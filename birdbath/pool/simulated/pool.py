@@ -12,10 +12,11 @@ from birdbath.classads import AdMemory
 from birdbath.pool.base import JobId
 from birdbath.pool.simulated.clock import Clock, ClockState, VirtualClock
 from birdbath.pool.simulated.context import PoolContext
+from birdbath.pool.simulated.dagman import dagman_programs
 from birdbath.pool.simulated.description import PoolDescription, PoolIdentity
 from birdbath.pool.simulated.directory import SimulatedDirectory
 from birdbath.pool.simulated.engine import Engine as PoolEngine
-from birdbath.pool.simulated.hosted import ProgramFactory, ProgramTable, no_programs
+from birdbath.pool.simulated.hosted import ProgramFactory, ProgramTable
 from birdbath.pool.simulated.hosting import Hosting
 from birdbath.pool.simulated.machines import build_slots
 from birdbath.pool.simulated.mirror import QueueMirror
@@ -45,7 +46,7 @@ class SimulatedPool:
         clock: Clock | None = None,
         memory: AdMemory | None = None,
         identity: PoolIdentity | None = None,
-        programs: ProgramFactory = no_programs,
+        programs: ProgramFactory = dagman_programs,
     ) -> None:
         clock = clock or VirtualClock(ClockState(time.time()))
         description, identity = description or PoolDescription(), identity or PoolIdentity()

@@ -54,7 +54,7 @@ class Runs:
         job = self._table.load(job_id)
         if job is None or job.status is not JobStatus.IDLE:
             return False
-        if slot is None and self._hosting.hosts(job):
+        if slot is None and self._hosting.hosts(self._unit, job):
             self._settle(job, lifecycle.start(job, self._submit_machine(), self.now, None, 0.0, 0))
             return True
         place = self._submit_machine() if slot is None else slot.place
@@ -96,7 +96,7 @@ class Runs:
 
     def _plan(self, job: QueuedJob, slot: str) -> Run:
         default = self._context.description.default_runtime
-        return plan_run(job.ad, self._context.sandbox(job.id), slot, self.now, default)
+        return plan_run(job.ad, self._context.files_of(self._unit, job), slot, self.now, default)
 
     def _write(self, job: QueuedJob, run: Run) -> int | None:
         """Write some of the run's output; the new progress, or None at its end."""
@@ -104,7 +104,7 @@ class Runs:
             # They must be durable first: after a kill nothing else tells old content from new.
             self._table.save(job)
             return job.progress
-        sandbox = self._context.sandbox(job.id)
+        sandbox = self._context.files_of(self._unit, job)
         return write_outputs(self._unit, sandbox, run.outputs, job.progress, WRITE_STEP)
 
     def _end(self, job: QueuedJob, run: Run) -> list[JobEvent]:

@@ -6,7 +6,7 @@ import pytest
 
 from birdbath.classads import Ad
 from birdbath.errors import InvalidArguments
-from birdbath.schedd.template import job_template
+from birdbath.pool.template import job_template
 from tests.schedd.fakes import House
 
 NOW = 1_300_000_000
