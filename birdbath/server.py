@@ -22,14 +22,14 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 import birdbath
-from birdbath import admission
+from birdbath import admission, following
 from birdbath.access import Caller
 from birdbath.backend import Backend
 from birdbath.classads import AdMemory, Constraint
 from birdbath.collector import CollectorSettings
 from birdbath.errors import BirdbathError, InvalidAd
 from birdbath.http.application import HttpSettings, create_application
-from birdbath.notify import Notifier, Visibility
+from birdbath.notify import Notifier
 from birdbath.pool.simulated.clock import ClockState, VirtualClock
 from birdbath.pool.simulated.description import PoolDescription, PoolIdentity
 from birdbath.pool.simulated.pool import SimulatedPool
@@ -110,8 +110,7 @@ def build(settings: Settings, address: str) -> Parts:
     schedd, collector = _schedd_settings(settings), _collector_settings(settings)
     writer.write_now(renew_all)
     backend = Backend(writer, pool.queue, pool.directory, schedd, collector)
-    visibility = Visibility(schedd.queue_all_users_trusted, schedd.queue_super_users)
-    notifier = Notifier(engine, writer, visibility)
+    notifier = following.notifier(settings, engine, writer, pool.queue.time)
     return Parts(settings, engine, writer, pool, schedd, backend, notifier)
 
 
@@ -246,7 +245,10 @@ async def serve(settings: Settings, ready: Callable[[list[str]], None]) -> None:
 
 async def _serve(parts: Parts, listeners: list[socket.socket], ready: Callable[[], None]) -> None:
     application = create_application(
-        parts.backend, _http_settings(parts.settings), authentication=admission.authentication(parts.settings)
+        parts.backend,
+        _http_settings(parts.settings),
+        authentication=admission.authentication(parts.settings),
+        events=following.routes(parts.settings, parts.notifier),
     )
     config = uvicorn.Config(
         application,
@@ -262,7 +264,7 @@ async def _serve(parts: Parts, listeners: list[socket.socket], ready: Callable[[
         timeout_keep_alive=75,
         backlog=2048,
     )
-    server = _AnnouncedServer(config, ready)
+    server = _AnnouncedServer(config, ready, parts.notifier.log.end)
     background = [asyncio.create_task(loop) for loop in (_drive(parts), _expire(parts), _sweep(parts))]
     try:
         async with parts.notifier.running():
@@ -274,11 +276,14 @@ async def _serve(parts: Parts, listeners: list[socket.socket], ready: Callable[[
 
 
 class _AnnouncedServer(uvicorn.Server):
-    """Uvicorn's server, which says when it accepts connections."""
+    """Uvicorn's server, which says when it accepts connections, and when it is about to stop."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, ready: Callable[[], None], stopping: Callable[[], None]
+    ) -> None:
         super().__init__(config)
         self._ready = ready
+        self._stopping = stopping
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -295,6 +300,10 @@ class _AnnouncedServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._stopping()
+        await super().shutdown(sockets)
 
 
 def _http_settings(settings: Settings) -> HttpSettings:

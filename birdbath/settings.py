@@ -134,6 +134,24 @@ class Settings(BaseSettings):
     collector_requirements: str | None = Field(None, description="COLLECTOR_REQUIREMENTS")
     absent_requirements: str | None = Field(None, description="ABSENT_REQUIREMENTS")
 
+    event_max_age: float = Field(2592000.0, ge=0, description="seconds that events are kept; 0: for good")
+    event_max_rows: int = Field(1000000, ge=0, description="events that are kept; 0: any number")
+    event_max_held_rows: int = Field(
+        10000000,
+        ge=1,
+        description="events that are kept in all for subscriptions that have not taken them yet",
+    )
+    event_max_followers: int = Field(
+        1000, ge=1, description="event streams and long polls that may be open at a time"
+    )
+    webhook_networks: Names = Field(
+        (), description="addresses or networks that are not public but may receive webhooks"
+    )
+    webhook_timeout: float = Field(15.0, gt=0, description="seconds that a webhook's receiver has to answer")
+    webhook_give_up: float = Field(
+        86400.0, ge=0, description="seconds after which an undelivered event goes to the dead letter list"
+    )
+
     max_request_bytes: int = Field(64 << 20, ge=1024, description="largest request body in bytes")
     max_file_reply: int = Field(64 << 20, ge=1, description="most bytes that one getFile answers")
     ad_memory: int | None = Field(
@@ -144,6 +162,7 @@ class Settings(BaseSettings):
 
     @field_validator(
         "trusted_proxies",
+        "webhook_networks",
         "queue_super_users",
         "allowed_hosts",
         "allowed_origins",
@@ -163,7 +182,7 @@ class Settings(BaseSettings):
             raise ValueError("it must be above 0, or max")
         return value
 
-    @field_validator("trusted_proxies")
+    @field_validator("trusted_proxies", "webhook_networks")
     @classmethod
     def _check_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for network in value:

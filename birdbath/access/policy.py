@@ -119,6 +119,10 @@ OPERATIONS: Final[dict[str, OperationInfo]] = _table(
 ROUTES: Final[dict[str, Policy]] = {
     "GET /": Policy(Level.NONE),
     "GET *.wsdl": Policy(Level.NONE),
+    "GET /events*": Policy(Level.READ, Ownership.OWN),
+    "POST /events/*": Policy(Level.WRITE, Ownership.OWN),
+    "PATCH /events/*": Policy(Level.WRITE, Ownership.OWN),
+    "DELETE /events/*": Policy(Level.WRITE, Ownership.OWN),
     "POST *": Policy(Level.NONE),  # SOAP: what counts is the operation
 }
 """Every HTTP route by method and path; HEAD is allowed where GET is."""

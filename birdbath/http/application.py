@@ -23,12 +23,14 @@ from birdbath.http.asgi import (
 )
 from birdbath.http.authentication import Authentication
 from birdbath.http.browsers import ANY, Browsers, Refused, check_soap_type
+from birdbath.http.event_routes import EventRoutes
 from birdbath.soap import Backend, Operations, Reply, ServiceName, SoapServer, refusal
 
 _CLOSE: Headers = [(b"connection", b"close")]
 _FRESH: Headers = [(b"cache-control", b"no-cache"), (b"vary", b"Host")]
 _ALLOW: Headers = [(b"allow", b"GET, HEAD, POST")]
 _TEXT = "text/plain; charset=utf-8"
+_BODY_STATUS = {TooLarge: 413, TooSlow: 408, Stopping: 503}
 
 
 @dataclass(frozen=True)
@@ -55,14 +57,16 @@ def create_application(
     settings: HttpSettings | None = None,
     default_service: Literal["schedd", "collector"] = "schedd",
     authentication: Authentication | None = None,
+    events: EventRoutes | None = None,
 ) -> HttpApplication:
     """The application over `backend`; `default_service` is whose WSDL `/?wsdl` gives.
 
     Both services are answered whatever the path. Without `authentication` nobody is asked who he is, and
-    everybody may do everything. Raises ValueError for settings that make no sense.
+    everybody may do everything; without `events` there is nothing to follow. Raises ValueError for settings
+    that make no sense.
     """
     return HttpApplication(
-        backend, settings or HttpSettings(), default_service, authentication or Authentication()
+        backend, settings or HttpSettings(), default_service, authentication or Authentication(), events
     )
 
 
@@ -70,8 +74,14 @@ class HttpApplication:
     """See `create_application`."""
 
     def __init__(
-        self, backend: Backend, settings: HttpSettings, default_service: str, authentication: Authentication
+        self,
+        backend: Backend,
+        settings: HttpSettings,
+        default_service: str,
+        authentication: Authentication,
+        events: EventRoutes | None,
     ) -> None:
+        self._events = events
         self._backend = backend
         self._settings = settings
         self._authentication = authentication
@@ -85,6 +95,8 @@ class HttpApplication:
             await _lifespan(receive, send)
         elif scope["type"] != "http":
             await send({"type": "websocket.close"})
+        elif self._events is not None and self._events.handles(scope):
+            await self._follow(self._events, scope, receive, send)
         elif scope["method"] == "POST":
             await self._post(scope, receive, send)
         elif scope["method"] in ("GET", "HEAD"):
@@ -92,6 +104,21 @@ class HttpApplication:
         else:
             text = f"{scope['method']} is not supported here: SOAP comes by POST, the WSDL by GET.\n"
             await respond(send, 405, _TEXT, [text.encode()], extra=_ALLOW)
+
+    async def _follow(self, events: EventRoutes, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            self._browsers.check_host(scope)
+            if scope["method"] != "GET":
+                self._browsers.check_origin(scope)
+            caller = await self._authentication.caller(scope, addresses.caller_address(scope, self._trusted))
+            self._authentication.demand(caller, events.level(scope))
+            await events(scope, receive, send, caller)
+        except Refused as error:  # the body stays unread
+            await respond(send, error.status, _TEXT, [f"{error}\n".encode()], extra=error.headers + _CLOSE)
+        except (TooLarge, TooSlow, Stopping) as error:
+            await respond(send, _BODY_STATUS[type(error)], _TEXT, [b"The body was not read\n"], extra=_CLOSE)
+        except Disconnected:
+            return
 
     async def _post(self, scope: Scope, receive: Receive, send: Send) -> None:
         settings = self._settings

@@ -40,12 +40,13 @@ does this:
 `Notifier.metrics` are plain numbers for the metrics endpoint.
 """
 
-from birdbath.notify.entries import Entry, Form
+from birdbath.notify.entries import Entry
 from birdbath.notify.filters import Filter, InvalidFilter
 from birdbath.notify.followers import Batch, Follower
 from birdbath.notify.log import EventLog
 from birdbath.notify.metrics import EventMetrics
 from birdbath.notify.notifier import Notifier
+from birdbath.notify.retention import RetentionSettings
 from birdbath.notify.subscriptions import (
     SubscribedFollower,
     Subscriptions,
@@ -64,10 +65,10 @@ __all__ = [
     "EventMetrics",
     "Filter",
     "Follower",
-    "Form",
     "InvalidFilter",
     "InvalidTopic",
     "Notifier",
+    "RetentionSettings",
     "SubscribedFollower",
     "Subscription",
     "Subscriptions",

@@ -6,11 +6,8 @@ from collections.abc import Callable
 from functools import cached_property
 
 from birdbath.classads import Ad, CompiledAd
-from birdbath.events import EventRecord, routing_key
+from birdbath.events import EventRecord, Form, routing_key
 from birdbath.notify.topics import key_words
-
-Form = Callable[[EventRecord], bytes]
-"""Renders an event: the functions of `birdbath.events`."""
 
 
 class Entry:

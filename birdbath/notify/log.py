@@ -14,6 +14,7 @@ from functools import partial
 from sqlalchemy import Engine
 
 from birdbath.classads import Ad
+from birdbath.errors import BirdbathError
 from birdbath.notify.entries import Entry
 from birdbath.notify.metrics import EventMetrics
 from birdbath.store import Writer, event_log
@@ -25,6 +26,13 @@ TAIL = 1000
 READ_AT_ONCE = 500
 OTHERS_INTERVAL = 1.0
 """Seconds after which events are noticed that another process wrote to the same database."""
+
+
+class LogClosed(BirdbathError):
+    """The server is stopping: no more events are handed out."""
+
+    def __init__(self) -> None:
+        super().__init__("The server is stopping")
 
 
 class EventLog:
@@ -46,6 +54,7 @@ class EventLog:
         self._news = asyncio.Event()
         self._stale = asyncio.Event()
         self._fresh = asyncio.Event()
+        self._closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self.metrics.written, self.metrics.oldest = self._newest, self._oldest
         writer.watch_events(self._committed)
@@ -72,7 +81,9 @@ class EventLog:
                 if not self._stale.is_set():
                     self._fresh.set()
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._stale.wait(), OTHERS_INTERVAL)
+                    # Not wait_for: on Python 3.11 it can swallow the cancellation that ends this task.
+                    async with asyncio.timeout(OTHERS_INTERVAL):
+                        await self._stale.wait()
 
     def _append(self, found: Sequence[Entry]) -> None:
         self._tail.extend(found)
@@ -96,9 +107,17 @@ class EventLog:
         return await asyncio.to_thread(self._read, after, most)
 
     async def newer(self, after: int) -> None:
-        """Return when there is a committed event above `after`."""
+        """Return when there is a committed event above `after`. Raises LogClosed."""
         while self._newest <= after:
+            if self._closed:
+                raise LogClosed
             await self._news.wait()
+
+    def end(self) -> None:
+        """Let everybody who waits for events, now or later, have LogClosed: the server is stopping."""
+        self._closed = True
+        self._news.set()
+        self._fresh.set()
 
     async def caught_up(self) -> None:
         """Return when every commit of this process that was answered before is known."""

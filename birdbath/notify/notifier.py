@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from sqlalchemy import Engine
 
 from birdbath.notify.log import EventLog
 from birdbath.notify.metrics import EventMetrics
+from birdbath.notify.retention import Retention, RetentionSettings
 from birdbath.notify.subscriptions import Subscriptions
 from birdbath.notify.tasks import Tasks
 from birdbath.notify.visibility import Visibility
@@ -20,6 +22,7 @@ from birdbath.store.subscriptions import Subscription
 _log = logging.getLogger(__name__)
 
 EXPIRY_CHECK = 5.0
+RETENTION_INTERVAL = 60.0
 
 Deliver = Callable[[Subscription], Awaitable[None]]
 """Follows one subscription until cancelled: what a kind of pushing follower is."""
@@ -29,16 +32,28 @@ class Notifier:
     """The event log, its subscriptions, and the tasks that push events out.
 
     `kinds` says by the kind of a subscription how its events are pushed; a kind that is not in it is followed
-    by whoever connects. Add kinds and `services` (tasks that find or make their own subscription) before
-    `running`.
+    by whoever connects. `source` is the pool's URI, which forms name. Add kinds and `services` (tasks that
+    find or make their own subscription) before `running`.
     """
 
-    def __init__(self, engine: Engine, writer: Writer, visibility: Visibility | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        writer: Writer,
+        visibility: Visibility | None = None,
+        source: str = "urn:condor:birdbath",
+        retention: RetentionSettings | None = None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self.source = source
         self.metrics = EventMetrics()
         self.log = EventLog(engine, writer, self.metrics)
         self.subscriptions = Subscriptions(engine, writer, self.log)
         self.visibility = visibility or Visibility()
         self.tasks = Tasks()
+        self.retention = Retention(
+            retention or RetentionSettings(), writer, self.log, self.subscriptions, now
+        )
         self.kinds: dict[str, Deliver] = {}
         self.services: dict[str, Callable[[], Awaitable[None]]] = {}
         self._changed = asyncio.Event()
@@ -49,17 +64,26 @@ class Notifier:
         self.subscriptions.on_change = self._changed.set
         self.tasks.start("event log", self.log.run)
         self.tasks.start("subscriptions", self._manage)
+        self.tasks.start("retention", self._retain)
         for name, run in self.services.items():
             self.tasks.start(name, run)
         try:
             yield
         finally:
+            self.log.end()
             await self.tasks.stop()
 
     def close(self) -> None:
         """Give the database connections back."""
         self.subscriptions.close()
         self.log.close()
+
+    async def _retain(self) -> None:
+        while True:
+            deleted = await self.retention.apply()
+            if deleted:
+                _log.info("Events deleted by retention: %d", deleted)
+            await asyncio.sleep(RETENTION_INTERVAL)
 
     async def _manage(self) -> None:
         """Let each subscription of a pushing kind have its task, and no other."""
@@ -78,11 +102,9 @@ class Notifier:
                 await self.tasks.stop(*over)
             for name, known in pushed.items():
                 self._start(name, known)
-            try:
+            with suppress(TimeoutError):
                 async with asyncio.timeout(EXPIRY_CHECK):
                     await self._changed.wait()
-            except TimeoutError:
-                pass
 
     def _start(self, name: str, subscription: Subscription) -> None:
         deliver = self.kinds[subscription.kind]

@@ -13,7 +13,7 @@ LONGEST_PATTERN = 255
 """Bytes of a pattern or a routing key that AMQP can carry."""
 
 _KEY_WORDS = 5
-_EVENTS = frozenset(event_name(kind) for kind in EventType)
+_EVENTS = frozenset(event_name(kind) for kind in EventType if kind is not EventType.NONE)
 
 
 class InvalidTopic(BirdbathError):

@@ -33,6 +33,12 @@ _OF_JOB = (
 _JOB_AD = select(jobs.c.ad).where(
     jobs.c.cluster_id == bindparam("cluster"), jobs.c.proc_id == bindparam("proc")
 )
+_FIRST = (
+    select(events.c.sequence, events.c.time)
+    .where(events.c.sequence <= bindparam("through"))
+    .order_by(events.c.sequence)
+    .limit(bindparam("most"))
+)
 _PRUNE = delete(events).where(events.c.sequence <= bindparam("through"))
 
 
@@ -96,9 +102,27 @@ def newest(unit: UnitOfWork) -> int:
     return int(row.value) if row else 0
 
 
-def prune(unit: UnitOfWork, through: int) -> None:
-    """Delete events up to and including sequence number `through`."""
-    unit.execute(_PRUNE, {"through": through})
+class Pruned(NamedTuple):
+    """How many events were deleted, and the oldest that is left (or the next that will be written)."""
+
+    deleted: int
+    oldest: int
+
+
+def prune(unit: UnitOfWork, through: int, too_many: int, too_old: float, most: int) -> Pruned:
+    """Delete at most `most` of the oldest events up to sequence number `through`, as long as they are among
+    the first `too_many` numbers or from a time before `too_old`.
+    """
+    last = 0
+    rows = unit.execute(_FIRST, {"through": through, "most": most})
+    for row in rows:
+        if row.sequence > too_many and row.time >= too_old:
+            break
+        last = row.sequence
+    if not last:
+        return Pruned(0, 0)
+    unit.execute(_PRUNE, {"through": last})
+    return Pruned(last - rows[0].sequence + 1, last + 1)
 
 
 def _record(row: Row) -> EventRecord:

@@ -1,0 +1,219 @@
+"""The routes below /events: the stream, long polling, and subscriptions as resources."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any, Final
+
+import orjson
+
+from birdbath.access import ROUTES, Caller, Level
+from birdbath.errors import BirdbathError, PermissionDenied
+from birdbath.http.asgi import Headers, Receive, Scope, Send, header, read_body, respond
+from birdbath.http.event_requests import (
+    LARGEST_BODY,
+    Acknowledgement,
+    BadRequest,
+    NewSubscription,
+    SubscriptionChange,
+    question,
+)
+from birdbath.http.event_stream import Stopping, poll, stream
+from birdbath.notify import Filter, Notifier, Subscription, Superseded, UnknownSubscription
+from birdbath.notify.webhooks import InvalidWebhook, Webhooks
+from birdbath.store.subscriptions import DeadLetter
+
+PATH: Final = "/events"
+SUBSCRIPTIONS: Final = f"{PATH}/subscriptions"
+
+
+class TooMany(BirdbathError):
+    """No more followers are let in for now."""
+
+
+_JSON = "application/json"
+_PROBLEM = "application/problem+json"
+_BODY_SECONDS = 30.0
+_STATUS: Final[dict[type[BirdbathError], HTTPStatus]] = {
+    UnknownSubscription: HTTPStatus.NOT_FOUND,
+    PermissionDenied: HTTPStatus.FORBIDDEN,
+    Superseded: HTTPStatus.CONFLICT,
+    TooMany: HTTPStatus.SERVICE_UNAVAILABLE,
+    Stopping: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+"""What errors are answered with; all others are mistakes of the request."""
+
+
+class _NoRoute(BirdbathError):
+    """There is nothing under this path and method."""
+
+
+class EventRoutes:
+    """Answers requests about events; whose they are is for `Visibility` to say."""
+
+    def __init__(self, notifier: Notifier, webhooks: Webhooks, max_followers: int = 1000) -> None:
+        self._max_followers = max_followers
+        self._notifier = notifier
+        self._webhooks = webhooks
+
+    @staticmethod
+    def handles(scope: Scope) -> bool:
+        """Whether a request is one about events; SOAP goes by POST to any path, and is no JSON."""
+        path, method = scope["path"], scope["method"]
+        if path != PATH and not path.startswith(f"{PATH}/"):
+            return False
+        if method == "GET":
+            return scope.get("query_string", b"").lower() not in (b"wsdl", b"wsdl=")
+        json = header(scope, b"content-type").lower().startswith(_JSON.encode())
+        return method in ("PATCH", "DELETE") or (method == "POST" and json)
+
+    @staticmethod
+    def level(scope: Scope) -> Level:
+        """The level that a request needs."""
+        policy = "GET /events*" if scope["method"] == "GET" else f"{scope['method']} /events/*"
+        return ROUTES[policy].level
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send, caller: Caller) -> None:
+        try:
+            if self.level(scope) not in caller.levels:
+                raise PermissionDenied
+            await self._answer(scope, receive, send, caller)
+        except _NoRoute as error:
+            await _problem(send, HTTPStatus.NOT_FOUND, str(error))
+        except BirdbathError as error:
+            status = next((s for kind, s in _STATUS.items() if isinstance(error, kind)), None)
+            await _problem(send, status or HTTPStatus.BAD_REQUEST, str(error))
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, caller: Caller) -> None:
+        path, method = scope["path"].rstrip("/"), scope["method"]
+        if (method, path) == ("GET", PATH):
+            asked = question(scope, self._notifier.source)
+            open_now = self._notifier.metrics.followers
+            if open_now["sse"] + open_now["poll"] >= self._max_followers:
+                raise TooMany(f"There are {self._max_followers} followers already; see event_max_followers")
+            streamed = b"text/event-stream" in header(scope, b"accept")
+            await (stream if streamed else poll)(self._notifier, caller, asked, receive, send)
+            return
+        if not path.startswith(SUBSCRIPTIONS):
+            raise _NoRoute(f"There is no {method} {path}")
+        body = await read_body(scope, receive, LARGEST_BODY, _BODY_SECONDS) if method != "GET" else b""
+        rest = path.removeprefix(SUBSCRIPTIONS).strip("/").split("/")
+        status, value, extra = await self._subscriptions(method, rest, body, caller)
+        content = [] if value is None else [orjson.dumps(value, option=orjson.OPT_INDENT_2), b"\n"]
+        await respond(send, status, _JSON, content, extra=extra)
+
+    async def _subscriptions(
+        self, method: str, path: list[str], body: bytes, caller: Caller
+    ) -> tuple[int, object, Headers]:
+        match (method, path):
+            case ("POST", [""]):
+                made = await self._create(NewSubscription.read(body), caller)
+                location = (b"location", f"{SUBSCRIPTIONS}/{made.id}".encode())
+                return 201, self._shown(made, with_secret=True), [location]
+            case ("GET", [""]):
+                mine = [s for s in self._notifier.subscriptions.all() if self._owns(caller, s)]
+                return 200, {"subscriptions": [self._shown(known) for known in mine]}, []
+            case (_, [key, *rest]) if key:
+                return await self._one(method, self._find(key, caller), rest, body)
+        raise _NoRoute(f"There is no {method} {SUBSCRIPTIONS}")
+
+    async def _one(
+        self, method: str, found: Subscription, rest: list[str], body: bytes
+    ) -> tuple[int, object, Headers]:
+        subscriptions, key = self._notifier.subscriptions, found.id
+        match (method, rest):
+            case ("GET", []):
+                return 200, self._shown(found), []
+            case ("PATCH", []):
+                return 200, await self._change(found, SubscriptionChange.read(body)), []
+            case ("DELETE", []):
+                await subscriptions.remove(key)
+                return 204, None, []
+            case ("POST", ["acknowledge"]):
+                await subscriptions.acknowledge(key, Acknowledgement.read(body).through)
+                return 200, self._shown(subscriptions.get(key)), []
+            case ("GET", ["dead-letters"]):
+                letters = [_letter(letter) for letter in subscriptions.letters(key)]
+                return 200, {"dead_letters": letters}, []
+            case ("POST", ["dead-letters", sequence]):
+                await self._webhooks.redeliver(found, _letter_of(subscriptions.letters(key), sequence))
+                return 204, None, []
+            case ("DELETE", ["dead-letters", sequence]):
+                letter = _letter_of(subscriptions.letters(key), sequence)
+                await subscriptions.remove_letter(key, letter.event.sequence)
+                return 204, None, []
+        raise _NoRoute(f"There is no {method} {'/'.join((SUBSCRIPTIONS, key, *rest))}")
+
+    async def _create(self, wanted: NewSubscription, caller: Caller) -> Subscription:
+        filter = Filter.of(wanted.topics, wanted.constraint)
+        if wanted.after is not None and wanted.after > self._notifier.log.newest:
+            raise BadRequest(f"There is no event {wanted.after} yet")
+        options: dict[str, Any] = {}
+        if wanted.kind == "webhook":
+            if wanted.url is None:
+                raise InvalidWebhook("A webhook needs a url")
+            options = await self._webhooks.options(wanted.url, wanted.secret, wanted.form)
+        elif wanted.url or wanted.secret:
+            raise BadRequest("Only a webhook has a url and a secret")
+        return await self._notifier.subscriptions.create(
+            wanted.kind,
+            filter,
+            account=caller.account,
+            after=wanted.after,
+            lease=wanted.lease,
+            options=options,
+        )
+
+    async def _change(self, found: Subscription, change: SubscriptionChange) -> object:
+        subscriptions, after = self._notifier.subscriptions, None
+        if change.filter is not None:
+            after = await subscriptions.update_filter(found.id, change.filter)
+        if "lease" in change.model_fields_set:
+            await subscriptions.renew(found.id, change.lease)
+        shown = self._shown(subscriptions.get(found.id))
+        return shown if after is None else {**shown, "filter_holds_after": after}
+
+    def _find(self, key: str, caller: Caller) -> Subscription:
+        found = self._notifier.subscriptions.get(key)
+        self._notifier.visibility.check(caller, found)
+        return found
+
+    def _owns(self, caller: Caller, subscription: Subscription) -> bool:
+        return self._notifier.visibility.owns(caller, subscription.account)
+
+    def _shown(self, found: Subscription, with_secret: bool = False) -> dict[str, object]:
+        options = {k: v for k, v in found.options.items() if with_secret or k != "secret"}
+        return {
+            "id": found.id,
+            "kind": found.kind,
+            **Filter.from_json(found.filter).value(),
+            "cursor": found.cursor,
+            "lag": max(0, self._notifier.log.newest - found.cursor),
+            "created_at": found.created_at,
+            "expires_at": found.expires_at,
+            **options,
+        }
+
+
+def _letter(letter: DeadLetter) -> dict[str, object]:
+    event = letter.event
+    return {
+        "sequence": event.sequence,
+        "event": event.id,
+        "job": f"{event.cluster}.{event.proc}",
+        "attempts": letter.attempts,
+        "failed_at": letter.failed_at,
+        "reason": letter.reason,
+    }
+
+
+def _letter_of(letters: list[DeadLetter], sequence: str) -> DeadLetter:
+    for letter in letters:
+        if str(letter.event.sequence) == sequence:
+            return letter
+    raise _NoRoute(f"There is no dead letter {sequence[:20]!r}")
+
+
+async def _problem(send: Send, status: HTTPStatus, text: str) -> None:
+    problem = {"status": int(status), "title": status.phrase, "detail": text}
+    await respond(send, status, _PROBLEM, [orjson.dumps(problem), b"\n"])

@@ -1,0 +1,182 @@
+"""Followers over HTTP: server-sent events and long polling."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Iterable
+from contextlib import suppress
+from typing import Protocol, TypeVar
+
+import orjson
+
+from birdbath.access import Caller
+from birdbath.errors import BirdbathError
+from birdbath.events import Form
+from birdbath.http.asgi import Headers, Receive, Send, respond
+from birdbath.http.event_requests import BadRequest, Question
+from birdbath.notify import Batch, Filter, Follower, Notifier, SubscribedFollower
+from birdbath.notify.log import LogClosed
+
+T = TypeVar("T")
+
+HEARTBEAT = 15.0
+"""Seconds without an event after which a stream says how far it has looked, so that proxies keep it open."""
+
+_STREAM_HEADERS: Headers = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+]
+
+
+class AnyFollower(Protocol):
+    """A follower with a durable cursor or without."""
+
+    @property
+    def filter(self) -> Filter: ...
+    async def next(self, most: int = ..., wait: float | None = ...) -> Batch: ...
+
+
+def follower(notifier: Notifier, caller: Caller, asked: Question, *, from_now: bool) -> AnyFollower:
+    """The follower that a request asks for, of what its caller may see. Raises BirdbathError.
+
+    Without a word on where to begin, it begins with the next event when `from_now`, else with the oldest
+    kept.
+    """
+    log = notifier.log
+
+    def sees(owner: str) -> bool:
+        return notifier.visibility.sees(caller, owner)
+
+    if asked.after is not None and asked.after > log.newest:
+        raise BadRequest(f"There is no event {asked.after} yet; the newest is {log.newest}")
+    if asked.subscription is not None:
+        notifier.visibility.check(caller, notifier.subscriptions.get(asked.subscription))
+        return notifier.subscriptions.open(asked.subscription, sees)
+    start = log.newest if from_now else log.oldest - 1
+    return Follower(log, start if asked.after is None else asked.after, asked.filter, sees)
+
+
+async def stream(notifier: Notifier, caller: Caller, asked: Question, receive: Receive, send: Send) -> None:
+    """Answer with server-sent events until the client is gone or the server stops.
+
+    An event's id is its sequence number, which browsers send back as Last-Event-ID: nothing is missed or
+    repeated after a reconnect. `missed` and `filter` are events of the stream itself.
+    """
+    following = follower(notifier, caller, asked, from_now=True)
+    if isinstance(following, SubscribedFollower) and asked.after is not None:
+        await following.acknowledge(asked.after)
+        following = follower(notifier, caller, asked, from_now=True)
+    await send({"type": "http.response.start", "status": 200, "headers": _STREAM_HEADERS})
+    await send({"type": "http.response.body", "body": b"retry: 1000\n\n", "more_body": True})
+    notifier.metrics.followers["sse"] += 1
+    try:
+        await while_connected(receive, _send_all(notifier, following, asked, send))
+    finally:
+        notifier.metrics.followers["sse"] -= 1
+        if isinstance(following, SubscribedFollower):
+            following.close()
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _send_all(notifier: Notifier, following: AnyFollower, asked: Question, send: Send) -> None:
+    told = following.filter
+    with suppress(LogClosed):
+        while True:
+            batch = await following.next(asked.most, HEARTBEAT)
+            parts: list[bytes] = []
+            if following.filter is not told:
+                told = following.filter
+                parts.append(_message(orjson.dumps(told.value()), event=b"filter"))
+            parts += _messages(batch, asked.form)
+            await send({"type": "http.response.body", "body": b"".join(parts), "more_body": True})
+            notifier.metrics.delivered["sse"] += len(batch.entries)
+            notifier.metrics.missed["sse"] += batch.missed
+
+
+def _messages(batch: Batch, form: Form) -> Iterable[bytes]:
+    if batch.missed:
+        yield _message(orjson.dumps({"missed": batch.missed}), event=b"missed")
+    last = 0
+    for entry in batch.entries:
+        last = entry.event.sequence
+        yield _message(entry.rendered(form), sequence=last)
+    if last < batch.through:
+        yield b"id: %d\n\n" % batch.through  # no message, but where to go on from
+
+
+def _message(data: bytes, *, event: bytes = b"", sequence: int | None = None) -> bytes:
+    lines = [b"data: " + line for line in data.rstrip(b"\n").replace(b"\r", b"").split(b"\n")]
+    if event:
+        lines.insert(0, b"event: " + event)
+    if sequence is not None:
+        lines.insert(0, b"id: %d" % sequence)
+    return b"\n".join(lines) + b"\n\n"
+
+
+async def poll(notifier: Notifier, caller: Caller, asked: Question, receive: Receive, send: Send) -> None:
+    """Answer with the events after the place that is asked for, as soon as there is one that passes, or with
+    none after the wait.
+
+    `Last-Event-ID` of the answer is where the next question begins, `Missed-Events` how many retention had
+    deleted before.
+    """
+    following = follower(notifier, caller, asked, from_now=False)
+    if isinstance(following, SubscribedFollower) and asked.after is not None:
+        await following.acknowledge(asked.after)
+        following = follower(notifier, caller, asked, from_now=False)
+    notifier.metrics.followers["poll"] += 1
+    try:
+        batch = await while_connected(receive, _next(following, asked))
+    finally:
+        notifier.metrics.followers["poll"] -= 1
+        if isinstance(following, SubscribedFollower):
+            following.close()
+    if batch is None:
+        return
+    notifier.metrics.delivered["poll"] += len(batch.entries)
+    notifier.metrics.missed["poll"] += batch.missed
+    media_type, body = _document(batch, asked.form)
+    extra: Headers = [(b"last-event-id", b"%d" % batch.through), (b"cache-control", b"no-store")]
+    if batch.missed:
+        extra.append((b"missed-events", b"%d" % batch.missed))
+    await respond(send, 200, media_type, body, extra=extra)
+
+
+async def _next(following: AnyFollower, asked: Question) -> Batch:
+    try:
+        return await following.next(asked.most, asked.wait)
+    except LogClosed:
+        raise Stopping from None
+
+
+class Stopping(BirdbathError):
+    """The server is stopping; the same question can be asked of the next one."""
+
+    def __init__(self) -> None:
+        super().__init__("The server is stopping")
+
+
+def _document(batch: Batch, form: Form) -> tuple[str, list[bytes]]:
+    rendered = [entry.rendered(form) for entry in batch.entries]
+    if form.name == "cloudevents":
+        return "application/cloudevents-batch+json; charset=utf-8", [b"[", b",\n".join(rendered), b"]\n"]
+    return form.media_type, rendered
+
+
+async def while_connected(receive: Receive, work: Awaitable[T]) -> T | None:
+    """The result of `work`; it is cancelled, and None returned, when the client goes away before."""
+    working = asyncio.ensure_future(work)
+    watching = asyncio.ensure_future(_disconnected(receive))
+    try:
+        await asyncio.wait((working, watching), return_when=asyncio.FIRST_COMPLETED)
+        return working.result() if working.done() else None
+    finally:
+        for task in (working, watching):
+            task.cancel()
+        await asyncio.gather(working, watching, return_exceptions=True)
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,270 @@
+"""Webhooks: events pushed to a URL, signed as Standard Webhooks says, retried, in order per job."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import hashlib
+import hmac
+import logging
+import random
+import secrets
+import ssl
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import httpx
+
+import birdbath
+from birdbath.events import EventRecord, Form, form
+from birdbath.notify.entries import Entry
+from birdbath.notify.followers import Batch
+from birdbath.notify.log import LogClosed
+from birdbath.notify.notifier import Notifier
+from birdbath.notify.receivers import AddressRule, ForbiddenAddress, InvalidWebhook, receiver
+from birdbath.notify.subscriptions import SubscribedFollower, Superseded
+from birdbath.store.subscriptions import DeadLetter, Subscription
+
+_log = logging.getLogger(__name__)
+
+KIND: Final = "webhook"
+PREFIX: Final = "whsec_"
+BATCH: Final = 200
+_IDLE = 60.0
+_REPLY_BYTES = 64 * 1024
+_REFUSALS = frozenset(range(400, 500)) - {408, 409, 425, 429}
+_GONE = 410
+
+__all__ = ["KIND", "InvalidWebhook", "WebhookSettings", "Webhooks", "signature"]
+
+
+@dataclass(frozen=True)
+class WebhookSettings:
+    """How webhooks are delivered; times in seconds.
+
+    networks: addresses that are not public but may be delivered to. timeout: for one attempt. first_pause,
+    longest_pause: between attempts, doubling from the one to the other. give_up: an event that was not taken
+    for so long goes to the dead letter list. refusals: the same for one that was refused (status 400 to 499)
+    so many times. lanes: how many requests to one receiver may run at a time; events of one job never do.
+    """
+
+    networks: tuple[str, ...] = ()
+    timeout: float = 15.0
+    first_pause: float = 1.0
+    longest_pause: float = 300.0
+    give_up: float = 86400.0
+    refusals: int = 5
+    lanes: int = 8
+
+
+class _Gone(Exception):
+    """The receiver wants no more events."""
+
+
+@dataclass(frozen=True)
+class _Failure:
+    reason: str
+    status: int = 0
+    pause: float = 0.0
+
+
+def signature(secret: str, key: str, timestamp: int, body: bytes) -> str:
+    """The value of `webhook-signature`: `v1,` and base64 of HMAC-SHA256 over `id.timestamp.body`."""
+    signed = f"{key}.{timestamp}.".encode() + body
+    digest = hmac.digest(_key_of(secret), signed, hashlib.sha256)
+    return f"v1,{base64.b64encode(digest).decode()}"
+
+
+def _key_of(secret: str) -> bytes:
+    try:
+        key = base64.b64decode(secret.removeprefix(PREFIX), validate=True)
+    except (binascii.Error, ValueError):
+        key = b""
+    if not secret.startswith(PREFIX) or not 24 <= len(key) <= 64:
+        raise InvalidWebhook(f"A webhook's secret is {PREFIX} and the base64 of 24 to 64 bytes")
+    return key
+
+
+class Webhooks:
+    """Pushes the events of every subscription of the kind `webhook`.
+
+    Each event is one POST of its form with the headers `webhook-id` (the event's id, the same at every
+    attempt), `webhook-timestamp` and `webhook-signature`. A status from 200 to 299 takes it. Anything else is
+    tried again; meanwhile later events of the same job wait.
+    """
+
+    def __init__(self, notifier: Notifier, settings: WebhookSettings) -> None:
+        self._notifier = notifier
+        self._settings = settings
+        self._rule = AddressRule(settings.networks)
+        self._tls = ssl.create_default_context()
+        notifier.kinds[KIND] = self.deliver
+
+    async def options(self, url: str, secret: str | None, form_name: str) -> dict[str, Any]:
+        """The options of a new subscription; a secret is made when none is given.
+
+        Raises InvalidWebhook, ForbiddenAddress, UnknownForm. A host that cannot be looked up now may be
+        later.
+        """
+        secret = secret or PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
+        _key_of(secret)
+        form(form_name)
+        try:
+            await receiver(url, self._rule)
+        except OSError:
+            _log.info("The host of a new webhook is not known (yet)")
+        return {"url": url, "secret": secret, "form": form_name}
+
+    async def deliver(self, subscription: Subscription) -> None:
+        """Push the events of one subscription until cancelled."""
+        follower = self._notifier.subscriptions.open(subscription.id, self._sees(subscription))
+        try:
+            async with self._client() as client:
+                post = _Post(client, subscription.options, self._rule, self._notifier.source)
+                while True:
+                    batch = await follower.next(BATCH, _IDLE)
+                    await self._push(post, follower, batch)
+        except _Gone:
+            _log.warning("The receiver of webhook %s wants no more events (410 Gone)", subscription.id)
+            await self._notifier.subscriptions.remove(subscription.id)
+        except (Superseded, LogClosed):
+            return
+        finally:
+            follower.close()
+
+    async def redeliver(self, subscription: Subscription, letter: DeadLetter) -> None:
+        """Try a dead letter once more; it leaves the list when it is taken. Raises InvalidWebhook with why
+        not.
+        """
+        async with self._client() as client:
+            post = _Post(client, subscription.options, self._rule, self._notifier.source)
+            failure = await post.attempt(letter.event, post.form(letter.event))
+        if failure is not None:
+            raise InvalidWebhook(f"The receiver did not take it: {failure.reason}")
+        self._notifier.metrics.delivered[KIND] += 1
+        await self._notifier.subscriptions.remove_letter(subscription.id, letter.event.sequence)
+
+    def _client(self) -> httpx.AsyncClient:
+        # One for each subscription: connections are kept by address, and two hosts may share one.
+        return httpx.AsyncClient(
+            verify=self._tls,
+            trust_env=False,
+            timeout=self._settings.timeout,
+            limits=httpx.Limits(max_connections=self._settings.lanes),
+        )
+
+    def _sees(self, subscription: Subscription) -> Any:
+        visibility = self._notifier.visibility
+        return lambda owner: visibility.account_sees(subscription.account, owner)
+
+    async def _push(self, post: _Post, follower: SubscribedFollower, batch: Batch) -> None:
+        """Deliver a batch, in as many lanes as are allowed, each in order, and acknowledge it."""
+        self._notifier.metrics.missed[KIND] += batch.missed
+        if batch.missed:
+            _log.warning("Webhook %s misses %d events: retention deleted them", follower.key, batch.missed)
+        lanes: dict[int, list[Entry]] = {}
+        for entry in batch.entries:
+            lane = hash((entry.event.cluster, entry.event.proc)) % self._settings.lanes
+            lanes.setdefault(lane, []).append(entry)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for entries in lanes.values():
+                    group.create_task(self._push_lane(post, follower, entries))
+        except* _Gone:
+            raise _Gone from None
+        await follower.acknowledge(batch.through)
+
+    async def _push_lane(self, post: _Post, follower: SubscribedFollower, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            await self._push_one(post, follower, entry)
+
+    async def _push_one(self, post: _Post, follower: SubscribedFollower, entry: Entry) -> None:
+        settings, metrics = self._settings, self._notifier.metrics
+        started, attempts, refused, pause = time.monotonic(), 0, 0, settings.first_pause
+        while True:
+            attempts += 1
+            failure = await post.attempt(entry.event, entry.rendered(post.form))
+            if failure is None:
+                metrics.delivered[KIND] += 1
+                return
+            if failure.status == _GONE:
+                raise _Gone
+            refused += failure.status in _REFUSALS
+            if refused >= settings.refusals or time.monotonic() - started >= settings.give_up:
+                await self._give_up(follower.key, entry.event, attempts, failure.reason)
+                return
+            metrics.retried[KIND] += 1
+            if attempts == 1:
+                _log.info("Webhook %s: event %d: %s", follower.key, entry.event.sequence, failure.reason)
+            delay = max(pause * random.uniform(0.5, 1), failure.pause)
+            await asyncio.sleep(min(delay, settings.longest_pause))
+            pause = min(2 * pause, settings.longest_pause)
+
+    async def _give_up(self, key: str, event: EventRecord, attempts: int, reason: str) -> None:
+        _log.warning(
+            "Webhook %s gives up event %d after %d attempts: %s", key, event.sequence, attempts, reason
+        )
+        letter = DeadLetter(key, event, attempts, time.time(), reason)
+        await self._notifier.subscriptions.give_up(letter)
+
+
+class _Post:
+    """One subscription's requests."""
+
+    def __init__(self, client: httpx.AsyncClient, options: Any, rule: AddressRule, source: str) -> None:
+        self.form: Form = form(options["form"], source)
+        self._client = client
+        self._url: str = options["url"]
+        self._secret: str = options["secret"]
+        self._rule = rule
+
+    async def attempt(self, event: EventRecord, body: bytes) -> _Failure | None:
+        """Send an event once; None when it was taken."""
+        try:
+            target = await receiver(self._url, self._rule)
+            return await self._send(target.url, target.host, target.name, event, body)
+        except ForbiddenAddress as error:
+            return _Failure(str(error))
+        except httpx.TimeoutException:
+            return _Failure("no answer in time")
+        except (OSError, httpx.HTTPError, httpx.InvalidURL) as error:
+            return _Failure(f"{type(error).__name__}: {error}"[:500])
+
+    async def _send(self, url: str, host: str, name: str, event: EventRecord, body: bytes) -> _Failure | None:
+        timestamp = int(time.time())
+        headers = {
+            "host": host,
+            "content-type": self.form.media_type,
+            "user-agent": f"Birdbath/{birdbath.__version__}",
+            "webhook-id": event.id,
+            "webhook-timestamp": str(timestamp),
+            "webhook-signature": signature(self._secret, event.id, timestamp, body),
+        }
+        request = self._client.build_request(
+            "POST", url, content=body, headers=headers, extensions={"sni_hostname": name}
+        )
+        response = await self._client.send(request, stream=True)
+        try:
+            await _drain(response)
+        finally:
+            await response.aclose()
+        if response.is_success:
+            return None
+        return _Failure(f"status {response.status_code}", response.status_code, _retry_after(response))
+
+
+async def _drain(response: httpx.Response) -> None:
+    """Read a short reply, so that the connection can be used again; nobody wants a long one."""
+    size = 0
+    async for chunk in response.aiter_raw():
+        size += len(chunk)
+        if size > _REPLY_BYTES:
+            return
+
+
+def _retry_after(response: httpx.Response) -> float:
+    text = response.headers.get("retry-after", "")
+    return float(text) if text.isdecimal() and len(text) < 7 else 0.0

@@ -1,0 +1,235 @@
+"""Followers over HTTP: the event stream, long polling, subscriptions as resources."""
+
+from __future__ import annotations
+
+import asyncio
+
+import httpx
+import pytest
+
+from birdbath.notify import Visibility
+from tests.notify.house import RELEASED, Open, event
+from tests.notify.serving import data, messages, serving
+
+pytestmark = pytest.mark.anyio
+
+STREAM = {"accept": "text/event-stream"}
+SUBSCRIPTIONS = "/events/subscriptions"
+
+
+def of_cluster(batch: httpx.Response) -> list[str]:
+    return [item["subject"] for item in batch.json()]
+
+
+async def test_a_stream_begins_with_the_next_event_and_goes_on_from_the_last(house: Open) -> None:
+    async with house() as open_house, serving(open_house) as client:
+        await open_house.write(event(1))
+        async with client.stream("GET", "/events", headers=STREAM) as response:
+            assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
+            stream = messages(response.aiter_lines())
+            assert await anext(stream) == {"retry": "1000"}
+            await open_house.write(event(2), event(3))
+            first = await anext(stream)
+            assert (first["id"], data(first)["subject"]) == ("2", "2.0")
+            assert data(first)["type"] == "org.htcondor.job.held"
+        async with client.stream("GET", "/events", headers={**STREAM, "last-event-id": "2"}) as response:
+            stream = messages(response.aiter_lines())
+            await anext(stream)
+            assert (await anext(stream))["id"] == "3"
+
+
+async def test_a_stream_has_a_filter_and_a_form(house: Open) -> None:
+    async with house() as open_house, serving(open_house) as client:
+        query = {"topic": ["job.released.#", "job.*.bob.#"], "form": "text", "after": "0"}
+        await open_house.write(event(1), event(2, RELEASED), event(3, owner="bob"))
+        async with client.stream("GET", "/events", params=query, headers=STREAM) as response:
+            stream = messages(response.aiter_lines())
+            await anext(stream)
+            assert (await anext(stream))["data"].endswith("Job was released.\n...")
+            assert (await anext(stream))["data"].startswith("012 (003.000.000) ")
+
+
+async def test_a_stream_says_how_far_it_has_looked_when_nothing_passes(house: Open) -> None:
+    async with house() as open_house, serving(open_house) as client:
+        await open_house.write(event(1), event(2, RELEASED), event(3))
+        query = {"topic": "job.released.#", "after": "0"}
+        async with client.stream("GET", "/events", params=query, headers=STREAM) as response:
+            stream = messages(response.aiter_lines())
+            await anext(stream)
+            assert (await anext(stream))["id"] == "2"
+            assert await anext(stream) == {"id": "3"}
+
+
+async def test_a_stream_ends_with_the_server(house: Open) -> None:
+    async with house() as open_house, serving(open_house) as client:
+        async with client.stream("GET", "/events", headers=STREAM) as response:
+            stream = messages(response.aiter_lines())
+            await anext(stream)
+            open_house.notifier.log.end()
+            assert [message async for message in stream] == []
+        assert (await client.get("/events")).status_code == 503
+
+
+async def test_a_follower_that_is_gone_is_forgotten(house: Open) -> None:
+    async with house() as open_house, serving(open_house, max_followers=1) as client:
+        async with client.stream("GET", "/events", headers=STREAM) as response:
+            await anext(messages(response.aiter_lines()))
+            assert open_house.notifier.metrics.followers["sse"] == 1
+            assert (await client.get("/events", params={"wait": 0})).status_code == 503
+        while open_house.notifier.metrics.followers["sse"]:
+            await asyncio.sleep(0.001)
+        assert (await client.get("/events", params={"wait": 0})).status_code == 200
+
+
+async def test_a_long_poll_waits_for_an_event_that_passes(house: Open) -> None:
+    async with house() as open_house, serving(open_house) as client:
+        await open_house.write(event(1))
+        first = await client.get("/events", params={"wait": 0})
+        assert (first.headers["last-event-id"], of_cluster(first)) == ("1", ["1.0"])
+        assert first.headers["content-type"].startswith("application/cloudevents-batch+json")
+        query = {"after": "1", "topic": "job.released.#"}
+        waiting = asyncio.create_task(client.get("/events", params=query))
+        await open_house.write(event(2))
+        await open_house.write(event(3, RELEASED))
+        second = await waiting
+        assert (second.headers["last-event-id"], of_cluster(second)) == ("3", ["3.0"])
+
+
+async def test_a_long_poll_takes_so_many_at_most(house: Open) -> None:
+    async with house() as open_house, serving(open_house) as client:
+        await open_house.write(*map(event, range(1, 6)))
+        reply = await client.get("/events", params={"max": 2, "form": "classad"})
+        assert (reply.headers["last-event-id"], len(reply.text.splitlines())) == ("2", 2)
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("topic=job.hold.%23", "there is no event 'hold'"),
+        ("topic=job", "a routing key has five words"),
+        ("constraint=((", "not a ClassAd expression"),
+        ('constraint="held"', "a text, no condition"),
+        ("form=yaml", "No event form 'yaml'"),
+        ("after=-1", "after is a whole number"),
+        ("after=7", "There is no event 7 yet"),
+        ("wait=soon", "wait is a whole number"),
+        ("max=3&max=4", "Unknown or repeated parameter 'max'"),
+        ("topics=x", "Unknown or repeated parameter 'topics'"),
+        ("subscription=x&topic=%23", "A subscription has its own filter"),
+    ],
+)
+async def test_a_question_that_is_nonsense_is_told_so(house: Open, query: str, said: str) -> None:
+    async with house() as open_house, serving(open_house) as client:
+        for headers in ({}, STREAM):
+            reply = await client.get(f"/events?{query}", headers=headers)
+            assert (reply.status_code, reply.headers["content-type"]) == (400, "application/problem+json")
+            assert said in reply.json()["detail"]
+
+
+async def test_a_subscription_keeps_its_place(house: Open) -> None:
+    async with house() as open_house, serving(open_house) as client:
+        made = await client.post(SUBSCRIPTIONS, json={"topics": ["job.held.#"], "after": 0})
+        assert made.status_code == 201
+        location = made.headers["location"]
+        query = {"subscription": made.json()["id"], "wait": 0}
+        await open_house.write(event(1), event(2, RELEASED), event(3))
+        assert of_cluster(await client.get("/events", params=query)) == ["1.0", "3.0"]
+        assert of_cluster(await client.get("/events", params={**query, "after": 1})) == ["3.0"]
+        assert of_cluster(await client.get("/events", params=query)) == ["3.0"]
+        shown = (await client.post(f"{location}/acknowledge", json={"through": 3})).json()
+        assert (shown["cursor"], shown["lag"]) == (3, 0)
+        assert of_cluster(await client.get("/events", params=query)) == []
+        assert (await client.delete(location)).status_code == 204
+        assert (await client.get("/events", params=query)).status_code == 404
+
+
+async def test_the_filter_of_a_stream_is_changed_in_order(house: Open) -> None:
+    async with house() as open_house, serving(open_house) as client:
+        made = (await client.post(SUBSCRIPTIONS, json={"after": 0})).json()
+        query = {"subscription": made["id"]}
+        async with client.stream("GET", "/events", params=query, headers=STREAM) as response:
+            stream = messages(response.aiter_lines())
+            await anext(stream)
+            await open_house.write(event(1))
+            assert (await anext(stream))["id"] == "1"
+            location = f"{SUBSCRIPTIONS}/{made['id']}"
+            changed = (await client.patch(location, json={"topics": ["job.released.#"]})).json()
+            assert (changed["filter_holds_after"], changed["topics"]) == (1, ["job.released.#"])
+            await open_house.write(event(2), event(3, RELEASED))
+            told = await anext(stream)
+            assert (told["event"], data(told)) == ("filter", {"topics": ["job.released.#"], "constraint": ""})
+            assert (await anext(stream))["id"] == "3"
+        refused = await client.patch(location, json={"topics": ["job.hold.#"]})
+        assert refused.status_code == 400
+        assert (await client.get(location)).json()["topics"] == ["job.released.#"]
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"topic": "x"}, "topic: Extra inputs are not permitted"),
+        ({"topics": "x"}, "topics: Input should be a valid array"),
+        ({"lease": -1}, "lease: Input should be greater than 0"),
+        ({"kind": "mail"}, "kind: Input should be 'pull' or 'webhook'"),
+        ({"kind": "webhook"}, "A webhook needs a url"),
+        ({"url": "http://example.org"}, "Only a webhook has a url"),
+        ({"after": 5}, "There is no event 5 yet"),
+        ({"constraint": "(("}, "not a ClassAd expression"),
+        ({"kind": "webhook", "url": "ftp://example.org"}, "begins with https:// or http://"),
+        ({"kind": "webhook", "url": "http://a:b@example.org"}, "has no user"),
+        ({"kind": "webhook", "url": "http://[::1]/"}, "which is not public"),
+        ({"kind": "webhook", "url": "http://[::ffff:10.0.0.1]/"}, "which is not public"),
+        ({"kind": "webhook", "url": "http://169.254.169.254/"}, "which is not public"),
+        ({"kind": "webhook", "url": "http://127.0.0.1/", "secret": "x"}, "secret is whsec_"),
+        ({"kind": "webhook", "url": "http://127.0.0.1/", "form": "x"}, "No event form 'x'"),
+    ],
+)
+async def test_a_subscription_that_is_nonsense_is_refused(
+    house: Open, body: dict[str, object], said: str
+) -> None:
+    async with house() as open_house, serving(open_house) as client:
+        reply = await client.post(SUBSCRIPTIONS, json=body)
+        assert (reply.status_code, said in reply.json()["detail"]) == (400, True), reply.text
+        assert (await client.get(SUBSCRIPTIONS)).json() == {"subscriptions": []}
+
+
+async def test_what_is_not_there_is_not_found(house: Open) -> None:
+    async with house() as open_house, serving(open_house) as client:
+        for method, path in [
+            ("GET", "/events/x"),
+            ("PATCH", SUBSCRIPTIONS),
+            ("DELETE", f"{SUBSCRIPTIONS}/x"),
+            ("GET", f"{SUBSCRIPTIONS}/x/dead-letters"),
+        ]:
+            assert (await client.request(method, path)).status_code == 404, path
+
+
+async def test_nobody_gets_anything_of_another_owners_jobs(house: Open) -> None:
+    async with house(Visibility(queue_all_users_trusted=False)) as open_house, serving(open_house) as client:
+
+        def by(name: str) -> dict[str, str]:
+            return {"x-account": name}
+
+        await open_house.write(event(1, owner="ann"), event(2, owner="bob"))
+        everything = {"wait": 0}
+        assert of_cluster(await client.get("/events", params=everything, headers=by("ann"))) == ["1.0"]
+        by_root = await client.get("/events", params=everything, headers=by("root"))
+        assert of_cluster(by_root) == [
+            "1.0",
+            "2.0",
+        ]
+        assert of_cluster(await client.get("/events", params=everything)) == []
+        made = (await client.post(SUBSCRIPTIONS, json={"after": 0}, headers=by("ann"))).json()
+        location, query = f"{SUBSCRIPTIONS}/{made['id']}", {"subscription": made["id"], **everything}
+        assert of_cluster(await client.get("/events", params=query, headers=by("ann"))) == ["1.0"]
+        assert (await client.get("/events", params=query, headers=by("bob"))).status_code == 404
+        for method in ("GET", "PATCH", "DELETE"):
+            assert (await client.request(method, location, headers=by("bob"))).status_code == 404
+        assert (await client.get(SUBSCRIPTIONS, headers=by("bob"))).json() == {"subscriptions": []}
+        headers = {**STREAM, **by("ann")}
+        async with client.stream("GET", "/events", params={"after": 0}, headers=headers) as response:
+            stream = messages(response.aiter_lines())
+            await anext(stream)
+            assert (await anext(stream))["id"] == "1"
+            await open_house.write(event(3, owner="bob"), event(4, owner="ann"))
+            assert [(await anext(stream))["id"] for _ in range(2)] == ["2", "4"]

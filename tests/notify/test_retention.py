@@ -1,0 +1,83 @@
+"""Retention: by age and rows, never past a cursor without saying so."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from birdbath.notify import Filter, Follower, Notifier, RetentionSettings
+from birdbath.notify.retention import Retention
+from tests.notify.house import House, Open, clusters, event
+
+pytestmark = pytest.mark.anyio
+
+
+def retention(house: House, now: float = 0.0, **settings: float) -> Retention:
+    notifier: Notifier = house.notifier
+    return Retention(
+        RetentionSettings(**settings),  # type: ignore[arg-type]
+        house.writer,
+        notifier.log,
+        notifier.subscriptions,
+        lambda: now,
+    )
+
+
+async def test_the_oldest_rows_go_first(house: Open) -> None:
+    async with house() as open_house:
+        await open_house.write(*map(event, range(1, 3001)))
+        assert await retention(open_house, max_rows=500, max_age=0).apply() == 2500
+        assert (open_house.notifier.log.oldest, open_house.notifier.log.newest) == (2501, 3000)
+        assert open_house.notifier.metrics.oldest == 2501
+    async with house() as open_house:
+        assert open_house.notifier.log.oldest == 2501
+        assert await open_house.write(event(1)) == 3001
+
+
+async def test_events_go_when_they_are_too_old(house: Open) -> None:
+    async with house() as open_house:
+        await open_house.write(*map(event, range(1, 11)))
+        assert await retention(open_house, now=105, max_age=100, max_rows=0).apply() == 4
+        assert open_house.notifier.log.oldest == 5
+        assert await retention(open_house, now=1000, max_age=0, max_rows=0).apply() == 0
+
+
+async def test_what_a_subscription_has_not_taken_is_kept(house: Open) -> None:
+    async with house() as open_house:
+        made = await open_house.notifier.subscriptions.create("pull", Filter.of(), after=0)
+        await open_house.write(*map(event, range(1, 101)))
+        keep_ten = retention(open_house, max_rows=10, max_age=0)
+        assert await keep_ten.apply() == 0
+        await open_house.notifier.subscriptions.acknowledge(made.id, 40)
+        assert await keep_ten.apply() == 40
+        follower = open_house.notifier.subscriptions.open(made.id)
+        batch = await follower.next()
+        assert (clusters(batch)[0], batch.missed) == (41, 0)
+
+
+async def test_what_is_held_too_long_goes_and_everybody_is_told(
+    house: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with house() as open_house:
+        made = await open_house.notifier.subscriptions.create("pull", Filter.of(), after=0)
+        await open_house.write(*map(event, range(1, 101)))
+        with caplog.at_level(logging.WARNING):
+            assert await retention(open_house, max_rows=10, max_age=0, max_held_rows=30).apply() == 70
+        assert f"The subscription {made.id} loses events 1 to 70" in caplog.text
+        follower = open_house.notifier.subscriptions.open(made.id)
+        batch = await follower.next()
+        assert (clusters(batch), batch.missed, batch.through) == (list(range(71, 101)), 70, 100)
+
+
+async def test_a_follower_of_deleted_events_is_told_how_many_it_missed(house: Open) -> None:
+    async with house() as open_house:
+        await open_house.write(*map(event, range(1, 101)))
+        await retention(open_house, max_rows=1, max_age=0).apply()
+        follower = Follower(open_house.notifier.log, 50, Filter.of())
+        batch = await follower.next()
+        assert (clusters(batch), batch.missed) == ([100], 49)
+        await retention(open_house, max_rows=0, max_age=1, now=1e9).apply()
+        follower = Follower(open_house.notifier.log, 0, Filter.of())
+        batch = await follower.next(wait=0)
+        assert (clusters(batch), batch.missed, batch.through) == ([], 100, 100)
