@@ -1,0 +1,153 @@
+"""A RabbitMQ server of the machine's own programs, on free loopback ports, for as long as tests want it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+PLUGINS = "[rabbitmq_amqp1_0]."
+_START_LIMIT = 60.0
+
+
+def program() -> Path | None:
+    """RabbitMQ's start script where Debian puts it, if it is installed.
+
+    Not the one on the PATH, which asks to be root and uses the machine's own data folder.
+    """
+    script = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+    return script if script.exists() and shutil.which("epmd") else None
+
+
+def free_port() -> int:
+    """A port that was free a moment ago."""
+    with socket.create_server(("127.0.0.1", 0)) as reserved:
+        return int(reserved.getsockname()[1])
+
+
+class Broker:
+    """A broker with a data folder of its own; it may be killed and started again."""
+
+    def __init__(self, folder: Path, certificates: Path | None = None) -> None:
+        self.folder = folder
+        self.port, self.tls_port = free_port(), free_port()
+        self._distribution, self._mapper = free_port(), free_port()
+        self._certificates = certificates
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self._account = "rabbitmq" if os.geteuid() == 0 else None
+        self._write_configuration()
+
+    @property
+    def url(self) -> str:
+        return f"amqp://guest:guest@127.0.0.1:{self.port}/"
+
+    @property
+    def tls_url(self) -> str:
+        return f"amqps://guest:guest@127.0.0.1:{self.tls_port}/"
+
+    def start(self) -> None:
+        """Start the broker and wait until it takes connections."""
+        if not self._processes:
+            self._spawn("epmd", "-address", "127.0.0.1", "-port", str(self._mapper))
+        assert (script := program()) is not None
+        server = self._spawn(str(script))
+        deadline = time.monotonic() + _START_LIMIT
+        while not self._accepts():
+            if server.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"RabbitMQ did not start:\n{(self.folder / 'output').read_text()[-3000:]}")
+            time.sleep(0.1)  # it has no other way to say that it is ready
+
+    def kill(self) -> None:
+        """Kill the broker with SIGKILL, as a power cut would."""
+        server = self._processes.pop()
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+
+    def stop(self) -> None:
+        """Stop everything that was started, by its process id."""
+        while self._processes:
+            process = self._processes.pop()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+    def _accepts(self) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
+                connection.settimeout(2)
+                connection.sendall(b"AMQP\x00\x00\x09\x01")
+                return connection.recv(1) == b"\x01"
+        except OSError:
+            return False
+
+    def _spawn(self, *command: str) -> subprocess.Popen[bytes]:
+        with (self.folder / "output").open("ab") as output:
+            process = subprocess.Popen(
+                command,
+                cwd=self.folder,
+                env=self._environment(),
+                user=self._account,
+                start_new_session=True,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+        self._processes.append(process)
+        return process
+
+    def _environment(self) -> dict[str, str]:
+        folder = self.folder
+        return {
+            "PATH": os.environ["PATH"],
+            "LANG": "C.UTF-8",
+            "HOME": str(folder),
+            "RABBITMQ_NODENAME": f"birdbath-{self.port}@localhost",
+            "RABBITMQ_MNESIA_BASE": str(folder / "mnesia"),
+            "RABBITMQ_LOG_BASE": str(folder / "log"),
+            "RABBITMQ_LOGS": "-",
+            "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),
+            "RABBITMQ_CONF_ENV_FILE": "/dev/null",
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "enabled_plugins"),
+            "RABBITMQ_DIST_PORT": str(self._distribution),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1} +S 2:2",
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "ERL_EPMD_PORT": str(self._mapper),
+        }
+
+    def _write_configuration(self) -> None:
+        lines = [f"listeners.tcp.1 = 127.0.0.1:{self.port}", "log.console.level = warning"]
+        # Ready at once after it was killed: that there are no other nodes is known.
+        lines += ["mnesia_table_loading_retry_limit = 1", "disk_free_limit.absolute = 1MB"]
+        if self._certificates is not None:
+            lines += [f"listeners.ssl.1 = 127.0.0.1:{self.tls_port}"]
+            lines += [f"ssl_options.cacertfile = {self._certificates}/ca.pem"]
+            lines += [f"ssl_options.certfile = {self._certificates}/server.pem"]
+            lines += [f"ssl_options.keyfile = {self._certificates}/server.key"]
+            lines += ["ssl_options.verify = verify_none", "ssl_options.fail_if_no_peer_cert = false"]
+        (self.folder / "rabbitmq.conf").write_text("\n".join(lines) + "\n")
+        (self.folder / "enabled_plugins").write_text(PLUGINS + "\n")
+        if self._account is not None:
+            entry = pwd.getpwnam(self._account)
+            for path in (self.folder, *self.folder.iterdir()):
+                os.chown(path, entry.pw_uid, entry.pw_gid)
+
+
+@contextlib.contextmanager
+def running(certificates: Path | None = None) -> Iterator[Broker]:
+    """Start a broker; stop it and delete its data afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="birdbath-rabbitmq-"))
+    broker = Broker(folder, certificates)
+    try:
+        broker.start()
+        yield broker
+    finally:
+        broker.stop()
+        shutil.rmtree(folder, ignore_errors=True)
