@@ -40,10 +40,12 @@ class Broker:
         self.folder = folder
         self.port, self.tls_port = free_port(), free_port()
         self._distribution, self._mapper = free_port(), free_port()
-        self._certificates = certificates
         self._processes: list[subprocess.Popen[bytes]] = []
         self._account = "rabbitmq" if os.geteuid() == 0 else None
-        self._write_configuration()
+        if certificates is not None:  # where the broker's account can read them
+            for name in ("ca.pem", "server.pem", "server.key"):
+                shutil.copy(certificates / name, folder)
+        self._write_configuration(tls=certificates is not None)
 
     @property
     def url(self) -> str:
@@ -57,8 +59,7 @@ class Broker:
         """Start the broker and wait until it takes connections."""
         if not self._processes:
             self._spawn("epmd", "-address", "127.0.0.1", "-port", str(self._mapper))
-        assert (script := program()) is not None
-        server = self._spawn(str(script))
+        server = self._spawn(str(program()))
         deadline = time.monotonic() + _START_LIMIT
         while not self._accepts():
             if server.poll() is not None or time.monotonic() > deadline:
@@ -122,15 +123,15 @@ class Broker:
             "ERL_EPMD_PORT": str(self._mapper),
         }
 
-    def _write_configuration(self) -> None:
+    def _write_configuration(self, tls: bool) -> None:
         lines = [f"listeners.tcp.1 = 127.0.0.1:{self.port}", "log.console.level = warning"]
         # Ready at once after it was killed: that there are no other nodes is known.
         lines += ["mnesia_table_loading_retry_limit = 1", "disk_free_limit.absolute = 1MB"]
-        if self._certificates is not None:
+        if tls:
             lines += [f"listeners.ssl.1 = 127.0.0.1:{self.tls_port}"]
-            lines += [f"ssl_options.cacertfile = {self._certificates}/ca.pem"]
-            lines += [f"ssl_options.certfile = {self._certificates}/server.pem"]
-            lines += [f"ssl_options.keyfile = {self._certificates}/server.key"]
+            lines += [f"ssl_options.cacertfile = {self.folder}/ca.pem"]
+            lines += [f"ssl_options.certfile = {self.folder}/server.pem"]
+            lines += [f"ssl_options.keyfile = {self.folder}/server.key"]
             lines += ["ssl_options.verify = verify_none", "ssl_options.fail_if_no_peer_cert = false"]
         (self.folder / "rabbitmq.conf").write_text("\n".join(lines) + "\n")
         (self.folder / "enabled_plugins").write_text(PLUGINS + "\n")

@@ -152,6 +152,15 @@ def parse_ads(text: str, form: Literal["json", "xml"]) -> list[Ad]:
         raise InvalidAd(f"no {form.upper()} ads: {error}") from None
 
 
+def nested_ad(ad: Ad, name: str) -> Ad | None:
+    """The ad that is the value of attribute `name`, if it is one."""
+    attribute = ad.attribute(name)
+    if attribute is None or attribute[1] != "x":
+        return None
+    value = compile_ad([("x", *attribute[1:])])["x"]
+    return ad_from_compiled(value) if isinstance(value, classad2.ClassAd) else None
+
+
 def ad_from_compiled(compiled: classad2.ClassAd) -> Ad:
     """The ad that `classad2` holds, names in its order."""
     ad = Ad()

@@ -20,6 +20,7 @@ from birdbath.events import (
     form,
     my_type,
 )
+from birdbath.events.reading import NotAnEvent, from_cloudevent
 from tests.events.samples import NO_TEXT, SAMPLES, WARNING
 
 TIME = 1795175443.0
@@ -160,3 +161,20 @@ def test_expressions_keep_their_meaning(tmp_path: Path) -> None:
     ads = [shown(read(tmp_path / kind, form(kind)(event))[0]) for kind in LOG_FORMS]
     assert ads[0] == ads[1] == ads[2]
     assert ads[0]["Requirements"] == 'Memory > 5 && Name != "C:\\\\dir"'
+
+
+@pytest.mark.parametrize(("number", "name", "fields"), SAMPLES + NO_TEXT)
+def test_cloudevents_are_read_back(number: int, name: str, fields: dict[str, Any]) -> None:
+    event = record(number, fields, TIME + 0.125)
+    found = from_cloudevent(form("cloudevents", "urn:pool")(event))
+    assert {**vars(found), "ad": None} == {**vars(event), "ad": None}
+    assert form("classad")(found) != b""
+    assert sorted(found.ad) == sorted(event.ad)
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{}", b"[]", b"\xff", b'{"id":"a","time":"2026-11-20T11:50:43Z"}', b"<c/>"]
+)
+def test_what_is_no_cloudevent(body: bytes) -> None:
+    with pytest.raises(NotAnEvent):
+        from_cloudevent(body)

@@ -1,0 +1,54 @@
+"""Connections to a broker: opened with a time limit, closed for sure, and which errors mean "try again"."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import aio_pika
+import yarl
+from aio_pika.abc import AbstractConnection
+from aiormq.exceptions import AMQPError
+
+from birdbath.errors import BirdbathError
+
+CONNECT_TIMEOUT = 20.0
+BROKER_ERRORS = (AMQPError, OSError, TimeoutError, RuntimeError)
+"""What a broker that dies, restarts or hangs lets a call raise; a channel closed meanwhile, RuntimeError."""
+
+
+class InvalidBrokerUrl(BirdbathError):
+    """The broker's address is none; the text says what is wrong, without the password in it."""
+
+
+def check_url(url: str) -> str:
+    """`url` if it can be that of a broker: `amqp://user:password@host:5672/vhost`, or `amqps` for TLS.
+
+    TLS takes the parameters `cafile`, `certfile`, `keyfile` and `no_verify_ssl=1` in the query; `heartbeat`
+    is in seconds. Raises InvalidBrokerUrl.
+    """
+    try:
+        parsed = yarl.URL(url)
+    except ValueError:
+        raise InvalidBrokerUrl("The broker's address is no URL") from None
+    if parsed.scheme not in ("amqp", "amqps") or not parsed.host:
+        raise InvalidBrokerUrl(
+            "The broker's address must be like amqp://user:password@host:5672/vhost, or amqps"
+        )
+    return url
+
+
+def shown(url: str) -> str:
+    """The address without user and password, for logs."""
+    return str(yarl.URL(url).with_user(None).with_query(None))
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator[AbstractConnection]:
+    """A connection for the length of the block. Raises one of BROKER_ERRORS."""
+    connection = await aio_pika.connect(url, timeout=CONNECT_TIMEOUT)
+    try:
+        yield connection
+    finally:
+        with suppress(*BROKER_ERRORS):
+            await connection.close()

@@ -1,0 +1,82 @@
+"""The relay: from the event log to a broker, at least once, in order, whatever dies on the way."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from birdbath.events import Form
+from birdbath.notify.amqp import EXCHANGE
+from birdbath.notify.amqp.connection import BROKER_ERRORS, shown
+from birdbath.notify.amqp.publisher import Publication, Publisher, publishing
+from birdbath.notify.entries import Entry
+from birdbath.notify.filters import Filter
+from birdbath.notify.notifier import Notifier
+from birdbath.notify.pauses import Pauses
+
+_log = logging.getLogger(__name__)
+
+KIND = "amqp"
+BATCH = 500
+IDLE = 60.0
+
+
+@dataclass(frozen=True)
+class RelaySettings:
+    """Where the events go, which of them, and in what form. `key` names the durable cursor."""
+
+    url: str
+    form: Form
+    filter: Filter = field(default_factory=Filter)
+    exchange: str = EXCHANGE
+    key: str = "amqp"
+
+
+class Relay:
+    """Publishes what the event log has, from its durable cursor on; `run` it as a task."""
+
+    def __init__(
+        self, notifier: Notifier, settings: RelaySettings, pauses: Callable[[], Pauses] = Pauses
+    ) -> None:
+        self._notifier = notifier
+        self._settings = settings
+        self._pauses = pauses()
+
+    async def run(self) -> None:
+        """Publish until cancelled. The cursor moves only past events that the broker has confirmed."""
+        settings = self._settings
+        await self._notifier.subscriptions.ensure(settings.key, KIND, settings.filter)
+        while True:
+            try:
+                async with publishing(settings.url, settings.exchange) as publisher:
+                    _log.info("Publishing events to %s at %s", settings.exchange, shown(settings.url))
+                    await self._pump(publisher)
+            except BROKER_ERRORS as error:
+                pause = self._pauses.next()
+                reason = str(error) or type(error).__name__
+                _log.warning("The broker at %s: %s; again in %.1f s", shown(settings.url), reason, pause)
+                await asyncio.sleep(pause)
+
+    async def _pump(self, publisher: Publisher) -> None:
+        follower = self._notifier.subscriptions.open(self._settings.key)
+        metrics = self._notifier.metrics
+        try:
+            while True:
+                batch = await follower.next(BATCH, wait=IDLE)
+                try:
+                    await publisher.publish([self._publication(entry) for entry in batch.entries])
+                except BROKER_ERRORS:
+                    metrics.retried[KIND] += len(batch.entries)
+                    raise
+                self._pauses.reset()
+                await follower.acknowledge(batch.through)
+                metrics.delivered[KIND] += len(batch.entries)
+                metrics.missed[KIND] += batch.missed
+        finally:
+            follower.close()
+
+    def _publication(self, entry: Entry) -> Publication:
+        form = self._settings.form
+        return Publication(entry.event, entry.rendered(form), form.media_type)

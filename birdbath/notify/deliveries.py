@@ -1,0 +1,53 @@
+"""What a listener and its two ends agree on: deliveries come from a source and go to a sink."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from birdbath.errors import BirdbathError
+from birdbath.events import EventRecord
+from birdbath.notify.filters import Filter
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """Events as they came, in order; `acknowledge` says that they are dealt with, and all before them.
+
+    What is not acknowledged comes again after a restart, with the same ids.
+    """
+
+    events: Sequence[EventRecord]
+    acknowledge: Callable[[], Awaitable[None]]
+
+
+class Source(Protocol):
+    """Where a listener gets its events."""
+
+    def deliveries(self) -> AsyncGenerator[Delivery, None]:
+        """The deliveries, without end: a source that loses its server goes back to it by itself."""
+        ...
+
+    async def use(self, filter: Filter) -> None:
+        """Send the filter back (feedback mode): from now on the server sends only what passes it.
+
+        What was on its way already still comes.
+        """
+        ...
+
+
+class Sink(Protocol):
+    """Where a listener puts them."""
+
+    async def deliver(self, events: Sequence[EventRecord]) -> None:
+        """Return when the events are where they belong, for good. Raises SinkFailed to be asked again."""
+        ...
+
+    async def close(self) -> None:
+        """Give back what is held open."""
+        ...
+
+
+class SinkFailed(BirdbathError):
+    """The events did not arrive; what is wrong may pass."""

@@ -1,0 +1,232 @@
+"""From the event log through RabbitMQ to consumers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import aio_pika
+import pytest
+
+from birdbath.events import EventRecord, form
+from birdbath.notify import Filter
+from birdbath.notify.amqp.connection import InvalidBrokerUrl, check_url, shown
+from birdbath.notify.amqp.consumer import AmqpSource, ConsumerSettings
+from birdbath.notify.amqp.relay import Relay, RelaySettings
+from birdbath.notify.pauses import Pauses
+from tests.notify.house import RELEASED, House, Open, event
+from tests.rabbitmq import Broker
+
+pytestmark = [pytest.mark.anyio, pytest.mark.toolkit, pytest.mark.timeout(60)]
+
+
+def quick() -> Pauses:
+    return Pauses(first=0.05, longest=0.2)
+
+
+def a_name() -> str:
+    return f"test.{uuid.uuid4()}"
+
+
+@asynccontextmanager
+async def relaying(
+    house: House, url: str, exchange: str, filter: Filter | None = None
+) -> AsyncIterator[None]:
+    settings = RelaySettings(url, form("cloudevents", "urn:pool"), filter or Filter.of(), exchange)
+    task = asyncio.create_task(Relay(house.notifier, settings, quick).run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def consume(
+    url: str,
+    exchange: str,
+    count: int,
+    queue: str | None = None,
+    *topics: str,
+    ready: asyncio.Event | None = None,
+) -> list[EventRecord]:
+    """The next `count` events of a queue, acknowledged."""
+    source = AmqpSource(ConsumerSettings(url, exchange, queue), Filter.of(topics), quick)
+    found: list[EventRecord] = []
+    async for delivery in source.deliveries():
+        found += delivery.events
+        await delivery.acknowledge()
+        if len(found) >= count:
+            return found
+    raise AssertionError
+
+
+async def declared(url: str, exchange: str, queue: str, *topics: str) -> None:
+    """Let a durable queue be there before anything is published."""
+    async with await aio_pika.connect(url) as connection:
+        channel = await connection.channel()
+        where = await channel.declare_exchange(exchange, aio_pika.ExchangeType.TOPIC, durable=True)
+        made = await channel.declare_queue(queue, durable=True)
+        for topic in topics or ("job.#",):
+            await made.bind(where, topic)
+
+
+async def test_events_arrive_as_messages(house: Open, broker: Broker) -> None:
+    exchange, queue = a_name(), a_name()
+    await declared(broker.url, exchange, queue)
+    async with house() as opened, relaying(opened, broker.url, exchange):
+        await opened.write(event(7, HoldReason="why"))
+        async with await aio_pika.connect(broker.url) as connection:
+            found = await (await connection.channel()).get_queue(queue)
+            async with found.iterator() as messages:
+                message = await anext(messages)
+                await message.ack()
+    body = json.loads(message.body)
+    assert message.routing_key == "job.held.ann.7.0"
+    assert message.message_id == body["id"]
+    assert message.delivery_mode == aio_pika.DeliveryMode.PERSISTENT
+    assert message.content_type == "application/cloudevents+json; charset=utf-8"
+    assert message.type == body["type"] == "org.htcondor.job.held"
+    assert message.headers == {"sequence": 1, "owner": "ann", "cluster": 7, "proc": 0}
+    assert body["source"] == "urn:pool"
+    assert body["data"]["HoldReason"] == "why"
+
+
+async def test_each_subscriber_gets_all_that_it_wants(house: Open, broker: Broker) -> None:
+    exchange, all_of_it, released = a_name(), a_name(), a_name()
+    await declared(broker.url, exchange, all_of_it)
+    await declared(broker.url, exchange, released, "job.released.#")
+    async with house() as opened, relaying(opened, broker.url, exchange):
+        await opened.write(event(1), event(2, RELEASED), event(3))
+        first = await consume(broker.url, exchange, 3, all_of_it)
+        second = await consume(broker.url, exchange, 1, released, "job.released.#")
+    assert [found.cluster for found in first] == [1, 2, 3]
+    assert [found.cluster for found in second] == [2]
+
+
+async def test_competing_consumers_share_a_queue(house: Open, broker: Broker) -> None:
+    exchange, queue = a_name(), a_name()
+    await declared(broker.url, exchange, queue)
+    got: dict[int, list[str]] = {0: [], 1: []}
+    enough = asyncio.Event()
+
+    async def work(number: int) -> None:
+        settings = ConsumerSettings(broker.url, exchange, queue, prefetch=1)
+        async for delivery in AmqpSource(settings, Filter.of(), quick).deliveries():
+            got[number] += [found.id for found in delivery.events]
+            await delivery.acknowledge()
+            if sum(map(len, got.values())) == 40:
+                enough.set()
+
+    async with house() as opened:
+        workers = [asyncio.create_task(work(number)) for number in (0, 1)]
+        async with relaying(opened, broker.url, exchange):
+            for cluster in range(40):
+                await opened.write(event(cluster))
+            await enough.wait()
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
+    assert len(set(got[0]) | set(got[1])) == 40
+    assert not set(got[0]) & set(got[1])
+    assert got[0]
+    assert got[1]
+
+
+async def test_an_exclusive_queue_goes_with_its_connection(house: Open, broker: Broker) -> None:
+    exchange = a_name()
+    async with house() as opened, relaying(opened, broker.url, exchange):
+        source = AmqpSource(ConsumerSettings(broker.url, exchange), Filter.of(), quick)
+        deliveries = source.deliveries()
+        first = asyncio.ensure_future(anext(deliveries))
+        while not first.done():  # nothing that was published before it listened is for it
+            await opened.write(event(5))
+            await asyncio.wait([first], timeout=0.05)
+        assert first.result().events[0].cluster == 5
+        assert source._session is not None
+        name = source._session.queue.name
+        await deliveries.aclose()
+        async with await aio_pika.connect(broker.url) as connection:
+            with pytest.raises(aio_pika.exceptions.ChannelNotFoundEntity):
+                await (await connection.channel()).get_queue(name)
+
+
+async def test_new_topics_are_for_the_broker(house: Open, broker: Broker) -> None:
+    exchange, queue = a_name(), a_name()
+    async with house() as opened:
+        source = AmqpSource(ConsumerSettings(broker.url, exchange, queue), Filter.of(["job.held.#"]), quick)
+        deliveries = source.deliveries()
+        async with relaying(opened, broker.url, exchange):
+            first = asyncio.ensure_future(anext(deliveries))
+            while not first.done():
+                await opened.write(event(1))
+                await asyncio.wait([first], timeout=0.05)
+            await first.result().acknowledge()
+            await source.use(Filter.of(["job.released.#"]))
+            await opened.write(event(2), event(3, RELEASED))
+            while (delivery := await anext(deliveries)).events[-1].cluster != 3:
+                assert {found.cluster for found in delivery.events} == {1}
+                await delivery.acknowledge()
+            assert {found.cluster for found in delivery.events} <= {1, 3}
+            await deliveries.aclose()
+
+
+async def test_nothing_is_published_twice_after_a_restart(house: Open, broker: Broker) -> None:
+    exchange, queue = a_name(), a_name()
+    await declared(broker.url, exchange, queue)
+    for number in (1, 2):
+        async with house() as opened, relaying(opened, broker.url, exchange):
+            last = await opened.write(event(number))
+            while opened.notifier.metrics.cursors.get("amqp", 0) < last:
+                await asyncio.sleep(0.01)  # only the cursor says that it is confirmed
+    found = await consume(broker.url, exchange, 2, queue)
+    assert [one.cluster for one in found] == [1, 2]
+
+
+async def test_only_what_the_filter_lets_pass(house: Open, broker: Broker) -> None:
+    exchange, queue = a_name(), a_name()
+    await declared(broker.url, exchange, queue)
+    wanted = Filter.of(["job.*.bob.#"], "HoldReasonCode == 3")
+    async with house() as opened, relaying(opened, broker.url, exchange, wanted):
+        await opened.write(
+            event(1, HoldReasonCode=3), event(2, owner="bob"), event(3, owner="bob", HoldReasonCode=3)
+        )
+        (found,) = await consume(broker.url, exchange, 1, queue)
+    assert found.cluster == 3
+
+
+async def test_tls(house: Open, broker: Broker, certificates: Path) -> None:
+    exchange, queue = a_name(), a_name()
+    url = f"{broker.tls_url}?cafile={certificates}/ca.pem"
+    await declared(broker.url, exchange, queue)
+    async with house() as opened, relaying(opened, url, exchange):
+        await opened.write(event(1))
+        assert len(await consume(url, exchange, 1, queue)) == 1
+    with pytest.raises(aio_pika.exceptions.AMQPConnectionError):
+        await aio_pika.connect(broker.tls_url)
+
+
+async def test_messages_that_are_no_events_are_put_aside(house: Open, broker: Broker) -> None:
+    exchange, queue = a_name(), a_name()
+    await declared(broker.url, exchange, queue)
+    async with await aio_pika.connect(broker.url) as connection:
+        channel = await connection.channel()
+        await channel.default_exchange.publish(aio_pika.Message(b"hello"), queue)
+    async with house() as opened, relaying(opened, broker.url, exchange):
+        await opened.write(event(1))
+        (found,) = await consume(broker.url, exchange, 1, queue)
+    assert found.cluster == 1
+
+
+@pytest.mark.parametrize("url", ["", "http://host", "amqp://", "host:5672"])
+def test_urls_that_are_none(url: str) -> None:
+    with pytest.raises(InvalidBrokerUrl):
+        check_url(url)
+
+
+def test_passwords_are_not_logged() -> None:
+    assert shown("amqp://ann:secret@host:5673/vhost?cafile=x") == "amqp://host:5673/vhost"
