@@ -160,9 +160,21 @@ class Settings(BaseSettings):
         description="bytes that parsed and rendered ads may take in memory; default: a quarter of it",
     )
 
+    amqp_url: str | None = Field(
+        None, description="broker to publish events to: `amqp://user:password@host/vhost`, `amqps` for TLS"
+    )
+    amqp_exchange: str = Field("condor.events", description="durable topic exchange for the events")
+    amqp_form: str = Field("cloudevents", description="form of the messages")
+    amqp_topics: Names = Field((), description="topic patterns of the events to publish; none: all")
+    amqp_constraint: str | None = Field(None, description="ClassAd constraint on the events to publish")
+    amqp_requests: bool = Field(
+        True, description="answer requests for a job's events or ad on the queue condor.requests"
+    )
+
     @field_validator(
         "trusted_proxies",
         "webhook_networks",
+        "amqp_topics",
         "queue_super_users",
         "allowed_hosts",
         "allowed_origins",

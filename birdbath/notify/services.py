@@ -1,0 +1,68 @@
+"""What the settings ask for besides followers who come by themselves: the relay to a broker, answers, mails."""
+
+from __future__ import annotations
+
+from threading import Lock
+
+from sqlalchemy import Engine
+
+from birdbath.classads import Ad
+from birdbath.errors import BirdbathError
+from birdbath.events import EventRecord, form
+from birdbath.notify.filters import Filter
+from birdbath.notify.notifier import Notifier
+from birdbath.settings import InvalidSettings, Settings
+from birdbath.store import event_log
+from birdbath.store.reader import Reader
+
+
+def add_services(notifier: Notifier, settings: Settings, engine: Engine) -> None:
+    """Add to `notifier` the services that `settings` ask for. Raises InvalidSettings for nonsense in them."""
+    try:
+        if settings.amqp_url is not None:
+            _add_amqp(notifier, settings, settings.amqp_url, engine)
+    except InvalidSettings:
+        raise
+    except BirdbathError as error:
+        raise InvalidSettings(str(error)) from None
+
+
+def _add_amqp(notifier: Notifier, settings: Settings, url: str, engine: Engine) -> None:
+    # A broker's client takes a while to load, which servers without a broker shall not pay.
+    from birdbath.notify.amqp.connection import check_url
+    from birdbath.notify.amqp.relay import Relay, RelaySettings
+    from birdbath.notify.amqp.requests import Answers, Responder
+
+    chosen = RelaySettings(
+        check_url(url),
+        form(settings.amqp_form, notifier.source),
+        Filter.of(settings.amqp_topics, settings.amqp_constraint),
+        settings.amqp_exchange,
+    )
+    notifier.services["AMQP relay"] = Relay(notifier, chosen).run
+    if settings.amqp_requests:
+        jobs = _Jobs(engine)
+        answers = Answers(jobs.history, jobs.ad, notifier.visibility.sees, notifier.source)
+        notifier.services["AMQP requests"] = Responder(url, answers).run
+
+
+class _Jobs:
+    """What the database knows of jobs, for any thread; opened when first asked."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._lock = Lock()
+        self._reader: Reader | None = None
+
+    def history(self, cluster: int, proc: int) -> list[EventRecord]:
+        with self._lock:
+            return event_log.history(self._opened(), cluster, proc)
+
+    def ad(self, cluster: int, proc: int) -> Ad | None:
+        with self._lock:
+            return event_log.job_ad(self._opened(), cluster, proc)
+
+    def _opened(self) -> Reader:
+        if self._reader is None:
+            self._reader = Reader(self._engine)
+        return self._reader
