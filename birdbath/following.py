@@ -10,13 +10,14 @@ from sqlalchemy import Engine
 from birdbath import admission
 from birdbath.http.event_routes import EventRoutes
 from birdbath.notify import Notifier, RetentionSettings, Visibility
+from birdbath.notify.services import add_services
 from birdbath.notify.webhooks import Webhooks, WebhookSettings
 from birdbath.settings import Settings
 from birdbath.store import Writer
 
 
 def notifier(settings: Settings, engine: Engine, writer: Writer, now: Callable[[], float]) -> Notifier:
-    """The event log and its followers; `now` is the pool's time."""
+    """The event log and its followers; `now` is the pool's time. Raises InvalidSettings."""
     made = Notifier(
         engine,
         writer,
@@ -25,6 +26,7 @@ def notifier(settings: Settings, engine: Engine, writer: Writer, now: Callable[[
         RetentionSettings(settings.event_max_age, settings.event_max_rows, settings.event_max_held_rows),
         now,
     )
+    add_services(made, settings, engine)
     return made
 
 

@@ -1,4 +1,4 @@
-"""What the settings ask for besides followers who come by themselves: the relay to a broker, answers, mails."""
+"""What the settings ask for besides followers who come by themselves: relay, answers, mails, logs."""
 
 from __future__ import annotations
 
