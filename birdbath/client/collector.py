@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 
-import requests
-
 from birdbath.client.adstream import AdStream
 from birdbath.client.transaction import wire_ad
 from birdbath.client.values import to_items
-from birdbath.client.wire import DEFAULT_TIMEOUT, Endpoint, Timeout
+from birdbath.client.wire import Daemon
 from birdbath.values import AdValue
 
 
@@ -31,37 +29,14 @@ class AdType(StrEnum):
     GENERIC = "GENERIC-AD-TYPE"
 
 
-class Collector:
+class Collector(Daemon):
     """A Collector at `url`; arguments and errors as for `Schedd`.
 
     The queries return the ads for which `constraint` is true (all without one), read while they arrive. A
     constraint that cannot be parsed gives none, unless the server is strict.
     """
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        timeout: Timeout = DEFAULT_TIMEOUT,
-        session: requests.Session | None = None,
-        wsdl: str | None = None,
-    ) -> None:
-        self._endpoint = Endpoint(url, "condorCollector", timeout=timeout, session=session, wsdl=wsdl)
-
-    @property
-    def url(self) -> str:
-        """Where every call goes."""
-        return self._endpoint.url
-
-    def close(self) -> None:
-        """Close the connections; the next call opens new ones."""
-        self._endpoint.session.close()
-
-    def __enter__(self) -> Collector:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    _service = "condorCollector"
 
     def startd_ads(self, constraint: str | None = None) -> AdStream:
         """The slots of the machines."""

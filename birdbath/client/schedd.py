@@ -8,14 +8,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-import requests
-
 from birdbath.client.adstream import AdStream
 from birdbath.client.errors import BirdbathError, UnknownFile
 from birdbath.client.transaction import Lease, Transaction, read_ad, wire_ad
 from birdbath.client.transfer import DEFAULT_CHUNK, JobFile, Progress, download, download_to_path
 from birdbath.client.values import Ad, to_items
-from birdbath.client.wire import DEFAULT_TIMEOUT, Endpoint, Reply, Timeout
+from birdbath.client.wire import Daemon, Reply
 from birdbath.values import AdValue
 
 
@@ -26,7 +24,7 @@ class FileInfo(NamedTuple):
     size: int
 
 
-class Schedd:
+class Schedd(Daemon):
     """A Schedd at `url`, for example `http://127.0.0.1:8080`.
 
     Nothing is sent before the first call. `timeout` in seconds: one number, or (to connect, without a byte of
@@ -40,30 +38,7 @@ class Schedd:
     counts from its commit on.
     """
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        timeout: Timeout = DEFAULT_TIMEOUT,
-        session: requests.Session | None = None,
-        wsdl: str | None = None,
-    ) -> None:
-        self._endpoint = Endpoint(url, "condorSchedd", timeout=timeout, session=session, wsdl=wsdl)
-
-    @property
-    def url(self) -> str:
-        """Where every call goes."""
-        return self._endpoint.url
-
-    def close(self) -> None:
-        """Close the connections; the next call opens new ones."""
-        self._endpoint.session.close()
-
-    def __enter__(self) -> Schedd:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    _service = "condorSchedd"
 
     # -- transactions --
 

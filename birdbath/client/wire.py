@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, Self, TypeVar, cast
 from urllib.parse import urljoin, urlsplit
 
 import requests
@@ -61,6 +61,37 @@ class Reply:
     def texts(self) -> list[str]:
         """The children called `item`, which are plain strings."""
         return [str(item) for item in getattr(self._value, "item", None) or () if item is not None]
+
+
+class Daemon:
+    """What `Schedd` and `Collector` have in common: an endpoint for one service, to be closed."""
+
+    _service: Service
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout: Timeout = DEFAULT_TIMEOUT,
+        session: requests.Session | None = None,
+        wsdl: str | None = None,
+    ) -> None:
+        self._endpoint = Endpoint(url, self._service, timeout=timeout, session=session, wsdl=wsdl)
+
+    @property
+    def url(self) -> str:
+        """Where every call goes."""
+        return self._endpoint.url
+
+    def close(self) -> None:
+        """Close the connections; the next call opens new ones."""
+        self._endpoint.session.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 class Endpoint:

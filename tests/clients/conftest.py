@@ -7,7 +7,6 @@ import hashlib
 import re
 import shutil
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.clients.programs import AXIS_JARS, GsoapPrograms, build_axis, build_gsoap
+from tests.server_process import running_server
 from tests.toolkit import require
 
 CLIENTS = Path(__file__).parent
@@ -23,34 +23,12 @@ REPOSITORY = CLIENTS.parent.parent
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a Birdbath server with an empty home, `http://127.0.0.1:PORT`."""
-    home = tmp_path_factory.mktemp("home")
-    log = home.parent / "server.log"
-    command = [sys.executable, "-m", "birdbath", "serve"]
-    command += ["--home", str(home), "--host", "127.0.0.1", "--port", "0"]
-    with (
-        log.open("wb") as errors,
-        subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=REPOSITORY
-        ) as process,
-    ):
-        try:
-            assert process.stdout is not None
-            address = ready_address(process.stdout) or pytest.fail(log.read_text())
-            # Whatever the server prints later must not fill the pipe and stop it.
-            threading.Thread(target=process.stdout.read, daemon=True).start()
-            yield address
-        finally:
-            process.terminate()
-    assert "Traceback" not in log.read_text(), log.read_text()
-
-
-def ready_address(lines: Iterator[str]) -> str | None:
-    """The first address that the server says it listens on; None if it ended without one."""
-    for line in lines:
-        if found := re.search(r"http://127\.0\.0\.1:[1-9][0-9]*", line):
-            return found[0]
-    return None
+    """The address of a Birdbath server with an empty home."""
+    with running_server(tmp_path_factory.mktemp("home"), "--host", "127.0.0.1") as server:
+        # Whatever the server prints later must not fill the pipe and stop it.
+        assert server.process.stdout is not None
+        threading.Thread(target=server.process.stdout.read, daemon=True).start()
+        yield server.url
 
 
 @pytest.fixture
