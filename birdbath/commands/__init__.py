@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from birdbath.commands import act, fetch, queue, status, submit, wsdl
+from birdbath.commands import act, fetch, queue, replay, status, submit, wsdl
 
 
 def register(app: typer.Typer) -> None:
@@ -20,4 +20,5 @@ def register(app: typer.Typer) -> None:
     app.command("release")(act.release)
     app.command("rm")(act.remove)
     app.command("fetch")(fetch.fetch)
+    app.command("replay")(replay.replay)
     app.command("wsdl")(wsdl.wsdl)

@@ -141,6 +141,20 @@ def transfer_bar(total: int) -> Iterator[Meter]:
         yield Meter(total, progress)
 
 
+@contextmanager
+def job_bar(total: int) -> Iterator[Callable[[int], None]]:
+    """A progress bar for `total` jobs, if standard error is a terminal: call it with how many are done."""
+    if not sys.stderr.isatty():
+        yield lambda done: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("jobs", total=total)
+        yield lambda done: progress.update(task, completed=done)
+
+
 def _byte_progress() -> Progress:
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn

@@ -1,0 +1,54 @@
+"""Replays: totals computed by hand, and waits that queueing theory foretells."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from random import Random
+from statistics import fmean, stdev
+
+import pytest
+
+from birdbath.pool.simulated.replay import one_machine, replay
+from birdbath.traces import TraceJob, summarize
+
+
+def erlang_c(servers: int, load: float) -> float:
+    """The probability that a job of an M/M/c queue has to wait; `load` = arrival rate / service rate."""
+    terms = [load**n / math.factorial(n) for n in range(servers)]
+    last = load**servers / math.factorial(servers) * servers / (servers - load)
+    return last / (sum(terms) + last)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("servers", "utilisation"), [(1, 0.6), (4, 0.7)])
+def test_waits_are_those_of_queueing_theory(servers: int, utilisation: float, tmp_path: Path) -> None:
+    service, runs = 100.0, 8
+    arrival = service / servers / utilisation
+    means = []
+    for run in range(runs):
+        random, now, jobs = Random(1000 * servers + run), 0.0, []
+        for number in range(1000):
+            now += random.expovariate(1 / arrival)
+            jobs.append(TraceJob(number, now, random.expovariate(1 / service), 1))
+        (tmp_path / str(run)).mkdir()
+        outcome = replay(jobs, one_machine(servers), tmp_path / str(run))
+        assert outcome.unfinished == 0
+        waits = [record.wait for record in sorted(outcome.records, key=lambda record: record.number)]
+        means.append(fmean(waits[200:]))  # without the beginning, when the queue was empty
+    load = servers * utilisation
+    expected = erlang_c(servers, load) * service / (servers - load)
+    # 99 % confidence for the mean of the runs, by Student's t with 7 degrees of freedom.
+    assert abs(fmean(means) - expected) < 3.499 * stdev(means) / math.sqrt(runs)
+
+
+def test_first_come_first_served(tmp_path: Path) -> None:
+    jobs = [TraceJob(number, number * 10.0, 25.0, 1) for number in range(4)]
+    outcome = replay(jobs, one_machine(1), tmp_path)
+    assert [(record.number, record.start, record.end) for record in outcome.records] == [
+        (0, 0.0, 25.0),
+        (1, 25.0, 50.0),
+        (2, 50.0, 75.0),
+        (3, 75.0, 100.0),
+    ]
+    assert summarize(outcome.records, 1).utilisation == 1.0
