@@ -6,11 +6,13 @@ import asyncio
 import threading
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from birdbath.access import OPERATIONS, Caller, Unit, check
+from birdbath.access import EVENT_OPERATIONS, Caller, Unit, check, operation_info
 from birdbath.collector import Collector, CollectorSettings
+from birdbath.notify import Notifier
+from birdbath.notify.calls import EventCalls, Suspended
 from birdbath.pool.base import AdDirectory, JobQueue
 from birdbath.schedd import Elsewhere, Renewal, Schedd, ScheddContext, ScheddSettings, Transaction
 from birdbath.soap.operations import Operations
@@ -36,6 +38,7 @@ class CallOperations:
 
     schedd: Schedd
     collector: Collector
+    events: EventCalls
 
 
 class Backend:
@@ -52,7 +55,9 @@ class Backend:
         directory: AdDirectory,
         schedd: ScheddSettings,
         collector: CollectorSettings,
+        notifier: Notifier,
     ) -> None:
+        self._notifier = notifier
         self._writer = writer
         self._queue = queue
         self._directory = directory
@@ -68,7 +73,9 @@ class Backend:
         Raises PermissionDenied, or Forbidden, when the caller lacks the operation's level; then nothing of it
         was done, not even a lease renewed.
         """
-        check(OPERATIONS[operation], caller)
+        check(operation_info(operation), caller)
+        if operation in EVENT_OPERATIONS:
+            return await self._run_events(caller, work)
         try:
             return await self._run(operation, caller, work)
         except Elsewhere as first:
@@ -77,6 +84,14 @@ class Backend:
             return await self._run_elsewhere(operation, caller, work, elsewhere)
         except Elsewhere as second:
             return await self._run_elsewhere(operation, caller, work, second)
+
+    async def _run_events(self, caller: Caller, work: Callable[[Operations], T]) -> T:
+        operations = self._operations(caller, None)
+        try:
+            return work(operations)
+        except Suspended as suspended:
+            settled = await EventCalls.settle(self._notifier, caller, suspended)
+        return work(replace(operations, events=settled))
 
     async def _run_elsewhere(
         self, operation: str, caller: Caller, work: Callable[[Operations], T], elsewhere: Elsewhere
@@ -92,7 +107,7 @@ class Backend:
         return await self._writer.write_alone(lambda unit: work(self._operations(caller, unit, patient=True)))
 
     async def _run(self, operation: str, caller: Caller, work: Callable[[Operations], T]) -> T:
-        unit = OPERATIONS[operation].unit
+        unit = operation_info(operation).unit
         if unit is Unit.WRITE:
             # A chunk is on disk with the file; only strict checks ask the database which chunks have come.
             relaxed = operation == "sendFile" and not self._schedd.strict
@@ -104,7 +119,7 @@ class Backend:
     async def _run_patiently(
         self, operation: str, caller: Caller, work: Callable[[Operations], T], renewal: Renewal | None
     ) -> T:
-        if OPERATIONS[operation].unit is Unit.WRITE:
+        if operation_info(operation).unit is Unit.WRITE:
             return await self._write_alone(caller, work)
 
         def read() -> T:
@@ -127,4 +142,4 @@ class Backend:
     ) -> CallOperations:
         context = ScheddContext(self._schedd, self._queue, caller, unit, patient)
         collector = Collector(self._collector, self._directory, unit, self._queue.time())
-        return CallOperations(Schedd(context, renewal), collector)
+        return CallOperations(Schedd(context, renewal), collector, EventCalls(self._notifier, caller))

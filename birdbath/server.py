@@ -109,8 +109,8 @@ def build(settings: Settings, address: str) -> Parts:
     )
     schedd, collector = _schedd_settings(settings), _collector_settings(settings)
     writer.write_now(renew_all)
-    backend = Backend(writer, pool.queue, pool.directory, schedd, collector)
     notifier = following.notifier(settings, engine, writer, pool.queue.time)
+    backend = Backend(writer, pool.queue, pool.directory, schedd, collector, notifier)
     return Parts(settings, engine, writer, pool, schedd, backend, notifier)
 
 

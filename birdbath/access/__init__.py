@@ -1,10 +1,21 @@
 """Who may do what: the levels, the table of all operations and routes, and who has which level."""
 
 from birdbath.access.caller import EVERY_LEVEL, Caller, Level
-from birdbath.access.policy import OPERATIONS, ROUTES, OperationInfo, Ownership, Policy, Unit, check
+from birdbath.access.policy import (
+    EVENT_OPERATIONS,
+    OPERATIONS,
+    ROUTES,
+    OperationInfo,
+    Ownership,
+    Policy,
+    Unit,
+    check,
+    operation_info,
+)
 from birdbath.access.rules import AccessRules, Everybody, InvalidRule
 
 __all__ = [
+    "EVENT_OPERATIONS",
     "EVERY_LEVEL",
     "OPERATIONS",
     "ROUTES",
@@ -18,4 +29,5 @@ __all__ = [
     "Policy",
     "Unit",
     "check",
+    "operation_info",
 ]

@@ -116,6 +116,23 @@ OPERATIONS: Final[dict[str, OperationInfo]] = _table(
 )
 """Every operation of every SOAP service, by name."""
 
+EVENTS: Final = "birdbathEvents"
+
+EVENT_OPERATIONS: Final[dict[str, OperationInfo]] = _table(
+    ("getEvents", (EVENTS,), Level.READ, Unit.NONE, Ownership.OWN),
+    ("subscribe", (EVENTS,), Level.WRITE, Unit.NONE, Ownership.OWN),
+    ("renew", (EVENTS,), Level.WRITE, Unit.NONE, Ownership.OWN),
+    ("updateFilter", (EVENTS,), Level.WRITE, Unit.NONE, Ownership.OWN),
+    ("unsubscribe", (EVENTS,), Level.WRITE, Unit.NONE, Ownership.OWN),
+)
+"""The operations of urn:birdbath:events; they arrange for their own units of work."""
+
+
+def operation_info(name: str) -> OperationInfo:
+    """The operation of either namespace that has this name."""
+    return OPERATIONS.get(name) or EVENT_OPERATIONS[name]
+
+
 ROUTES: Final[dict[str, Policy]] = {
     "GET /": Policy(Level.NONE),
     "GET *.wsdl": Policy(Level.NONE),

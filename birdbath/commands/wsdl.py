@@ -1,4 +1,4 @@
-"""`birdbath wsdl`: the two WSDL files."""
+"""`birdbath wsdl`: the WSDL files."""
 
 from __future__ import annotations
 
@@ -17,13 +17,15 @@ def wsdl(
     directory: Annotated[Path, typer.Option(help="Where to write them; made if missing.")] = Path("wsdl"),
     address: Annotated[str, typer.Option(help="The address they name.", metavar="URL")] = ORIGINAL_ADDRESS,
 ) -> None:
-    """Write condorSchedd.wsdl and condorCollector.wsdl, for clients that are to be generated without a
-    server.
+    """Write condorSchedd.wsdl, condorCollector.wsdl and birdbathEvents.wsdl, for clients that are to be
+    generated without a server.
     """
+    from birdbath.soap.wsdl import ServiceName
     from birdbath.soap.wsdl import wsdl as written
 
     directory.mkdir(parents=True, exist_ok=True)
-    schedd, collector = directory / "condorSchedd.wsdl", directory / "condorCollector.wsdl"
-    schedd.write_bytes(written("condorSchedd", address))
-    collector.write_bytes(written("condorCollector", address))
-    typer.echo(f"{schedd}\n{collector}")
+    services: tuple[ServiceName, ...] = ("condorSchedd", "condorCollector", "birdbathEvents")
+    for service in services:
+        file = directory / f"{service}.wsdl"
+        file.write_bytes(written(service, address))
+        typer.echo(str(file))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from birdbath.access import OPERATIONS, Caller, Level, OperationInfo, Unit
+from birdbath.access import Caller, Level, OperationInfo, Unit, operation_info
 from birdbath.http import addresses, pages
 from birdbath.http.asgi import (
     Disconnected,
@@ -20,6 +20,7 @@ from birdbath.http.asgi import (
     header,
     read_body,
     respond,
+    with_headers,
 )
 from birdbath.http.authentication import Authentication
 from birdbath.http.browsers import ANY, Browsers, Refused, check_soap_type
@@ -112,7 +113,7 @@ class HttpApplication:
                 self._browsers.check_origin(scope)
             caller = await self._authentication.caller(scope, addresses.caller_address(scope, self._trusted))
             self._authentication.demand(caller, events.level(scope))
-            await events(scope, receive, send, caller)
+            await events(scope, receive, with_headers(send, self._browsers.sharing(scope)), caller)
         except Refused as error:  # the body stays unread
             await respond(send, error.status, _TEXT, [f"{error}\n".encode()], extra=error.headers + _CLOSE)
         except (TooLarge, TooSlow, Stopping) as error:
@@ -154,7 +155,7 @@ class HttpApplication:
 
         async def run(operation: str, work: Callable[[Operations], Reply]) -> Reply:
             try:
-                self._admit(scope, caller, by_page, OPERATIONS[operation])
+                self._admit(scope, caller, by_page, operation_info(operation))
             except Refused as error:
                 refused.append(error)
                 raise

@@ -100,6 +100,17 @@ def blocks(chunks: Iterable[bytes], size: int = BLOCK_BYTES) -> Iterator[bytes |
         yield b"".join(pending)
 
 
+def with_headers(send: Send, headers: Headers) -> Send:
+    """`send`, with more headers in every response."""
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message["headers"], *headers]
+        await send(message)
+
+    return sending if headers else send
+
+
 async def respond(
     send: Send,
     status: int,

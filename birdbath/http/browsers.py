@@ -69,6 +69,18 @@ class Browsers:
             return False
         return True
 
+    def sharing(self, scope: Scope) -> Headers:
+        """The headers that let a page of an allowed origin read the reply; none for any other."""
+        origin = header(scope, b"origin")
+        if origin.decode("latin-1").lower() not in self._origins:
+            return []
+        return [
+            (b"access-control-allow-origin", origin),
+            (b"access-control-allow-credentials", b"true"),
+            (b"access-control-expose-headers", b"last-event-id, missed-events"),
+            (b"vary", b"origin"),
+        ]
+
     def check_origin(self, scope: Scope) -> bool:
         """Raise Refused (403) for a request that a page of another site made; whether a page made it at
         all.

@@ -146,8 +146,6 @@ class EventRoutes:
 
     async def _create(self, wanted: NewSubscription, caller: Caller) -> Subscription:
         filter = Filter.of(wanted.topics, wanted.constraint)
-        if wanted.after is not None and wanted.after > self._notifier.log.newest:
-            raise BadRequest(f"There is no event {wanted.after} yet")
         options: dict[str, Any] = {}
         if wanted.kind == "webhook":
             if wanted.url is None:

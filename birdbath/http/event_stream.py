@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Iterable
 from contextlib import suppress
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import orjson
 
@@ -13,8 +13,8 @@ from birdbath.access import Caller
 from birdbath.errors import BirdbathError
 from birdbath.events import Form
 from birdbath.http.asgi import Headers, Receive, Send, respond
-from birdbath.http.event_requests import BadRequest, Question
-from birdbath.notify import Batch, Filter, Follower, Notifier, SubscribedFollower
+from birdbath.http.event_requests import Question
+from birdbath.notify import Batch, Follower, Notifier, SubscribedFollower
 from birdbath.notify.log import LogClosed
 
 T = TypeVar("T")
@@ -29,32 +29,7 @@ _STREAM_HEADERS: Headers = [
 ]
 
 
-class AnyFollower(Protocol):
-    """A follower with a durable cursor or without."""
-
-    @property
-    def filter(self) -> Filter: ...
-    async def next(self, most: int = ..., wait: float | None = ...) -> Batch: ...
-
-
-def follower(notifier: Notifier, caller: Caller, asked: Question, *, from_now: bool) -> AnyFollower:
-    """The follower that a request asks for, of what its caller may see. Raises BirdbathError.
-
-    Without a word on where to begin, it begins with the next event when `from_now`, else with the oldest
-    kept.
-    """
-    log = notifier.log
-
-    def sees(owner: str) -> bool:
-        return notifier.visibility.sees(caller, owner)
-
-    if asked.after is not None and asked.after > log.newest:
-        raise BadRequest(f"There is no event {asked.after} yet; the newest is {log.newest}")
-    if asked.subscription is not None:
-        notifier.visibility.check(caller, notifier.subscriptions.get(asked.subscription))
-        return notifier.subscriptions.open(asked.subscription, sees)
-    start = log.newest if from_now else log.oldest - 1
-    return Follower(log, start if asked.after is None else asked.after, asked.filter, sees)
+AnyFollower = Follower | SubscribedFollower
 
 
 async def stream(notifier: Notifier, caller: Caller, asked: Question, receive: Receive, send: Send) -> None:
@@ -63,10 +38,7 @@ async def stream(notifier: Notifier, caller: Caller, asked: Question, receive: R
     An event's id is its sequence number, which browsers send back as Last-Event-ID: nothing is missed or
     repeated after a reconnect. `missed` and `filter` are events of the stream itself.
     """
-    following = follower(notifier, caller, asked, from_now=True)
-    if isinstance(following, SubscribedFollower) and asked.after is not None:
-        await following.acknowledge(asked.after)
-        following = follower(notifier, caller, asked, from_now=True)
+    following = await notifier.follow(caller, asked.filter, asked.after, asked.subscription, from_now=True)
     await send({"type": "http.response.start", "status": 200, "headers": _STREAM_HEADERS})
     await send({"type": "http.response.body", "body": b"retry: 1000\n\n", "more_body": True})
     notifier.metrics.followers["sse"] += 1
@@ -121,10 +93,7 @@ async def poll(notifier: Notifier, caller: Caller, asked: Question, receive: Rec
     `Last-Event-ID` of the answer is where the next question begins, `Missed-Events` how many retention had
     deleted before.
     """
-    following = follower(notifier, caller, asked, from_now=False)
-    if isinstance(following, SubscribedFollower) and asked.after is not None:
-        await following.acknowledge(asked.after)
-        following = follower(notifier, caller, asked, from_now=False)
+    following = await notifier.follow(caller, asked.filter, asked.after, asked.subscription, from_now=False)
     notifier.metrics.followers["poll"] += 1
     try:
         batch = await while_connected(receive, _next(following, asked))

@@ -10,8 +10,13 @@ from birdbath.soap import ServiceName, wsdl
 
 SCHEDD_PATH: Final = "/schedd"
 COLLECTOR_PATH: Final = "/collector"
+EVENTS_PATH: Final = "/events"
 
-_PATHS: Final[dict[ServiceName, str]] = {"condorSchedd": SCHEDD_PATH, "condorCollector": COLLECTOR_PATH}
+_PATHS: Final[dict[ServiceName, str]] = {
+    "condorSchedd": SCHEDD_PATH,
+    "condorCollector": COLLECTOR_PATH,
+    "birdbathEvents": EVENTS_PATH,
+}
 
 _FILES: Final[dict[str, ServiceName]] = {f"{name.lower()}.wsdl": name for name in _PATHS}
 
@@ -38,6 +43,8 @@ clients generated from the original WSDL work unchanged.</p>
 <ul>
   <li><a href="condorSchedd.wsdl">condorSchedd.wsdl</a>: the job queue, at <code>{schedd}</code></li>
   <li><a href="condorCollector.wsdl">condorCollector.wsdl</a>: the machines, at <code>{collector}</code></li>
+  <li><a href="birdbathEvents.wsdl">birdbathEvents.wsdl</a>: the events of jobs, at <code>{events}</code>,
+  where a GET follows them too: <a href="events?wait=0">a list</a>, or a stream for EventSource</li>
 </ul>
 </body>
 </html>
@@ -53,6 +60,8 @@ def service_of(path: str, query: str, default: ServiceName) -> ServiceName | Non
         return None
     if "collector" in path.lower():
         return "condorCollector"
+    if path.rstrip("/").lower() == EVENTS_PATH:
+        return "birdbathEvents"
     return "condorSchedd" if "schedd" in path.lower() else default
 
 
@@ -64,7 +73,10 @@ def wsdl_page(service: ServiceName, base: str) -> bytes:
 def index_page(base: str) -> bytes:
     """The page at `/`."""
     text = _PAGE.format(
-        version=escape(_version()), schedd=escape(base + SCHEDD_PATH), collector=escape(base + COLLECTOR_PATH)
+        version=escape(_version()),
+        schedd=escape(base + SCHEDD_PATH),
+        collector=escape(base + COLLECTOR_PATH),
+        events=escape(base + EVENTS_PATH),
     )
     return text.encode()
 

@@ -6,8 +6,11 @@ from collections.abc import Callable
 from functools import cached_property
 
 from birdbath.classads import Ad, CompiledAd
-from birdbath.events import EventRecord, Form, routing_key
+from birdbath.events import EventRecord, routing_key
 from birdbath.notify.topics import key_words
+
+Form = Callable[[EventRecord], bytes]
+"""Renders an event; equal ones give the same bytes, as those of `birdbath.events.form` do."""
 
 
 class Entry:

@@ -10,10 +10,13 @@ from contextlib import asynccontextmanager, suppress
 
 from sqlalchemy import Engine
 
+from birdbath.access import Caller
+from birdbath.notify.filters import Filter
+from birdbath.notify.followers import Follower
 from birdbath.notify.log import EventLog
 from birdbath.notify.metrics import EventMetrics
 from birdbath.notify.retention import Retention, RetentionSettings
-from birdbath.notify.subscriptions import Subscriptions
+from birdbath.notify.subscriptions import NoSuchEvent, SubscribedFollower, Subscriptions
 from birdbath.notify.tasks import Tasks
 from birdbath.notify.visibility import Visibility
 from birdbath.store import Writer
@@ -72,6 +75,30 @@ class Notifier:
         finally:
             self.log.end()
             await self.tasks.stop()
+
+    async def follow(
+        self, caller: Caller, filter: Filter, after: int | None, key: str | None, *, from_now: bool
+    ) -> Follower | SubscribedFollower:
+        """A follower of what `caller` may see, after event number `after`, or of the subscription `key`.
+
+        With a subscription, `after` acknowledges all up to it. Without `after` it begins at the
+        subscription's cursor, else with the next event when `from_now`, else with the oldest that is kept.
+        Raises NoSuchEvent, UnknownSubscription.
+        """
+        await self.log.caught_up()
+        if after is not None and after > self.log.newest:
+            raise NoSuchEvent(f"There is no event {after} yet; the newest is {self.log.newest}")
+
+        def sees(owner: str) -> bool:
+            return self.visibility.sees(caller, owner)
+
+        if key is not None:
+            self.visibility.check(caller, self.subscriptions.get(key))
+            if after is not None:
+                await self.subscriptions.acknowledge(key, after)
+            return self.subscriptions.open(key, sees)
+        start = self.log.newest if from_now else self.log.oldest - 1
+        return Follower(self.log, start if after is None else after, filter, sees)
 
     def close(self) -> None:
         """Give the database connections back."""

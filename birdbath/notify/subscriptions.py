@@ -19,6 +19,17 @@ from birdbath.store import subscriptions as rows
 from birdbath.store.reader import Reader
 from birdbath.store.subscriptions import DeadLetter, Subscription
 
+PULL = "pull"
+"""The kind of a subscription that is followed by whoever connects and names it."""
+
+DEFAULT_LEASE = 7 * 86400.0
+"""Seconds that such a subscription lives unless it says otherwise: forgotten, it would keep events for ever.
+"""
+
+
+class NoSuchEvent(BirdbathError):
+    """A place in the log that has not been written yet."""
+
 
 class UnknownSubscription(BirdbathError):
     """There is no such subscription, or it has expired, or it is somebody else's."""
@@ -66,13 +77,18 @@ class Subscriptions:
         options: Mapping[str, Any] | None = None,
         key: str | None = None,
     ) -> Subscription:
-        """A new subscription to the events after `after` (default: those from now on), for `lease` seconds or
-        for good.
+        """A new subscription to the events after `after` (default: those from now on), for `lease` seconds;
+        without one, DEFAULT_LEASE for a pull subscription, for good for others. An acknowledgement renews the
+        lease.
 
         `key` is its id, for a follower that the settings ask for; else it is one that cannot be guessed.
         """
+        await self._log.caught_up()
         start = self._log.newest if after is None else after
+        if start > self._log.newest:
+            raise NoSuchEvent(f"There is no event {start} yet; the newest is {self._log.newest}")
         now = time.time()
+        lease = lease or (DEFAULT_LEASE if kind == PULL else None)
         made = Subscription(
             key or secrets.token_urlsafe(24),
             kind,
@@ -81,7 +97,7 @@ class Subscriptions:
             filter.to_json(),
             now,
             None if lease is None else now + lease,
-            options=dict(options or {}),
+            options={**(options or {}), **({} if lease is None else {"lease": lease})},
         )
         await self._writer.write(lambda unit: rows.add(unit, made))
         self._keep(made)
@@ -131,11 +147,20 @@ class Subscriptions:
         return self.get(key).cursor if follower is None else follower.use(filter)
 
     async def renew(self, key: str, lease: float | None) -> Subscription:
-        """Let it live for `lease` more seconds, or for good. Raises UnknownSubscription."""
-        self.get(key)
+        """Let it live for `lease` seconds from now; without one as at its creation. Raises
+        UnknownSubscription.
+        """
+        found = self.get(key)
+        lease = lease or (DEFAULT_LEASE if found.kind == PULL else None)
         until = None if lease is None else time.time() + lease
-        await self._change(key, lambda unit: rows.renew(unit, key, until), expires_at=until)
-        return self._known[key]
+        options = {**found.options, "lease": lease}
+
+        def renew(unit: UnitOfWork) -> None:
+            rows.renew(unit, key, until)
+            rows.set_options(unit, key, options)
+
+        await self._change(key, renew, expires_at=until, options=options)
+        return self.get(key)
 
     async def acknowledge(self, key: str, through: int) -> None:
         """Move the cursor: every event up to sequence number `through` is dealt with.
@@ -144,8 +169,17 @@ class Subscriptions:
         """
         found = self.get(key)
         through = min(through, self._log.newest)
-        if through > found.cursor:
-            await self._change(key, lambda unit: rows.acknowledge(unit, key, through), cursor=through)
+        if through <= found.cursor:
+            return
+        lease = found.options.get("lease")
+        until = None if lease is None else time.time() + lease
+
+        def acknowledge(unit: UnitOfWork) -> None:
+            rows.acknowledge(unit, key, through)
+            if until is not None:
+                rows.renew(unit, key, until)
+
+        await self._change(key, acknowledge, cursor=through, expires_at=until)
 
     async def give_up(self, letter: DeadLetter) -> None:
         """Put an event on the dead letter list of its subscription."""

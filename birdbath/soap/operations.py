@@ -12,6 +12,7 @@ from typing import Literal, Protocol, TypeVar
 
 from birdbath.access import Caller
 from birdbath.classads import AdList, Item
+from birdbath.notify.calls import EventPage, SubscriptionState, WantedFilter
 from birdbath.schedd import FileInfo, Transaction
 
 T = TypeVar("T")
@@ -107,13 +108,27 @@ class CollectorOperations(Protocol):
     def query_ads(self, kind: AdKind, constraint: str | None) -> AdList: ...
 
 
+class EventOperations(Protocol):
+    """The operations of `urn:birdbath:events`, as `birdbath.notify.calls.EventCalls` says."""
+
+    def get_events(
+        self, after: int, most: int, wait: int, filter: WantedFilter, subscription: str | None
+    ) -> EventPage: ...
+    def subscribe(self, filter: WantedFilter, after: int, lease: int) -> SubscriptionState: ...
+    def renew(self, key: str | None, lease: int) -> SubscriptionState: ...
+    def update_filter(self, key: str | None, filter: WantedFilter) -> SubscriptionState: ...
+    def unsubscribe(self, key: str | None) -> None: ...
+
+
 class Operations(Protocol):
-    """Both daemons for one call."""
+    """All services for one call."""
 
     @property
     def schedd(self) -> ScheddOperations: ...
     @property
     def collector(self) -> CollectorOperations: ...
+    @property
+    def events(self) -> EventOperations: ...
 
 
 class Backend(Protocol):

@@ -8,6 +8,8 @@ chunks.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from birdbath.soap import spyne_compat  # isort: skip  (must come before spyne)
@@ -18,15 +20,25 @@ from spyne.protocol.soap import Soap11
 from birdbath.soap import replies, types, writing
 from birdbath.soap.envelope import Envelope, local_name, parse
 from birdbath.soap.faults import ClientFault, SoapFault
-from birdbath.soap.reading import MessageReader
+from birdbath.soap.reading import MessageReader, Reader
 
 assert spyne_compat.SIX_MOVES
 
 
 class CondorSoap(Soap11):
-    """SOAP as the condor daemons spoke it (reference sections 1.3 to 1.5)."""
+    """SOAP as the condor daemons spoke it (reference sections 1.3 to 1.5).
+
+    `prefix` stands for the namespace of the replies, which they declare, or each of them by `declaration`;
+    `readers` and `writers` are those of the types.
+    """
+
+    prefix = "condor"
+    declaration = ""
+    readers: Mapping[str, tuple[Reader, Any]] = MappingProxyType({})
+    writers: Mapping[str, replies.Writer] = replies.WRITERS
 
     def __init__(self) -> None:
+        self._methods: dict[str, Any] = {}
         self._readers: dict[Any, MessageReader] = {}
         self._frames: dict[Any, tuple[replies.Writer, bytes, bytes]] = {}
         super().__init__(validator=None)
@@ -36,10 +48,23 @@ class CondorSoap(Soap11):
         super().set_app(value)
         if value is None:
             return  # Spyne's constructor sets an application before there is one
-        for handles in value.interface.service_method_map.values():
-            for descriptor in handles:
-                self._readers[descriptor] = MessageReader.of(descriptor.in_message)
-                self._frames[descriptor] = _frame(descriptor)
+        for name, (descriptor,) in value.interface.service_method_map.items():
+            self._methods[name] = descriptor
+            self._readers[descriptor] = MessageReader.of(descriptor.in_message, self.readers)
+            self._frames[descriptor] = self._frame(descriptor)
+
+    def adopt(self, other: CondorSoap) -> None:
+        """Answer the operations of another namespace too."""
+        self._methods |= other._methods
+        self._readers |= other._readers
+        self._frames |= other._frames
+
+    def _frame(self, descriptor: Any) -> tuple[replies.Writer, bytes, bytes]:
+        ((container, returns),) = descriptor.out_message._type_info.items()
+        name = f"{self.prefix}:{descriptor.out_message.get_type_name()}"
+        opening = f"<{name}{self.declaration}><{container}>".encode()
+        closing = f"</{container}></{name}>".encode()
+        return self.writers[types.wire_name(returns)], opening, closing
 
     # ---------------------------------------------------------------- in
 
@@ -59,13 +84,13 @@ class CondorSoap(Soap11):
 
     def generate_method_contexts(self, ctx: MethodContext) -> list[MethodContext]:
         """The one context of the one operation that the element's qualified name stands for."""
-        handles = self.app.interface.service_method_map.get(ctx.method_request_string)
-        if not handles:
+        descriptor = self._methods.get(ctx.method_request_string)
+        if descriptor is None:
             name = ctx.method_request_string
             raise ClientFault(
                 f"Method '{_readable(name)}' not implemented: method name or namespace not recognized"
             )
-        ctx.descriptor = handles[0]
+        ctx.descriptor = descriptor
         return [ctx]
 
     def deserialize(self, ctx: MethodContext, message: Any) -> None:
@@ -96,14 +121,6 @@ class CondorSoap(Soap11):
 def is_soap_12(ctx: MethodContext) -> bool:
     """Whether the request came in a SOAP 1.2 envelope."""
     return isinstance(ctx.in_document, Envelope) and ctx.in_document.soap_12
-
-
-def _frame(descriptor: Any) -> tuple[replies.Writer, bytes, bytes]:
-    ((container, returns),) = descriptor.out_message._type_info.items()
-    name = descriptor.out_message.get_type_name()
-    opening = f"<condor:{name}><{container}>".encode()
-    closing = f"</{container}></condor:{name}>".encode()
-    return replies.WRITERS[types.wire_name(returns)], opening, closing
 
 
 def _readable(tag: str) -> str:

@@ -8,7 +8,7 @@ children) and its lenient mode accepts what must be a fault (`1_0`, `maybe`, bas
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from birdbath.classads import Item
@@ -193,6 +193,9 @@ def is_nil(element: Element) -> bool:
     return (element.get(NIL) or "").strip(_BLANKS) in ("true", "1")
 
 
+_NONE: Final[Mapping[str, tuple[Reader, Any]]] = {}
+
+
 class MessageReader:
     """Reads the children of a struct: any order and prefix, unknown ones skipped, of duplicates the first."""
 
@@ -202,9 +205,9 @@ class MessageReader:
         self._defaults = [default for _, _, default in members]
 
     @classmethod
-    def of(cls, message: types.SpyneType) -> MessageReader:
-        """The reader of a Spyne message or struct."""
-        return cls([(name, *reader_of(kind)) for name, kind in message._type_info.items()])
+    def of(cls, message: types.SpyneType, more: Mapping[str, tuple[Reader, Any]] = _NONE) -> MessageReader:
+        """The reader of a Spyne message or struct; `more` readers by the name of their type."""
+        return cls([(name, *reader_of(kind, more)) for name, kind in message._type_info.items()])
 
     def read(self, element: Element, envelope: Envelope) -> list[Any]:
         """The values in the schema's order; what is missing or nil has its default."""
@@ -225,6 +228,7 @@ _TRANSACTION = MessageReader([("id", read_int, 0), ("duration", read_int, 0)])
 
 _SIMPLE: Final[dict[str, tuple[Reader, Any]]] = {
     "int": (read_int, 0),
+    "long": (read_file_position, 0),
     "boolean": (read_boolean, False),
     "string": (read_text, None),
     "base64Binary": (read_data, None),
@@ -233,11 +237,12 @@ _SIMPLE: Final[dict[str, tuple[Reader, Any]]] = {
 }
 
 
-def reader_of(kind: types.SpyneType) -> tuple[Reader, Any]:
+def reader_of(kind: types.SpyneType, more: Mapping[str, tuple[Reader, Any]] = _NONE) -> tuple[Reader, Any]:
     """How to read a member of this Spyne type, and what it is when it is missing or nil."""
     numbers = getattr(kind.Attributes, "numbers", None)
     if numbers is not None:
         return enumeration_reader(numbers), 0
     if getattr(kind.Attributes, "wide", False):
         return read_file_position, 0
-    return _SIMPLE[types.wire_name(kind)]
+    name = types.wire_name(kind)
+    return more[name] if name in more else _SIMPLE[name]

@@ -41,17 +41,18 @@ class Outcome:
         return cls(value, error.code, str(error))
 
 
-def _status_text(outcome: Outcome) -> str:
+def status_text(outcome: Outcome) -> str:
+    """The children of a Status."""
     return f"<code>{outcome.code.name}</code>{element('message', outcome.message)}"
 
 
 def _with_status(outcome: Outcome, rest: str) -> list[bytes]:
-    return [f"<status>{_status_text(outcome)}</status>{rest}".encode()]
+    return [f"<status>{status_text(outcome)}</status>{rest}".encode()]
 
 
 def status(outcome: Outcome) -> list[bytes]:
     """Status."""
-    return [_status_text(outcome).encode()]
+    return [status_text(outcome).encode()]
 
 
 def string_and_status(outcome: Outcome) -> list[bytes]:

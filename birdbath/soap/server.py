@@ -16,7 +16,7 @@ from spyne import Application, MethodContext
 from spyne.server import ServerBase
 
 from birdbath.errors import BirdbathError, RequestFault
-from birdbath.soap import replies, services, types, writing
+from birdbath.soap import event_service, event_types, replies, services, types, writing
 from birdbath.soap.envelope import LARGE_BYTES, cut
 from birdbath.soap.faults import ClientFault, ServerFault, SoapFault
 from birdbath.soap.operations import Operations
@@ -71,7 +71,7 @@ class CondorApplication(Application):
 
 
 class SoapServer(ServerBase):
-    """Both services on one door: an operation's name alone says whose it is (reference section 1.1)."""
+    """All services on one door: an operation's name alone says whose it is (reference section 1.1)."""
 
     transport = "http://schemas.xmlsoap.org/soap/http"
 
@@ -85,6 +85,15 @@ class SoapServer(ServerBase):
                 out_protocol=CondorSoap(),
             )
         )
+        events = CondorApplication(
+            [event_service.Events],
+            tns=event_types.NAMESPACE,
+            name="events",
+            in_protocol=event_service.EventsSoap(),
+            out_protocol=event_service.EventsSoap(),
+        )
+        self.app.in_protocol.adopt(events.in_protocol)
+        self.app.out_protocol.adopt(events.out_protocol)
 
     async def answer(self, body: bytes, content_type: str, run: Run) -> Reply:
         """Answer one request; whatever happens, the reply is well-formed.

@@ -117,16 +117,17 @@ def _simple(name: str, **attributes: object) -> SpyneType:
     return Unicode.customize(type_name=name, wire_name=name, **attributes)
 
 
-def _enumeration(name: str, members: Mapping[str, int]) -> SpyneType:
+def enumeration(name: str, members: Mapping[str, int]) -> SpyneType:
+    """An enumeration of the schema: its names, and the numbers that are accepted for them."""
     return _simple(name, values=list(members), numbers={**ALIASES.get(name, {}), **members})
 
 
 Requirement: Final = _simple("Requirement")
-StatusCode: Final = _enumeration("StatusCode", STATUS_CODES)
-ClassAdAttrType: Final = _enumeration("ClassAdAttrType", ATTRIBUTE_KINDS)
-HashType: Final = _enumeration("HashType", HASHES)
-UniverseType: Final = _enumeration("UniverseType", UNIVERSES)
-ClassAdType: Final = _enumeration("ClassAdType", AD_TYPES)
+StatusCode: Final = enumeration("StatusCode", STATUS_CODES)
+ClassAdAttrType: Final = enumeration("ClassAdAttrType", ATTRIBUTE_KINDS)
+HashType: Final = enumeration("HashType", HASHES)
+UniverseType: Final = enumeration("UniverseType", UNIVERSES)
+ClassAdType: Final = enumeration("ClassAdType", AD_TYPES)
 
 # ---------------------------------------------------------------- structures
 

@@ -176,5 +176,10 @@ def _all_escaped(values: list[str], plain: bool) -> list[str]:
     return _escape_allowed(joined).split(_SEPARATOR)
 
 
+def kind_name(kind: str) -> str:
+    """The name of an attribute's type in the schema, by its letter."""
+    return _KIND_NAMES[kind]
+
+
 def _opening(name: str, kind: str) -> str:
     return f"</value></item><item><name>{escape(name)}</name><type>{_KIND_NAMES[kind]}</type><value>"

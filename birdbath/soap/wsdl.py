@@ -1,4 +1,4 @@
-"""The WSDL of both services, equal in structure to the original files (reference sections 1.1 and 2).
+"""The WSDL of each service, equal in structure to the original files (reference sections 1.1 and 2).
 
 Spyne's generator says the same things in another form (named wrapper types, parts named like their elements,
 SOAPAction, implicit occurrences, an order that changes with the hash seed), and toolkits number and name what
@@ -19,33 +19,37 @@ from spyne import Application, ComplexModel
 from spyne.interface import InterfaceDocumentsBase
 from spyne.interface.wsdl import Wsdl11
 
-from birdbath.access.policy import COLLECTOR, SCHEDD
-from birdbath.soap import services, types
+from birdbath.access.policy import COLLECTOR, EVENTS, SCHEDD
+from birdbath.soap import event_service, event_types, services, types
 from birdbath.soap.protocol import CondorSoap
 from birdbath.soap.types import SpyneType, wire_name
 
 assert spyne_compat.SIX_MOVES
 
-ServiceName = Literal["condorSchedd", "condorCollector"]
+ServiceName = Literal["condorSchedd", "condorCollector", "birdbathEvents"]
 
 BANNER: Final = "Birdbath service definition"
 DEFAULT_ADDRESS: Final = "http://localhost:80"
 """The address in the original files."""
 
-_SERVICES: Final[dict[str, tuple[list[Any], tuple[SpyneType, ...]]]] = {
-    SCHEDD: ([services.Versions, services.Schedd], types.SCHEDD_TYPES),
-    COLLECTOR: ([services.Versions, services.Collector], types.COLLECTOR_TYPES),
+_Described = tuple[type[CondorSoap], str, list[Any], tuple[SpyneType, ...]]
+
+_SERVICES: Final[dict[str, _Described]] = {
+    SCHEDD: (CondorSoap, types.NAMESPACE, [services.Versions, services.Schedd], types.SCHEDD_TYPES),
+    COLLECTOR: (CondorSoap, types.NAMESPACE, [services.Versions, services.Collector], types.COLLECTOR_TYPES),
+    EVENTS: (event_service.EventsSoap, event_types.NAMESPACE, [event_service.Events], event_types.TYPES),
 }
+"""Of each service its protocol, its namespace, its Spyne services and its types in their order."""
 
 _HEAD: Final = """\
 <?xml version="1.0" encoding="UTF-8"?>
-<definitions name="{name}" targetNamespace="urn:condor"
-    xmlns:tns="urn:condor"
+<definitions name="{name}" targetNamespace="{namespace}"
+    xmlns:tns="{namespace}"
     xmlns:SOAP-ENV="http://schemas.xmlsoap.org/soap/envelope/"
     xmlns:SOAP-ENC="http://schemas.xmlsoap.org/soap/encoding/"
     xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"
     xmlns:xsd="http://www.w3.org/2001/XMLSchema"
-    xmlns:condor="urn:condor"
+    xmlns:{prefix}="{namespace}"
     xmlns:SOAP="http://schemas.xmlsoap.org/wsdl/soap/"
     xmlns:MIME="http://schemas.xmlsoap.org/wsdl/mime/"
     xmlns:DIME="http://schemas.xmlsoap.org/ws/2002/04/dime/wsdl/"
@@ -53,12 +57,12 @@ _HEAD: Final = """\
     xmlns="http://schemas.xmlsoap.org/wsdl/">"""
 
 _SCHEMA_HEAD: Final = """\
-    <schema targetNamespace="urn:condor"
+    <schema targetNamespace="{namespace}"
         xmlns:SOAP-ENV="http://schemas.xmlsoap.org/soap/envelope/"
         xmlns:SOAP-ENC="http://schemas.xmlsoap.org/soap/encoding/"
         xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"
         xmlns:xsd="http://www.w3.org/2001/XMLSchema"
-        xmlns:condor="urn:condor"
+        xmlns:{prefix}="{namespace}"
         xmlns="http://www.w3.org/2001/XMLSchema"
         elementFormDefault="unqualified" attributeFormDefault="unqualified">
       <import namespace="http://schemas.xmlsoap.org/soap/encoding/"/>"""
@@ -79,13 +83,13 @@ def wsdl(service: ServiceName, address: str = DEFAULT_ADDRESS) -> bytes:
 
 @cache
 def _around_address(service: str) -> tuple[bytes, bytes]:
-    classes, declared = _SERVICES[service]
+    protocol, namespace, classes, declared = _SERVICES[service]
     application = Application(
         classes,
-        tns=types.NAMESPACE,
+        tns=namespace,
         name=service,
-        in_protocol=CondorSoap(),
-        out_protocol=CondorSoap(),
+        in_protocol=protocol(),
+        out_protocol=protocol(),
         classes=declared,
         documents_container=Documents,
     )
@@ -119,19 +123,27 @@ class CondorWsdl(Wsdl11):
         self._document = ("\n".join(self._lines()) + "\n").encode()
 
     @property
+    def _prefix(self) -> str:
+        return str(self.interface.app.in_protocol.prefix)
+
+    @property
+    def _names(self) -> dict[str, str]:
+        return {"namespace": self.interface.get_tns(), "prefix": self._prefix}
+
+    @property
     def _operations(self) -> list[Any]:
         return [m for s in self.interface.services for m in s.public_methods.values()]
 
     def _lines(self) -> Iterator[str]:
         name = self.interface.get_name()
-        yield _HEAD.format(name=name)
+        yield _HEAD.format(name=name, **self._names)
         yield "  <types>"
         yield from self._schema()
         yield "  </types>"
         for method in self._operations:
             for message, element in _messages(method):
                 yield f'  <message name="{message}">'
-                yield f'    <part name="parameters" element="condor:{element}"/>'
+                yield f'    <part name="parameters" element="{self._prefix}:{element}"/>'
                 yield "  </message>"
         yield from self._port_type(name)
         yield from self._binding(name)
@@ -139,14 +151,14 @@ class CondorWsdl(Wsdl11):
         yield "</definitions>"
 
     def _schema(self) -> Iterator[str]:
-        yield _SCHEMA_HEAD
+        yield _SCHEMA_HEAD.format(**self._names)
         for kind in self.interface.app.classes:
-            yield from _type_lines(kind)
+            yield from _type_lines(kind, self._prefix)
         for method in self._operations:
             for message in (method.in_message, method.out_message):
                 yield f'      <element name="{message.get_type_name()}">'
                 yield "        <complexType>"
-                yield from _sequence(message, " " * 10)
+                yield from _sequence(message, " " * 10, self._prefix)
                 yield "        </complexType>"
                 yield "      </element>"
         yield "    </schema>"
@@ -190,10 +202,10 @@ def _messages(method: Any) -> Iterable[tuple[str, str]]:
     return (request, name), (f"{name}Response", f"{name}Response")
 
 
-def _type_lines(kind: SpyneType) -> Iterator[str]:
+def _type_lines(kind: SpyneType, prefix: str) -> Iterator[str]:
     if issubclass(kind, ComplexModel):
         yield f'      <complexType name="{kind.get_type_name()}">'
-        yield from _sequence(kind, " " * 8)
+        yield from _sequence(kind, " " * 8, prefix)
         yield "      </complexType>"
         return
     numbers = getattr(kind.Attributes, "numbers", {})
@@ -205,12 +217,12 @@ def _type_lines(kind: SpyneType) -> Iterator[str]:
     yield "      </simpleType>"
 
 
-def _sequence(kind: SpyneType, indent: str) -> Iterator[str]:
+def _sequence(kind: SpyneType, indent: str, ours: str) -> Iterator[str]:
     yield f"{indent}<sequence>"
     for name, member in kind._type_info.items():
         attributes = member.Attributes
         most = "unbounded" if attributes.max_occurs == float("inf") else "1"
-        prefix = "condor" if _is_ours(member) else "xsd"
+        prefix = ours if _is_ours(member) else "xsd"
         nil = ' nillable="true"' if attributes.nillable else _said_not_nillable(attributes)
         yield (
             f'{indent}  <element name="{name}" type="{prefix}:{wire_name(member)}"'

@@ -13,6 +13,7 @@ from birdbath.access import Caller
 from birdbath.backend import Backend
 from birdbath.collector import CollectorSettings
 from birdbath.http.application import create_application
+from birdbath.notify import Notifier
 from birdbath.pool.simulated.clock import ManualClock
 from birdbath.pool.simulated.pool import SimulatedPool
 from birdbath.schedd import ScheddContext, ScheddSettings, expire_transactions, renew_all
@@ -58,8 +59,15 @@ class Simulated:
         self._schedd = _given(ScheddSettings, self._settings)
         self._writer.write_now(renew_all)
         collector = _given(CollectorSettings, self._settings)
-        backend = Backend(self._writer, self._pool.queue, self._pool.directory, self._schedd, collector)
-        self._backend = backend
+        self._notifier = Notifier(self._engine, self._writer)
+        self._backend = Backend(
+            self._writer,
+            self._pool.queue,
+            self._pool.directory,
+            self._schedd,
+            collector,
+            self._notifier,
+        )
 
     def post(self, body: bytes) -> tuple[int, bytes]:
         _switch.to = self._backend
@@ -109,6 +117,7 @@ class Simulated:
         self._start()
 
     def _stop(self) -> None:
+        self._notifier.close()
         self._pool.close()
         self._writer.close()
         self._engine.dispose()

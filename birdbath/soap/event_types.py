@@ -1,0 +1,186 @@
+"""The types of the service `urn:birdbath:events`, in the original style; how they are read and written."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from birdbath.soap import spyne_compat  # isort: skip  (must come before spyne)
+
+from spyne import ComplexModel, DateTime, Integer32, Integer64, Unicode
+
+from birdbath.events import EventRecord, event_name, routing_key
+from birdbath.events.forms import event_ad
+from birdbath.notify.calls import EventPage, SubscriptionState, WantedFilter
+from birdbath.soap import types
+from birdbath.soap.envelope import Element, Envelope, local_name
+from birdbath.soap.reading import MessageReader, Reader, is_nil, read_text
+from birdbath.soap.replies import Outcome, Writer, status_text
+from birdbath.soap.types import many, optional, possible, present, required
+from birdbath.soap.writing import escape, kind_name
+
+NAMESPACE: Final = "urn:birdbath:events"
+
+assert spyne_compat.SIX_MOVES
+
+StatusCode: Final = types.enumeration("StatusCode", {"SUCCESS": 0, "FAIL": 1})
+ClassAdAttrType: Final = types.enumeration("ClassAdAttrType", types.ATTRIBUTE_KINDS)
+
+
+class Status(ComplexModel):
+    __namespace__ = NAMESPACE
+    _type_info = (("code", required(StatusCode)), ("message", optional(Unicode)))
+
+
+class ClassAdStructAttr(ComplexModel):
+    __namespace__ = NAMESPACE
+    _type_info = (
+        ("name", present(Unicode)),
+        ("type", required(ClassAdAttrType)),
+        ("value", present(Unicode)),
+    )
+
+
+class ClassAdStruct(ComplexModel):
+    __namespace__ = NAMESPACE
+    _type_info = (("item", many(ClassAdStructAttr)),)
+
+
+class TopicArray(ComplexModel):
+    __namespace__ = NAMESPACE
+    _type_info = (("item", many(Unicode)),)
+
+
+class EventFilter(ComplexModel):
+    __namespace__ = NAMESPACE
+    _type_info = (("topics", optional(TopicArray)), ("constraint", optional(Unicode)))
+
+
+class Event(ComplexModel):
+    __namespace__ = NAMESPACE
+    _type_info = (
+        ("sequence", required(Integer64)),
+        ("id", present(Unicode)),
+        ("time", required(DateTime)),
+        ("type", required(Integer32)),
+        ("name", present(Unicode)),
+        ("clusterId", required(Integer32)),
+        ("jobId", required(Integer32)),
+        ("owner", present(Unicode)),
+        ("routingKey", present(Unicode)),
+        ("ad", optional(ClassAdStruct)),
+    )
+
+
+class EventArray(ComplexModel):
+    __namespace__ = NAMESPACE
+    _type_info = (("item", many(Event)),)
+
+
+class EventsAndStatus(ComplexModel):
+    __namespace__ = NAMESPACE
+    _type_info = (
+        ("status", required(Status)),
+        ("events", optional(EventArray)),
+        ("last", possible(Integer64)),
+        ("missed", possible(Integer64)),
+    )
+
+
+class Subscription(ComplexModel):
+    __namespace__ = NAMESPACE
+    _type_info = (
+        ("id", present(Unicode)),
+        ("cursor", required(Integer64)),
+        ("expires", required(Integer32)),
+    )
+
+
+class SubscriptionAndStatus(ComplexModel):
+    __namespace__ = NAMESPACE
+    _type_info = (("status", required(Status)), ("subscription", optional(Subscription)))
+
+
+TYPES: Final[tuple[types.SpyneType, ...]] = (
+    StatusCode,
+    ClassAdAttrType,
+    Status,
+    ClassAdStructAttr,
+    ClassAdStruct,
+    TopicArray,
+    EventFilter,
+    Event,
+    EventArray,
+    EventsAndStatus,
+    Subscription,
+    SubscriptionAndStatus,
+)
+Filter: Final = optional(EventFilter)
+Position: Final = required(Integer64)
+
+# ---------------------------------------------------------------- in
+
+
+def _read_topics(element: Element, envelope: Envelope) -> list[str]:
+    items = [envelope.resolve(child) for child in element if local_name(child.tag) == "item"]
+    return [read_text(item, envelope) for item in items if not is_nil(item)]
+
+
+_FILTER = MessageReader([("topics", _read_topics, []), ("constraint", read_text, None)])
+
+
+def read_filter(element: Element, envelope: Envelope) -> WantedFilter:
+    """The topics and the constraint of a filter, as they came."""
+    topics, constraint = _FILTER.read(element, envelope)
+    return topics, constraint
+
+
+# ---------------------------------------------------------------- out
+
+
+def events_and_status(outcome: Outcome) -> list[bytes]:
+    """EventsAndStatus: an empty list is an empty element; after a failure there is only the status."""
+    page: EventPage | None = outcome.value
+    if page is None:
+        return [f"<status>{status_text(outcome)}</status>".encode()]
+    chunks = [f"<status>{status_text(outcome)}</status><events>".encode()]
+    chunks += [entry.rendered(_event) for entry in page.entries]
+    chunks.append(f"</events><last>{page.last}</last><missed>{page.missed}</missed>".encode())
+    return chunks
+
+
+def _event(event: EventRecord) -> bytes:
+    time = datetime.fromtimestamp(round(event.time, 3), UTC).isoformat(timespec="milliseconds")
+    key = routing_key(event.type, event.owner, event.cluster, event.proc)
+    attributes = "".join(
+        f"<item><name>{escape(name)}</name><type>{kind_name(kind)}</type><value>{escape(text)}</value></item>"
+        for name, kind, text in event_ad(event)
+    )
+    return (
+        f"<item><sequence>{event.sequence}</sequence><id>{event.id}</id>"
+        f"<time>{time.replace('+00:00', 'Z')}</time><type>{event.type}</type>"
+        f"<name>{event_name(event.type)}</name><clusterId>{event.cluster}</clusterId>"
+        f"<jobId>{event.proc}</jobId><owner>{escape(event.owner)}</owner>"
+        f"<routingKey>{escape(key)}</routingKey><ad>{attributes}</ad></item>"
+    ).encode()
+
+
+def subscription_and_status(outcome: Outcome) -> list[bytes]:
+    """SubscriptionAndStatus."""
+    state: SubscriptionState | None = outcome.value
+    told = (
+        ""
+        if state is None
+        else (
+            f"<subscription><id>{escape(state.id)}</id><cursor>{state.cursor}</cursor>"
+            f"<expires>{state.expires}</expires></subscription>"
+        )
+    )
+    return [f"<status>{status_text(outcome)}</status>{told}".encode()]
+
+
+WRITERS: Final[dict[str, Writer]] = {
+    "EventsAndStatus": events_and_status,
+    "SubscriptionAndStatus": subscription_and_status,
+}
+READERS: Final[dict[str, tuple[Reader, Any]]] = {"EventFilter": (read_filter, None)}
