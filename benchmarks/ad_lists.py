@@ -55,7 +55,9 @@ class Door:
 
     async def _answer(self, request: bytes) -> Reply:
         backend = self.parts.backend
-        return await self._soap.answer(request, "text/xml", lambda op, work: backend.run(op, _CALLER, work))
+        return await self._soap.answer(
+            request, "text/xml", lambda call: backend.run(call.operation, _CALLER, call.execute)
+        )
 
 
 def figures(folder: Path, scale: Scale) -> list[Figure]:

@@ -9,8 +9,16 @@ import socket
 from urllib.parse import urlsplit
 
 from birdbath.access import AccessRules, Level
+from birdbath.access.table import BasicRow, CertificateRow, IdTokenRow, IssuerRow, UsernameTokenRow
+from birdbath.credentials.keys import KeyFile, KeyUrl
+from birdbath.credentials.mapfile import MapFile
+from birdbath.credentials.passwords import PasswordFile
+from birdbath.credentials.tokens import IdTokens, IssuedTokens, Issuer
+from birdbath.credentials.username_tokens import UsernameTokens
 from birdbath.errors import BirdbathError
-from birdbath.http.authentication import Authentication
+from birdbath.http.authentication import Authentication, Credential
+from birdbath.http.credentials import Basic, Bearer, Certificate, Checks, SoapHeader
+from birdbath.http.tls import ServerTls, TlsFiles
 from birdbath.settings import LEVELS, Settings
 
 LOOPBACK = ("127.0.0.0/8", "::1")
@@ -22,7 +30,7 @@ class UnsafeToListen(BirdbathError):
 
 def is_asking(settings: Settings) -> bool:
     """Whether callers are asked who they are."""
-    return False
+    return bool(settings.authentication)
 
 
 def all_users_trusted(settings: Settings) -> bool:
@@ -68,8 +76,49 @@ def _defaults(settings: Settings) -> dict[str, tuple[str, ...]]:
 
 
 def authentication(settings: Settings) -> Authentication:
-    """The credential table of the settings at work."""
-    return Authentication((), access_rules(settings))
+    """The credential table of the settings at work. Raises UnusableCredentials, InvalidRule."""
+    checks, domain = Checks(), settings.uid_domain
+    rows = settings.authentication
+    credentials: list[Credential] = []
+    if issuers := [_issuer(row) for row in rows if isinstance(row, IdTokenRow | IssuerRow)]:
+        credentials.append(Bearer({issuer.issuer: issuer for issuer in issuers}, domain, checks))
+    credentials += [Basic(PasswordFile(row.passwords), checks) for row in rows if isinstance(row, BasicRow)]
+    credentials += [
+        Certificate(MapFile(row.mapfile), domain) for row in rows if isinstance(row, CertificateRow)
+    ]
+    headers = [
+        SoapHeader(UsernameTokens(PasswordFile(row.passwords)), checks)
+        for row in rows
+        if isinstance(row, UsernameTokenRow)
+    ]
+    return Authentication(credentials, access_rules(settings), headers[0] if headers else None)
+
+
+def _issuer(row: IdTokenRow | IssuerRow) -> Issuer:
+    if isinstance(row, IdTokenRow):
+        return IdTokens(row.trust_domain, row.key, row.max_age)
+    keys = KeyFile(row.keys) if row.keys else KeyUrl(row.issuer, row.keys_url)
+    mapfile = MapFile(row.mapfile) if row.mapfile else None
+    method = "OIDC" if row.method == "oidc" else "SCITOKENS"
+    return IssuedTokens(row.issuer, keys, row.audience, method, row.claim, mapfile)
+
+
+def tls(settings: Settings) -> ServerTls | None:
+    """TLS as the settings have it; None without. Raises UnusableCertificate, and UnsafeToListen for client
+    certificates that nothing verifies or nobody maps.
+    """
+    asks_certificates = any(isinstance(row, CertificateRow) for row in settings.authentication)
+    wants = settings.tls_client_certificates
+    if (wants != "none" or asks_certificates) and not settings.tls_client_ca:
+        raise UnsafeToListen("Client certificates need tls_client_ca, the authorities that verify them")
+    if asks_certificates and wants == "none":
+        raise UnsafeToListen("Client certificates need tls_client_certificates = optional or required")
+    if settings.tls_certificate is None:
+        if wants != "none":
+            raise UnsafeToListen("Client certificates need TLS: set tls_certificate")
+        return None
+    files = TlsFiles(settings.tls_certificate, settings.tls_key, settings.tls_client_ca, wants)
+    return ServerTls(files)
 
 
 def own_hosts(settings: Settings) -> tuple[str, ...]:

@@ -29,6 +29,9 @@ from birdbath.classads import AdMemory, Constraint
 from birdbath.collector import CollectorSettings
 from birdbath.errors import BirdbathError, InvalidAd
 from birdbath.http.application import HttpSettings, create_application
+from birdbath.http.authentication import Authentication
+from birdbath.http.connection import Connection
+from birdbath.http.tls import ServerTls
 from birdbath.notify import Notifier
 from birdbath.pool.simulated.clock import ClockState, VirtualClock
 from birdbath.pool.simulated.description import PoolDescription, PoolIdentity
@@ -46,6 +49,7 @@ _log = logging.getLogger(__name__)
 LEASE_CHECK = 1.0
 LONGEST_REST = 5.0
 SWEEP_INTERVAL = 600.0
+CERTIFICATE_CHECK = 2.0
 RELEASED = datetime(2026, 11, 20, tzinfo=UTC)
 
 
@@ -184,11 +188,11 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def url_of(listener: socket.socket) -> str:
+def url_of(listener: socket.socket, scheme: str = "http") -> str:
     """A URL by which a listening socket can be reached from this machine."""
     host, port = listener.getsockname()[:2]
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def advertised_address(settings: Settings, url: str) -> str:
@@ -199,7 +203,7 @@ def advertised_address(settings: Settings, url: str) -> str:
     if settings.public_url:
         parts = urlsplit(settings.public_url)
         return f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
-    address = url.removeprefix("http://")
+    address = url.partition("://")[2]
     if settings.host not in ("0.0.0.0", "::"):
         return address
     with suppress(OSError):
@@ -229,31 +233,40 @@ async def serve(settings: Settings, ready: Callable[[list[str]], None]) -> None:
     """
     _allow_many_files()
     admission.check_listening(settings)
+    tls = admission.tls(settings)
+    authentication = admission.authentication(settings)
     listeners = [listen(settings.host, settings.port)]
     if settings.collector_port is not None:
         listeners.append(listen(settings.host, settings.collector_port))
-    urls = [url_of(listener) for listener in listeners]
+    urls = [url_of(listener, "https" if tls else "http") for listener in listeners]
     parts = await asyncio.to_thread(build, settings, advertised_address(settings, urls[0]))
     _collect_garbage_seldom()
     try:
-        await _serve(parts, listeners, lambda: ready(urls))
+        await _serve(parts, authentication, tls, listeners, lambda: ready(urls))
     finally:
         for listener in listeners:
             listener.close()
         parts.close()
 
 
-async def _serve(parts: Parts, listeners: list[socket.socket], ready: Callable[[], None]) -> None:
+async def _serve(
+    parts: Parts,
+    authentication: Authentication,
+    tls: ServerTls | None,
+    listeners: list[socket.socket],
+    ready: Callable[[], None],
+) -> None:
     application = create_application(
         parts.backend,
         _http_settings(parts.settings),
-        authentication=admission.authentication(parts.settings),
+        authentication=authentication,
         events=following.routes(parts.settings, parts.notifier),
     )
     config = uvicorn.Config(
         application,
         loop="uvloop",
-        http="httptools",
+        http=Connection,
+        ssl_context_factory=None if tls is None else lambda *_: tls.context,
         lifespan="off",
         log_config=None,
         access_log=False,
@@ -265,7 +278,10 @@ async def _serve(parts: Parts, listeners: list[socket.socket], ready: Callable[[
         backlog=2048,
     )
     server = _AnnouncedServer(config, ready, parts.notifier.log.end)
-    background = [asyncio.create_task(loop) for loop in (_drive(parts), _expire(parts), _sweep(parts))]
+    loops = [_drive(parts), _expire(parts), _sweep(parts)]
+    if tls is not None:
+        loops.append(_follow_certificate(tls))
+    background = [asyncio.create_task(loop) for loop in loops]
     try:
         async with parts.notifier.running():
             await server.serve(sockets=listeners)
@@ -273,6 +289,13 @@ async def _serve(parts: Parts, listeners: list[socket.socket], ready: Callable[[
         for task in background:
             task.cancel()
         await asyncio.gather(*background, return_exceptions=True)
+
+
+async def _follow_certificate(tls: ServerTls) -> None:
+    """Use a renewed certificate without a restart."""
+    while True:
+        await asyncio.sleep(CERTIFICATE_CHECK)
+        await asyncio.to_thread(tls.look)
 
 
 class _AnnouncedServer(uvicorn.Server):

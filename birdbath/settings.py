@@ -21,6 +21,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from birdbath.access.table import CredentialRow
 from birdbath.errors import BirdbathError
 
 
@@ -71,6 +72,19 @@ class Settings(BaseSettings):
     strict: bool = Field(
         False,
         description="verify declared sizes and hashes, use all status codes, fault bad constraints",
+    )
+    tls_certificate: Path | None = Field(
+        None, description="PEM file with the certificate and its chain; with it the server speaks TLS only"
+    )
+    tls_key: Path | None = Field(None, description="PEM file with the key; default: in the same file")
+    tls_client_ca: Path | None = Field(
+        None, description="PEM file with the authorities of client certificates"
+    )
+    tls_client_certificates: Literal["none", "optional", "required"] = Field(
+        "none", description="whether TLS clients may, or must, show a certificate"
+    )
+    authentication: tuple[CredentialRow, ...] = Field(
+        (), description="the credential table: who proves to be whom, and how; see below"
     )
     without_authentication: bool = Field(
         False, description="listen on other addresses than loopback though nobody is asked who he is"

@@ -66,7 +66,7 @@ def running_server(
         killer.start()
         try:
             line = process.stdout.readline()
-            urls = re.findall(r"http://[^ /]+:[1-9][0-9]*(?= |$)", line.replace(",", " "))
+            urls = re.findall(r"https?://[^ /]+:[1-9][0-9]*(?= |$)", line.replace(",", " "))
             assert urls, f"no ready line but {line!r}; {log.read_text()}"
             yield ServerProcess(process, urls, line, log)
         finally:

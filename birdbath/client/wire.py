@@ -7,6 +7,7 @@ a stream of bytes where an answer may be large; what goes wrong is raised as one
 from __future__ import annotations
 
 import ipaddress
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal, Self, TypeVar, cast
@@ -210,10 +211,29 @@ def check(reply: Reply) -> None:
 
 
 def new_session(url: str) -> requests.Session:
-    """A session for this server. For a server on this very machine no proxy is used."""
+    """A session for this server. For a server on this very machine no proxy is used.
+
+    Account and password may stand in the URL. BIRDBATH_TOKEN is sent as bearer token, BIRDBATH_CA names a PEM
+    file of the authorities that the server's certificate is verified by.
+    """
     session = requests.Session()
     session.trust_env = not _is_loopback(urlsplit(url).hostname or "")
+    if token := os.environ.get("BIRDBATH_TOKEN"):
+        session.auth = _BearerToken(token.strip())
+    if authorities := os.environ.get("BIRDBATH_CA"):
+        session.verify = authorities
     return session
+
+
+class _BearerToken(requests.auth.AuthBase):
+    """Sends a bearer token, which a password in a netrc file must not displace."""
+
+    def __init__(self, token: str) -> None:
+        self._value = f"Bearer {token}"
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = self._value
+        return request
 
 
 def _is_loopback(host: str) -> bool:

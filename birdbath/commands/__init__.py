@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from birdbath.commands import act, fetch, queue, replay, status, submit, wsdl
+from birdbath.commands import act, credentials, fetch, queue, replay, status, submit, wsdl
 
 
 def register(app: typer.Typer) -> None:
@@ -22,3 +22,5 @@ def register(app: typer.Typer) -> None:
     app.command("fetch")(fetch.fetch)
     app.command("replay")(replay.replay)
     app.command("wsdl")(wsdl.wsdl)
+    app.command("passwd")(credentials.passwd)
+    app.command("token")(credentials.token)

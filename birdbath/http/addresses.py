@@ -10,10 +10,13 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable
+from typing import Final
 
 from birdbath.http.asgi import Scope, header
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+LOOPBACK: Final = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
 
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9]([A-Za-z0-9._-]{0,252}[A-Za-z0-9])?)(:[0-9]{1,5})?")
 _PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)*")
@@ -55,6 +58,18 @@ def caller_address(scope: Scope, trusted: tuple[Network, ...]) -> str:
         if not is_trusted(candidate, trusted):
             break
     return address
+
+
+def is_secure(scope: Scope, trusted: tuple[Network, ...]) -> bool:
+    """Whether nobody between the caller and this server can read the request: TLS, here or at a trusted
+    proxy, or a connection within this machine.
+    """
+    if scope.get("scheme") == "https":
+        return True
+    address = peer(scope)
+    if trusted and is_trusted(address, trusted) and (forwarded := _forwarded_scheme(scope)):
+        return forwarded == "https"
+    return not address or is_trusted(address, LOOPBACK)
 
 
 def base_url(scope: Scope, public_url: str | None, trusted: tuple[Network, ...]) -> str:

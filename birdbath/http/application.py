@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from birdbath.access import Caller, Level, OperationInfo, Unit, operation_info
+from birdbath.access import Caller, Level, Unit, operation_info
 from birdbath.http import addresses, pages
 from birdbath.http.asgi import (
     Disconnected,
@@ -25,7 +24,7 @@ from birdbath.http.asgi import (
 from birdbath.http.authentication import Authentication
 from birdbath.http.browsers import ANY, Browsers, Refused, check_soap_type
 from birdbath.http.event_routes import EventRoutes
-from birdbath.soap import Backend, Operations, Reply, ServiceName, SoapServer, refusal
+from birdbath.soap import Backend, Call, Reply, ServiceName, SoapServer, refusal
 
 _CLOSE: Headers = [(b"connection", b"close")]
 _FRESH: Headers = [(b"cache-control", b"no-cache"), (b"vary", b"Host")]
@@ -89,7 +88,7 @@ class HttpApplication:
         self._browsers = Browsers(settings.allowed_hosts, settings.allowed_origins)
         self._trusted = addresses.networks(settings.trusted_proxies)
         self._default: ServiceName = "condorCollector" if default_service == "collector" else "condorSchedd"
-        self._soap = SoapServer()
+        self._soap = SoapServer(understands_security=authentication.reads_soap_header)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -111,7 +110,7 @@ class HttpApplication:
             self._browsers.check_host(scope)
             if scope["method"] != "GET":
                 self._browsers.check_origin(scope)
-            caller = await self._authentication.caller(scope, addresses.caller_address(scope, self._trusted))
+            caller = await self._caller(scope)
             self._authentication.demand(caller, events.level(scope))
             await events(scope, receive, with_headers(send, self._browsers.sharing(scope)), caller)
         except Refused as error:  # the body stays unread
@@ -127,7 +126,7 @@ class HttpApplication:
         try:
             self._browsers.check_host(scope)
             by_page = self._browsers.check_origin(scope)
-            caller = await self._authentication.caller(scope, addresses.caller_address(scope, self._trusted))
+            caller = await self._caller(scope)
             body = await read_body(scope, receive, settings.max_request_bytes, settings.body_seconds)
         except Disconnected:
             return
@@ -153,24 +152,37 @@ class HttpApplication:
         content_type = header(scope, b"content-type").decode("latin-1")
         refused: list[Refused] = []
 
-        async def run(operation: str, work: Callable[[Operations], Reply]) -> Reply:
+        async def run(call: Call) -> Reply:
             try:
-                self._admit(scope, caller, by_page, operation_info(operation))
+                admitted = await self._admit(scope, caller, by_page, call)
             except Refused as error:
                 refused.append(error)
                 raise
-            return await self._backend.run(operation, caller, work)
+            return await self._backend.run(call.operation, admitted, call.execute)
 
         reply = await self._soap.answer(body, content_type, run)
         if refused:
             return replace(reply, status=refused[0].status), refused[0].headers
         return reply, None
 
-    def _admit(self, scope: Scope, caller: Caller, by_page: bool, info: OperationInfo) -> None:
-        """Raise Refused for what HTTP has a status for; other refusals are the backend's."""
+    async def _caller(self, scope: Scope) -> Caller:
+        address = addresses.caller_address(scope, self._trusted)
+        return await self._authentication.caller(scope, address, self._is_secure(scope))
+
+    def _is_secure(self, scope: Scope) -> bool:
+        return addresses.is_secure(scope, self._trusted)
+
+    async def _admit(self, scope: Scope, caller: Caller, by_page: bool, call: Call) -> Caller:
+        """Who makes the call. Raises Refused for what HTTP has a status for; other refusals are the
+        backend's.
+        """
+        info = operation_info(call.operation)
+        if (token := call.security) is not None:
+            caller = await self._authentication.message_caller(caller, token, self._is_secure(scope))
         self._authentication.demand(caller, info.level)
         if info.unit is Unit.WRITE or info.level is Level.WRITE:
             check_soap_type(scope, by_page)
+        return caller
 
     async def _get(self, scope: Scope, send: Send) -> None:
         try:

@@ -1,30 +1,25 @@
 """Who is calling: the credential table, and the caller that comes of it.
 
 Each row of the table is a way of proving an account. A request may use any of them; it fails when it brings a
-credential that is wrong, and is nobody in particular when it brings none.
+credential that is wrong, and is nobody in particular when it brings none. What the SOAP header proves counts
+before what HTTP does, and that before the certificate of the connection: the inner speaks for the outer.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from birdbath.access import Caller, Everybody, Level
 from birdbath.access.rules import Rules
-from birdbath.http.asgi import Scope
+from birdbath.credentials import WrongCredential
+from birdbath.http.asgi import Scope, header
 from birdbath.http.browsers import Refused
+from birdbath.http.credentials import Identity, SoapHeader
+from birdbath.soap import UsernameToken
 
-
-@dataclass(frozen=True)
-class Identity:
-    """What a credential proved: the account, how, and the levels that it grants at most (None: all that
-    the account has).
-    """
-
-    account: str
-    method: str
-    levels: frozenset[Level] | None = None
+_log = logging.getLogger(__name__)
 
 
 class NotAuthenticated(Refused):
@@ -34,40 +29,71 @@ class NotAuthenticated(Refused):
         super().__init__(text, 401, [(b"www-authenticate", challenge) for challenge in challenges])
 
 
-class WrongCredential(Exception):
-    """A credential of this kind that proves nothing; the text says why, for the log and the audit only."""
-
-
 class Credential(Protocol):
     """One way of proving an account by what stands outside of the SOAP message."""
 
-    challenge: bytes | None
-    """The value of WWW-Authenticate that invites to use it; None for one that cannot be invited."""
+    @property
+    def challenge(self) -> bytes | None:
+        """The value of WWW-Authenticate that invites to use it; None for one that cannot be invited."""
 
-    async def identify(self, scope: Scope) -> Identity | None:
+    async def identify(self, scope: Scope, address: str) -> Identity | None:
         """The identity that the request proves; None when it does not try. Raises WrongCredential."""
 
 
 class Authentication:
     """The table at work. Without rows everybody is nobody in particular."""
 
-    def __init__(self, credentials: Sequence[Credential] = (), rules: Rules | None = None) -> None:
+    def __init__(
+        self,
+        credentials: Sequence[Credential] = (),
+        rules: Rules | None = None,
+        soap_header: SoapHeader | None = None,
+    ) -> None:
         self._credentials = tuple(credentials)
+        self._soap_header = soap_header
         self._rules = rules or Everybody()
-        self.challenges = tuple(c.challenge for c in credentials if c.challenge is not None)
+        self._challenges = tuple(c.challenge for c in credentials if c.challenge is not None)
 
-    async def caller(self, scope: Scope, address: str) -> Caller:
-        """Who sends this request. Raises NotAuthenticated when a credential is wrong."""
-        for credential in self._credentials:
-            try:
-                identity = await credential.identify(scope)
-            except WrongCredential:
-                raise NotAuthenticated("The credentials are wrong", self.challenges) from None
-            if identity is not None:
-                return self._rules.caller(address, identity.account, identity.levels)
+    @property
+    def asks(self) -> bool:
+        """Whether callers are asked who they are."""
+        return bool(self._credentials) or self._soap_header is not None
+
+    @property
+    def reads_soap_header(self) -> bool:
+        """Whether WS-Security headers are understood."""
+        return self._soap_header is not None
+
+    async def caller(self, scope: Scope, address: str, secure: bool) -> Caller:
+        """Who sends this request; `secure` says that nobody else could read it. Raises Refused."""
+        if not secure and self._credentials and header(scope, b"authorization"):
+            raise self._wrong(address, "sent where others can read it: use https")
+        try:
+            for credential in self._credentials:
+                identity = await credential.identify(scope, address)
+                if identity is not None:
+                    return self._rules.caller(address, identity.account, identity.levels)
+        except WrongCredential as error:
+            raise self._wrong(address, str(error)) from None
         return self._rules.caller(address, None)
+
+    async def message_caller(self, caller: Caller, token: UsernameToken | None, secure: bool) -> Caller:
+        """`caller`, or who the SOAP header proves instead. Raises Refused."""
+        if token is None or self._soap_header is None:
+            return caller
+        if not secure and not token.is_digest:
+            raise self._wrong(caller.address, "sent where others can read it: use https")
+        try:
+            identity = await self._soap_header.identify(token, caller.address)
+        except WrongCredential as error:
+            raise self._wrong(caller.address, str(error)) from None
+        return self._rules.caller(caller.address, identity.account, identity.levels)
 
     def demand(self, caller: Caller, level: Level) -> None:
         """Raise NotAuthenticated when nobody in particular asks for what somebody may be allowed."""
-        if level not in caller.levels and caller.account is None and self._credentials:
-            raise NotAuthenticated("This needs authentication", self.challenges)
+        if level not in caller.levels and caller.account is None and self.asks:
+            raise NotAuthenticated("This needs authentication", self._challenges)
+
+    def _wrong(self, address: str, why: str) -> NotAuthenticated:
+        _log.info("Wrong credentials from %s: %s", address, why)
+        return NotAuthenticated("The credentials are wrong", self._challenges)

@@ -4,15 +4,18 @@
 """
 
 from birdbath.soap.operations import Backend, Operations
-from birdbath.soap.server import Reply, SoapServer, refusal
+from birdbath.soap.security import UsernameToken
+from birdbath.soap.server import Call, Reply, SoapServer, refusal
 from birdbath.soap.wsdl import ServiceName, wsdl
 
 __all__ = [
     "Backend",
+    "Call",
     "Operations",
     "Reply",
     "ServiceName",
     "SoapServer",
+    "UsernameToken",
     "refusal",
     "wsdl",
 ]

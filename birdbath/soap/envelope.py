@@ -21,6 +21,9 @@ Element = etree._Element
 
 SOAP_11: Final = "http://schemas.xmlsoap.org/soap/envelope/"
 SOAP_12: Final = "http://www.w3.org/2003/05/soap-envelope"
+SECURITY: Final = (
+    "{http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd}Security"
+)
 NIL: Final = "{http://www.w3.org/2001/XMLSchema-instance}nil"
 
 LARGE_BYTES: Final = 256 * 1024
@@ -76,7 +79,7 @@ class Envelope:
     every element would cost more than all the rest of reading an ad.
     """
 
-    __slots__ = ("_data", "_ids", "body", "has_header", "nils", "references", "root", "soap_12")
+    __slots__ = ("_data", "_ids", "body", "has_header", "nils", "references", "root", "security", "soap_12")
 
     def __init__(
         self, root: Element, *, nils: bool = True, references: bool = True, data: bytes | None = None
@@ -88,16 +91,20 @@ class Envelope:
         self.has_header = False
         self.soap_12 = False
         self.body: Element | None = None
+        self.security: Element | None = None
         self._ids: dict[str, Element] | None = None
 
-    def open(self) -> Element:
-        """The operation element: the first child of Body. Raises the faults of reference section 1.5."""
+    def open(self, understands_security: bool = False) -> Element:
+        """The operation element: the first child of Body. Raises the faults of reference section 1.5.
+
+        A WS-Security header may only insist on being understood when somebody `understands_security`.
+        """
         namespace = self._version()
         prefix = f"{{{namespace}}}"
         for part in self.root:
             if part.tag == prefix + "Header":
                 self.has_header = True
-                _refuse_mandatory_entries(part, prefix + "mustUnderstand")
+                self._read_header(part, prefix + "mustUnderstand", understands_security)
             elif part.tag == prefix + "Body" and self.body is None:
                 self.body = part
         if self.body is None:
@@ -105,6 +112,13 @@ class Envelope:
         if not len(self.body):
             raise ClientFault("The SOAP Body is empty: no operation is called")
         return self.body[0]
+
+    def _read_header(self, header: Element, must_understand: str, understands_security: bool) -> None:
+        for entry in header:
+            if understands_security and entry.tag == SECURITY and self.security is None:
+                self.security = entry
+            elif (entry.get(must_understand) or "").strip() in ("1", "true"):
+                raise MustUnderstand(f"The header entry '{entry.tag}' is not understood")
 
     def _version(self) -> str:
         tag = self.root.tag
@@ -264,12 +278,6 @@ def _refuse_entities(root: Element, data: bytes) -> None:
         raise ClientFault(
             "The request refers to an entity of its own; only the predefined ones are understood"
         )
-
-
-def _refuse_mandatory_entries(header: Element, attribute: str) -> None:
-    for entry in header:
-        if (entry.get(attribute) or "").strip() in ("1", "true"):
-            raise MustUnderstand(f"The header entry '{entry.tag}' is not understood")
 
 
 def local_name(tag: str | bytes | bytearray) -> str:

@@ -37,7 +37,8 @@ class CondorSoap(Soap11):
     readers: Mapping[str, tuple[Reader, Any]] = MappingProxyType({})
     writers: Mapping[str, replies.Writer] = replies.WRITERS
 
-    def __init__(self) -> None:
+    def __init__(self, understands_security: bool = False) -> None:
+        self._understands_security = understands_security
         self._methods: dict[str, Any] = {}
         self._readers: dict[Any, MessageReader] = {}
         self._frames: dict[Any, tuple[replies.Writer, bytes, bytes]] = {}
@@ -78,7 +79,7 @@ class CondorSoap(Soap11):
 
     def decompose_incoming_envelope(self, ctx: MethodContext, message: Any = None) -> None:
         """Find the operation element."""
-        element = ctx.in_document.open()
+        element = ctx.in_document.open(self._understands_security)
         ctx.in_body_doc = element
         ctx.method_request_string = element.tag
 

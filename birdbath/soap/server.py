@@ -22,6 +22,7 @@ from birdbath.soap.faults import ClientFault, ServerFault, SoapFault
 from birdbath.soap.operations import Operations
 from birdbath.soap.protocol import CondorSoap, is_soap_12
 from birdbath.soap.replies import Outcome
+from birdbath.soap.security import UsernameToken, username_token
 
 assert spyne_compat.SIX_MOVES
 
@@ -48,8 +49,8 @@ class Reply:
         return sum(map(len, self.chunks))
 
 
-Run = Callable[[str, Callable[[Operations], Reply]], Awaitable[Reply]]
-"""Runs the work of an operation in a unit of work: `Backend.run` with the caller filled in."""
+Run = Callable[["Call"], Awaitable[Reply]]
+"""Runs a call that is understood: its `execute` in a unit of work, by `Backend.run`."""
 
 
 class CondorApplication(Application):
@@ -75,13 +76,14 @@ class SoapServer(ServerBase):
 
     transport = "http://schemas.xmlsoap.org/soap/http"
 
-    def __init__(self) -> None:
+    def __init__(self, understands_security: bool = False) -> None:
+        """With `understands_security`, `Call.security` tells what the WS-Security header says."""
         super().__init__(
             CondorApplication(
                 [services.Versions, services.Schedd, services.Collector],
                 tns=types.NAMESPACE,
                 name="condor",
-                in_protocol=CondorSoap(),
+                in_protocol=CondorSoap(understands_security),
                 out_protocol=CondorSoap(),
             )
         )
@@ -109,7 +111,10 @@ class SoapServer(ServerBase):
                 call = await asyncio.to_thread(self._receive_apart, document, content_type)
             else:
                 call = self._received(document, data, content_type)
-            return call.reply() if call.is_refused else await run(call.operation, call.execute)
+            return call.reply() if call.is_refused else await run(call)
+        except SoapFault as error:
+            assert call is not None  # raised by whoever admits the call
+            return call.fault(error)
         except BirdbathError as error:
             assert call is not None  # nothing of the contract is raised before there is a call
             return call.refuse(error)
@@ -164,6 +169,12 @@ class Call:
     def operation(self) -> str:
         """The name of the operation, as in the WSDL."""
         return str(self._ctx.descriptor.operation_name)
+
+    @property
+    def security(self) -> UsernameToken | None:
+        """The UsernameToken in the request's WS-Security header. Raises ClientFault for one that is none."""
+        element = self._ctx.in_document.security
+        return None if element is None else username_token(element)
 
     def execute(self, operations: Operations) -> Reply:
         """Do it, and write the reply, in the caller's thread and unit of work. Unexpected exceptions

@@ -15,7 +15,7 @@ from birdbath.classads import AdList
 from birdbath.http import HttpSettings, create_application
 from birdbath.http.asgi import BLOCK_BYTES, Message, blocks
 from birdbath.schedd import Transaction
-from birdbath.soap import SoapServer, wsdl
+from birdbath.soap import Call, SoapServer, wsdl
 from birdbath.soap.server import THREAD_BYTES
 from tests.http.driver import application, exchange, get, post, scope
 from tests.soap.wire import Daemons, Recorder, ad_list, call, envelope, schedd
@@ -114,8 +114,8 @@ def test_what_has_read_a_large_request_does_not_stay() -> None:
     backend = schedd(version_string=VERSION)
     request = call("getVersionString", "x" * THREAD_BYTES)
 
-    async def run(operation: str, work: Any) -> Any:
-        return await backend.run(operation, Caller("192.0.2.7"), work)
+    async def run(call: Call) -> Any:
+        return await backend.run(call.operation, Caller("192.0.2.7"), call.execute)
 
     assert asyncio.run(server.answer(request, "", run)).status == 200
     assert threads[0] is not threading.current_thread()

@@ -17,7 +17,9 @@ from tests.soap.wire import SERVER, SOAP_12, Daemons, ask, body, call, data, env
 
 def answer(daemons: Daemons, request: bytes) -> Reply:
     caller = Caller("127.0.0.1")
-    return asyncio.run(SERVER.answer(request, "text/xml", lambda name, work: daemons.run(name, caller, work)))
+    return asyncio.run(
+        SERVER.answer(request, "text/xml", lambda call: daemons.run(call.operation, caller, call.execute))
+    )
 
 
 def parts(reply: Reply) -> tuple[str, str]:

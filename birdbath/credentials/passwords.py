@@ -1,0 +1,125 @@
+"""Password files: a line `account:hash` for each account, argon2 or bcrypt as web servers have them.
+
+A line `account:{CLEAR}password` keeps the password itself: the digest of a WS-Security UsernameToken can be
+checked in no other way.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import re
+import secrets
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import argon2
+import bcrypt
+
+from birdbath.credentials.errors import UnusableCredentials, WrongCredential
+from birdbath.credentials.rereading import Reread
+
+CLEAR: Final = "{CLEAR}"
+MAX_PASSWORD: Final = 1024
+
+_ACCOUNT = re.compile(r"[A-Za-z0-9._@+-]{1,255}")
+_HASH = re.compile(r"\$argon2(id|i|d)\$.+|\$2[aby]\$[0-9]{2}\$.{53}|\{CLEAR\}.+")
+_hasher = argon2.PasswordHasher()
+# Checked for accounts that do not exist, so that the time of an answer does not tell which ones do.
+_NOBODY: Final = _hasher.hash(secrets.token_hex())
+
+
+def valid_account(account: str) -> bool:
+    """Whether `account` can be the name of one: no character that a list, an ad or a log would trip over."""
+    return _ACCOUNT.fullmatch(account) is not None
+
+
+def hash_password(password: str, clear: bool = False) -> str:
+    """What a password file keeps of a password: an argon2id hash, or with `clear` the password itself."""
+    return CLEAR + password if clear else _hasher.hash(password)
+
+
+def parse(data: bytes) -> dict[str, str]:
+    """The accounts of a password file with what is kept of their passwords. Raises ValueError."""
+    accounts = {}
+    for number, line in enumerate(data.decode().splitlines(), start=1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        account, _, kept = line.strip().partition(":")
+        if not valid_account(account) or not _HASH.fullmatch(kept):
+            raise ValueError(f"line {number} is not account:hash with an argon2 or bcrypt hash")
+        accounts[account] = kept
+    return accounts
+
+
+def is_right(kept: str, password: str) -> bool:
+    """Whether `password` is the one of which `kept` is kept; takes tens of milliseconds, as it should."""
+    if len(password) > MAX_PASSWORD:
+        return False
+    if kept.startswith(CLEAR):
+        return hmac.compare_digest(kept.removeprefix(CLEAR).encode(), password.encode())
+    if kept.startswith("$argon2"):
+        with suppress(argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError):
+            return _hasher.verify(kept, password)
+        return False
+    secret = password.encode()
+    return len(secret) <= 72 and bcrypt.checkpw(secret, kept.encode())
+
+
+class PasswordFile:
+    """A password file that is read again when it changed. Raises UnusableCredentials at first."""
+
+    def __init__(self, path: Path) -> None:
+        self._file: Reread[Mapping[str, str]] = Reread(path, parse)
+
+    @property
+    def version(self) -> int:
+        """Changes with the file; what was cached under another version counts no more."""
+        _ = self._file.content
+        return self._file.version
+
+    def check(self, account: str, password: str) -> None:
+        """Raise WrongCredential unless that is the account's password. Slow: not on the event loop."""
+        kept = self._file.content.get(account)
+        if not is_right(kept or _NOBODY, password) or kept is None:
+            raise WrongCredential("wrong password" if kept else "no such account")
+
+    def clear_password(self, account: str) -> str:
+        """The password itself, for a digest. Raises WrongCredential where only a hash is kept."""
+        kept = self._file.content.get(account, "")
+        if not kept.startswith(CLEAR):
+            raise WrongCredential("no clear password is kept for this account")
+        return kept.removeprefix(CLEAR)
+
+
+def change(path: Path, account: str, kept: str | None) -> bool:
+    """Set, or with None delete, the line of an account; whether it had one.
+
+    The file is replaced as a whole, on disk when this returns, and readable by its owner only.
+    """
+    try:
+        lines = path.read_text().splitlines()
+    except FileNotFoundError:
+        lines = []
+    except OSError as error:
+        raise UnusableCredentials(f"Cannot read {path}: {error.strerror}") from None
+    others = [line for line in lines if line.partition(":")[0] != account]
+    write_secret(path, "".join(f"{line}\n" for line in others + ([f"{account}:{kept}"] if kept else [])))
+    return len(others) < len(lines)
+
+
+def write_secret(path: Path, text: str | bytes) -> None:
+    """Replace a file that its owner alone may read; on disk when this returns."""
+    data = text.encode() if isinstance(text, str) else text
+    new = path.with_name(path.name + ".new")
+    try:
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(descriptor)
+        os.replace(new, path)
+    except OSError as error:
+        raise UnusableCredentials(f"Cannot write {path}: {error.strerror}") from None

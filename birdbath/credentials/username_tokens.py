@@ -1,0 +1,63 @@
+"""Checking WS-Security UsernameTokens: by digest each nonce once, within a window of time."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final
+
+from birdbath.credentials.errors import WrongCredential
+from birdbath.credentials.passwords import PasswordFile
+
+WINDOW: Final = 300.0
+"""Seconds that `Created` may lie in the past or, with clocks that differ, in the future."""
+_MAX_NONCES: Final = 100_000
+
+
+class UsernameTokens:
+    """Digests are SHA-1 of nonce, time and password, as the standard has it: it needs a clear password in the
+    file. Nonces are remembered in this process only; several servers on one database each accept one once.
+    """
+
+    def __init__(self, passwords: PasswordFile, clock: Callable[[], float] = time.time) -> None:
+        self.passwords = passwords
+        self._clock = clock
+        self._nonces: OrderedDict[bytes, float] = OrderedDict()
+
+    def check_digest(self, account: str, digest: str, nonce: str, created: str) -> None:
+        """Raise WrongCredential unless the digest is right, in time and used for the first time."""
+        password = self.passwords.clear_password(account)
+        now = self._clock()
+        if abs(now - _seconds(created)) > WINDOW:
+            raise WrongCredential("created too long ago, or in the future")
+        try:
+            raw = base64.b64decode(nonce, validate=True)
+        except (binascii.Error, ValueError):
+            raise WrongCredential("the nonce is not base64") from None
+        right = hashlib.sha1(raw + created.encode() + password.encode(), usedforsecurity=False).digest()
+        if not raw or not hmac.compare_digest(base64.b64encode(right).decode().encode(), digest.encode()):
+            raise WrongCredential("wrong digest")
+        self._use(account.encode() + b"\0" + raw, now)
+
+    def _use(self, nonce: bytes, now: float) -> None:
+        while self._nonces and next(iter(self._nonces.values())) < now - 2 * WINDOW:
+            self._nonces.popitem(last=False)
+        if nonce in self._nonces:
+            raise WrongCredential("the nonce was used before")
+        if len(self._nonces) >= _MAX_NONCES:
+            raise WrongCredential("too many nonces at a time")
+        self._nonces[nonce] = now
+
+
+def _seconds(created: str) -> float:
+    try:
+        moment = datetime.fromisoformat(created)
+    except ValueError:
+        raise WrongCredential("Created is no time") from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

@@ -1,0 +1,169 @@
+"""Password files, map files and signing keys, without a server."""
+
+from __future__ import annotations
+
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from birdbath.access import Level
+from birdbath.credentials import UnusableCredentials, WrongCredential
+from birdbath.credentials.keys import KeyUrl
+from birdbath.credentials.mapfile import account_of, one_line, parse
+from birdbath.credentials.passwords import PasswordFile, change, hash_password
+from birdbath.credentials.rereading import Reread
+from birdbath.credentials.tokens import IdTokens, limits, new_signing_key, signing_key, unscrambled
+
+MAP = r"""
+# SOAP_SSL deployments
+SSL "^/C=US/O=Condor Project/CN=Alice B$" alice
+SSL ^/DC=org/DC=example/CN=([a-z]+)$ \1@example.org
+ssl /^\/O=Case\/CN=(.*)$/i \1
+GSI .* gsi
+SCITOKENS https://issuer.example.org,([a-z]+) \1
+SSL .* anybody
+"""
+
+
+@pytest.mark.parametrize(
+    ("method", "name", "account"),
+    [
+        ("SSL", "/C=US/O=Condor Project/CN=Alice B", "alice"),
+        ("SSL", "/DC=org/DC=example/CN=bob", "bob@example.org"),
+        ("SSL", "/o=CASE/cn=Carol", "Carol"),
+        ("SSL", "/O=else", "anybody"),
+        ("SCITOKENS", "https://issuer.example.org,dave", "dave"),
+        ("SCITOKENS", "https://issuer.example.org,DAVE", None),
+        ("KERBEROS", "x", None),
+    ],
+)
+def test_map_files(method: str, name: str, account: str | None) -> None:
+    assert account_of(parse(MAP.encode()), method, name) == account
+
+
+@pytest.mark.parametrize("line", ["SSL /CN=x", "SSL ( x", 'SSL "unclosed x'])
+def test_a_map_file_with_a_bad_line_is_refused(line: str) -> None:
+    with pytest.raises(ValueError, match="line 1"):
+        parse(line.encode())
+
+
+def test_a_subject_in_one_line() -> None:
+    subject = ((("countryName", "DE"),), (("domainComponent", "org"),), (("commonName", "Zoë/x"),))
+    assert one_line(subject) == "/C=DE/DC=org/CN=Zo\\xC3\\xAB/x"
+
+
+def test_a_password_file_is_private_and_changes_are_seen(tmp_path: Path) -> None:
+    path = tmp_path / "passwords"
+    assert not change(path, "ann", hash_password("first password"))
+    assert not change(path, "bob", hash_password("bob's password", clear=True))
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert "first" not in path.read_text()
+    file = PasswordFile(path)
+    file.check("ann", "first password")
+    assert file.clear_password("bob") == "bob's password"
+    for account, password in (("ann", "second"), ("eve", "first password"), ("ann", "x" * 5000)):
+        with pytest.raises(WrongCredential):
+            file.check(account, password)
+    with pytest.raises(WrongCredential):
+        file.clear_password("ann")
+
+
+@pytest.mark.parametrize("line", ["ann", "ann:plain", "a b:$2y$05$x", "ann:$apr1$x$y"])
+def test_a_password_file_with_a_bad_line_is_refused(tmp_path: Path, line: str) -> None:
+    (tmp_path / "passwords").write_text(f"# comment\n{line}\n")
+    with pytest.raises(UnusableCredentials, match="line 2"):
+        PasswordFile(tmp_path / "passwords")
+
+
+def test_a_file_is_read_again_and_a_broken_one_is_not_used(tmp_path: Path) -> None:
+    now = [0.0]
+    path = tmp_path / "number"
+    path.write_text("1")
+    number = Reread(path, int, lambda: now[0])
+    path.write_text("22")
+    assert number.content == 1
+    now[0] += 2
+    assert (number.content, number.version) == (22, 1)
+    path.write_text("nonsense")
+    now[0] += 2
+    assert number.content == 22
+    path.unlink()
+    now[0] += 2
+    assert number.content == 22
+
+
+def test_the_pool_s_key_is_doubled_and_others_are_not() -> None:
+    data = unscrambled(b"secret")
+    assert data != b"secret"
+    assert signing_key(data, "POOL") == signing_key(unscrambled(b"secretsecret"), "LOCAL")
+    assert signing_key(data, "POOL") != signing_key(data, "LOCAL")
+    assert len(signing_key(new_signing_key(), "POOL")) == 32
+
+
+def test_id_tokens_expire_and_can_be_too_old(tmp_path: Path) -> None:
+    (tmp_path / "POOL").write_bytes(new_signing_key())
+    tokens = IdTokens("here", tmp_path / "POOL")
+    proof = tokens.prove(tokens.create("ann@here", 60, ["READ"]))
+    assert (proof.name, proof.levels) == ("ann@here", frozenset({Level.READ}))
+    with pytest.raises(WrongCredential):
+        tokens.prove(tokens.create("ann@here", -3600))
+    with pytest.raises(WrongCredential):
+        IdTokens("there", tmp_path / "POOL").prove(tokens.create("ann@here"))
+
+
+def test_scopes() -> None:
+    assert limits("openid profile") is None
+    assert limits(None) is None
+    assert limits("condor:/WRITE") == frozenset({Level.READ, Level.WRITE})
+    assert limits("condor:/ADVERTISE_STARTD compute.read") == frozenset({Level.ADVERTISE, Level.READ})
+    assert not limits("condor:/UNHEARD_OF")
+    assert limits("condor:/UNHEARD_OF") is not None
+
+
+def test_keys_are_fetched_seldom_and_found_by_the_issuer_s_metadata() -> None:
+    now = [0.0]
+    asked = []
+
+    def get(url: str) -> bytes:
+        asked.append(url)
+        if url.endswith("openid-configuration"):
+            return b'{"jwks_uri": "https://issuer.example.org/keys"}'
+        return b'{"keys": [{"kty": "oct", "k": "c2VjcmV0", "kid": "one", "alg": "HS256"}]}'
+
+    keys = KeyUrl("https://issuer.example.org/", None, get, lambda: now[0])
+    assert keys.key({"kid": "one"})
+    for number in range(100):
+        with pytest.raises(WrongCredential):
+            keys.key({"kid": f"made up {number}"})
+    assert asked == [
+        "https://issuer.example.org/.well-known/openid-configuration",
+        "https://issuer.example.org/keys",
+    ]
+    now[0] += 61
+    with pytest.raises(WrongCredential):
+        keys.key({"kid": "made up"})
+    assert len(asked) == 4
+
+
+def birdbath(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "birdbath", *arguments]
+    return subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_the_commands_make_what_the_server_takes(tmp_path: Path) -> None:
+    passwords, key = tmp_path / "passwords", tmp_path / "POOL"
+    added = birdbath("passwd", str(passwords), "ann", stdin="a good password\n")
+    assert (added.returncode, added.stdout) == (0, f"Added ann in {passwords}\n")
+    PasswordFile(passwords).check("ann", "a good password")
+    assert birdbath("passwd", str(passwords), "ann", stdin="short\n").returncode == 1
+    assert birdbath("passwd", str(passwords), "a:b", stdin="a good password\n").returncode == 1
+    assert birdbath("passwd", "--delete", str(passwords), "ann").returncode == 0
+    assert birdbath("passwd", "--delete", str(passwords), "ann").returncode == 1
+    made = birdbath("token", "--key", str(key), "--new-key", "--identity", "ann@here", "--authz", "READ")
+    assert IdTokens("here", key).prove(made.stdout.strip()).levels == frozenset({Level.READ})
+    again = birdbath("token", "--key", str(key), "--new-key")
+    assert "is there already" in again.stderr
+    assert birdbath("token", "--key", str(key), "--identity", "ann").returncode == 1

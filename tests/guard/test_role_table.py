@@ -1,0 +1,209 @@
+"""Every operation by every role, with a transaction and without, over real TLS with real credentials.
+
+The table says what is to come of it. Rows are operations; columns are roles: A nobody, O the job's owner, S
+another user, R a super-user, B an administrator who is no super-user.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from birdbath.access import OPERATIONS
+from tests.guard.world import ACCOUNTS, NOBODY, Answer, Credential, World, world
+
+ROLES = ("nobody", "owner", "other", "root", "boss")
+COLUMNS = dict(zip(ROLES, "AOSRB", strict=True))
+
+# Expected verdicts by role, A O S R B. D: 401; P: FAIL, Permission denied; J: FAIL, Not job owner;
+# F: a fault, Permission denied; I: INVALIDTRANSACTION; .: it is done. Where a call may carry a transaction:
+# first without, then with one of the caller's own, then with the owner's.
+TABLE = {
+    "getVersionString": "..... ----- -----",
+    "getPlatformString": "..... ----- -----",
+    "beginTransaction": "D.... ----- -----",
+    "commitTransaction": "DIIII -.... D.PPP",
+    "abortTransaction": "DIIII -.... D.PPP",
+    "extendTransaction": "DIIII -.... D.PPP",
+    "newCluster": "DIIII -.... D.PPP",
+    "newJob": "DIIII -.... D.PPP",
+    "submit": "DIIII -.... D.PPP",
+    "declareFile": "DIIII -.... D.PPP",
+    "sendFile": "DIIII -.... D.PPP",
+    "holdJob": "D.J.J -.J.J D.PPP",
+    "releaseJob": "D.J.J -.J.J D.PPP",
+    "removeJob": "D.J.J -.J.J D.PPP",
+    "removeCluster": "D.J.J -.J.J D.PPP",
+    "closeSpool": "D.J.J -.J.J D.PPP",
+    "getJobAds": "D.... -.... D.PPP",
+    "getJobAd": "D.J.J -.J.J D.PPP",
+    "getFile": "D.J.J -.J.J D.PPP",
+    "listSpool": "D.J.J -.J.J D.PPP",
+    "requestReschedule": "D.... ----- -----",
+    "discoverJobRequirements": "D.... ----- -----",
+    "createJobTemplate": "D.... ----- -----",
+    "insertAd": "DPPP. ----- -----",
+    **{
+        f"query{kind}Ads": "D.... ----- -----"
+        for kind in ("Startd", "Schedd", "Master", "Submittor", "License", "Storage", "Any")
+    },
+}
+WAYS = ("without", "own", "owner's")
+
+STAGED = ("commitTransaction", "abortTransaction", "extendTransaction", "newCluster", "newJob", "submit")
+FILES = ("declareFile", "sendFile")
+NEEDS_JOB = ("holdJob", "releaseJob", "removeJob", "removeCluster", "closeSpool", "getJobAd", "getFile")
+
+
+def item(name: str, kind: str, value: str) -> str:
+    return f"<item><name>{name}</name><type>{kind}-ATTR</type><value>{value}</value></item>"
+
+
+def job_ad(owner: str, cluster: int) -> str:
+    return (
+        item("Owner", "STRING", owner)
+        + item("Cmd", "STRING", "/bin/sleep")
+        + item("Arguments", "STRING", "100000")
+        + item("JobUniverse", "INTEGER", "5")
+        + item("Requirements", "EXPRESSION", "FALSE")
+        + item("LeaveJobInQueue", "EXPRESSION", "TRUE")
+        + item("ClusterId", "INTEGER", str(cluster))
+    )
+
+
+@dataclass
+class Staged:
+    """A transaction of somebody with a job and a declared file in it."""
+
+    xml: str
+    cluster: int
+
+
+class Stage:
+    """Acts as one account in one way of proving it, round robin, so that each way has its share."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self._ways: tuple[Callable[[str], Credential], ...] = (
+            world.basic,
+            world.certificate,
+            world.id_token,
+            world.access_token,
+            world.username_text,
+            world.username_digest,
+        )
+        self._made: dict[tuple[str, int], Credential] = {}
+        self._turn = 0
+
+    def credential(self, account: str) -> Credential:
+        if account == "nobody":
+            return NOBODY
+        self._turn += 1
+        way = self._turn % len(self._ways)
+        if (account, way) not in self._made:
+            self._made[account, way] = self._ways[way](account)
+        return self._made[account, way]
+
+    def call(self, account: str, name: str, children: str = "") -> Answer:
+        return self.world.call(self.credential(account), name, children)
+
+    def begin(self, account: str) -> str:
+        number = self.call(account, "beginTransaction", "<duration>600</duration>").number("id")
+        return f"<transaction><id>{number}</id><duration>600</duration></transaction>"
+
+    def staged(self, account: str) -> Staged:
+        xml = self.begin(account)
+        cluster = self.call(account, "newCluster", xml).number("integer")
+        assert self.call(account, "newJob", f"{xml}<clusterId>{cluster}</clusterId>").verdict == "SUCCESS"
+        job = f"{xml}<clusterId>{cluster}</clusterId><jobId>0</jobId>"
+        declared = self.call(account, "declareFile", f"{job}<name>in</name><size>2</size>")
+        assert declared.verdict == "SUCCESS"
+        return Staged(xml, cluster)
+
+    def committed(self, held: bool) -> int:
+        """The cluster of a job of the owner's, with a file."""
+        staged = self.staged("owner")
+        job = f"{staged.xml}<clusterId>{staged.cluster}</clusterId><jobId>0</jobId>"
+        ad = job_ad("owner", staged.cluster)
+        assert self.call("owner", "submit", f"{job}<jobAd>{ad}</jobAd>").verdict == "SUCCESS"
+        assert self.call("owner", "commitTransaction", staged.xml).verdict == "SUCCESS"
+        if held:
+            job = f"<clusterId>{staged.cluster}</clusterId><jobId>0</jobId>"
+            assert self.call("owner", "holdJob", job).verdict == "SUCCESS"
+        return staged.cluster
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with world(tmp_path_factory.mktemp("roles")) as made:
+        yield Stage(made)
+
+
+def attempt(stage: Stage, name: str, role: str, way: str) -> Answer:
+    """The operation as the role calls it: on the owner's committed job, or in the transaction of the way."""
+    xml, cluster = "", 1
+    if name in STAGED + FILES:
+        if way != "without":
+            staged = stage.staged("owner" if way == "owner's" else role)
+            xml, cluster = staged.xml, staged.cluster
+    else:
+        if name in (*NEEDS_JOB, "listSpool"):
+            cluster = stage.committed(held=name == "releaseJob")
+        if way != "without":
+            xml = stage.begin("owner" if way == "owner's" else role)
+    job = f"{xml}<clusterId>{cluster}</clusterId><jobId>0</jobId>"
+    ad = job_ad("owner" if way == "owner's" else role, cluster)
+    children = {
+        "beginTransaction": "<duration>60</duration>",
+        "extendTransaction": f"{xml}<duration>60</duration>",
+        "newJob": f"{xml}<clusterId>{cluster}</clusterId>",
+        "removeCluster": f"{xml}<clusterId>{cluster}</clusterId>",
+        "submit": f"{job}<jobAd>{ad}</jobAd>",
+        "declareFile": f"{job}<name>more</name><size>1</size>",
+        "sendFile": f"{job}<name>in</name><offset>0</offset><data>aGk=</data>",
+        "getFile": f"{job}<name>in</name><offset>0</offset><length>10</length>",
+        "createJobTemplate": "<clusterId>1</clusterId><jobId>0</jobId><owner>x</owner><type>5</type>",
+        "insertAd": f"<type>GENERIC-AD-TYPE</type><ad>{item('Name', 'STRING', 'x')}</ad>",
+    }
+    if "transaction" in name.lower() and name not in children:
+        return stage.call(role, name, xml)
+    return stage.call(role, name, children.get(name, job))
+
+
+def letter(answer: Answer) -> str:
+    if answer.verdict == "401":
+        assert "www-authenticate" in answer.headers
+        assert "SOAP-ENV:Fault" in answer.text
+        return "D"
+    if answer.verdict in ("SUCCESS", "OK"):
+        return "."
+    if answer.verdict == "INVALIDTRANSACTION":
+        return "I"
+    letters = {"Permission denied": "P", "Not job owner": "J"}
+    if answer.verdict == "FAULT":
+        assert answer.message == "Permission denied"
+        return "F"
+    return letters.get(answer.message, f"{answer.verdict}: {answer.message}")
+
+
+def test_the_table_has_every_operation() -> None:
+    assert set(TABLE) == set(OPERATIONS)
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("name", TABLE)
+def test_role(stage: Stage, name: str, role: str) -> None:
+    column = ROLES.index(role)
+    for way, row in zip(WAYS, TABLE[name].split(), strict=True):
+        if row[column] != "-":
+            assert letter(attempt(stage, name, role, way)) == row[column], way
+
+
+def test_each_way_of_proving_an_account_was_used(stage: Stage) -> None:
+    for way in ("basic", "certificate", "id_token", "access_token", "username_text", "username_digest"):
+        for account in ACCOUNTS:
+            credential: Credential = getattr(stage.world, way)(account)
+            answer = stage.world.call(credential, "getJobAds")
+            assert answer.verdict == "SUCCESS", (way, account, answer.text)
