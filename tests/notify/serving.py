@@ -15,7 +15,8 @@ import uvicorn
 
 from birdbath.http import create_application
 from birdbath.http.asgi import Scope, header
-from birdbath.http.authentication import Authentication, Identity
+from birdbath.http.authentication import Authentication
+from birdbath.http.credentials import Identity
 from birdbath.http.event_routes import EventRoutes
 from birdbath.notify.webhooks import Webhooks, WebhookSettings
 from birdbath.server import listen, url_of
@@ -30,7 +31,7 @@ class Named:
 
     challenge: bytes | None = b"Named"
 
-    async def identify(self, scope: Scope) -> Identity | None:
+    async def identify(self, scope: Scope, address: str) -> Identity | None:
         name = header(scope, b"x-account").decode()
         return Identity(name, "named") if name else None
 
