@@ -40,6 +40,7 @@ from birdbath.pool.simulated.state import read_clock, save_clock
 from birdbath.schedd import ScheddContext, ScheddSettings, expire_transactions, renew_all
 from birdbath.schedd.staging import all_jobs
 from birdbath.settings import Settings
+from birdbath.soap import Bounds
 from birdbath.store import UnitOfWork, Writer, open_engine
 from birdbath.store.files import make_directory
 from birdbath.store.sandbox import Spool
@@ -334,6 +335,7 @@ def _http_settings(settings: Settings) -> HttpSettings:
         public_url=settings.public_url,
         trusted_proxies=settings.trusted_proxies,
         max_request_bytes=settings.max_request_bytes,
+        bounds=Bounds(settings.max_xml_bytes, settings.max_xml_tags, settings.max_xml_attributes),
         allowed_hosts=admission.own_hosts(settings),
         allowed_origins=settings.allowed_origins,
     )

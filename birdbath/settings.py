@@ -167,6 +167,13 @@ class Settings(BaseSettings):
     )
 
     max_request_bytes: int = Field(64 << 20, ge=1024, description="largest request body in bytes")
+    max_xml_bytes: int = Field(
+        2 << 20, ge=1024, description="longest request in bytes, the text of a file's chunk apart"
+    )
+    max_xml_tags: int = Field(32_000, ge=100, description="most tags of a request longer than 64 KiB")
+    max_xml_attributes: int = Field(
+        32_000, ge=100, description="most XML attributes of a request longer than 64 KiB"
+    )
     max_file_reply: int = Field(64 << 20, ge=1, description="most bytes that one getFile answers")
     ad_memory: int | None = Field(
         None,

@@ -68,6 +68,7 @@ def running_server(
             line = process.stdout.readline()
             urls = re.findall(r"https?://[^ /]+:[1-9][0-9]*(?= |$)", line.replace(",", " "))
             assert urls, f"no ready line but {line!r}; {log.read_text()}"
+            killer.cancel()
             yield ServerProcess(process, urls, line, log)
         finally:
             killer.cancel()

@@ -24,7 +24,7 @@ from birdbath.http.asgi import (
 from birdbath.http.authentication import Authentication
 from birdbath.http.browsers import ANY, Browsers, Refused, check_soap_type
 from birdbath.http.event_routes import EventRoutes
-from birdbath.soap import Backend, Call, Reply, ServiceName, SoapServer, refusal
+from birdbath.soap import USUAL, Backend, Bounds, Call, Reply, ServiceName, SoapServer, refusal
 
 _CLOSE: Headers = [(b"connection", b"close")]
 _FRESH: Headers = [(b"cache-control", b"no-cache"), (b"vary", b"Host")]
@@ -40,6 +40,7 @@ class HttpSettings:
     public_url: the URL of the server's root that the WSDL names; None: the request's own host.
     trusted_proxies: addresses or CIDR networks whose X-Forwarded-Proto, -Host, -Prefix and -For are believed.
     max_request_bytes: the longest request body; a longer one is answered 413.
+    bounds: what the XML document in it may hold; more is a fault.
     body_seconds: how long the client may send nothing while its body is incomplete; then it is answered 408.
     allowed_hosts, allowed_origins: see `Browsers`.
     """
@@ -47,6 +48,7 @@ class HttpSettings:
     public_url: str | None = None
     trusted_proxies: tuple[str, ...] = ()
     max_request_bytes: int = 64 * 1024 * 1024
+    bounds: Bounds = USUAL
     body_seconds: float = 60.0
     allowed_hosts: tuple[str, ...] = (ANY,)
     allowed_origins: tuple[str, ...] = ()
@@ -88,7 +90,7 @@ class HttpApplication:
         self._browsers = Browsers(settings.allowed_hosts, settings.allowed_origins)
         self._trusted = addresses.networks(settings.trusted_proxies)
         self._default: ServiceName = "condorCollector" if default_service == "collector" else "condorSchedd"
-        self._soap = SoapServer(understands_security=authentication.reads_soap_header)
+        self._soap = SoapServer(authentication.reads_soap_header, settings.bounds)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -127,15 +129,17 @@ class HttpApplication:
             self._browsers.check_host(scope)
             by_page = self._browsers.check_origin(scope)
             caller = await self._caller(scope)
-            body = await read_body(scope, receive, settings.max_request_bytes, settings.body_seconds)
+            body = await read_body(
+                scope, receive, settings.max_request_bytes, settings.body_seconds, settings.bounds.longest
+            )
         except Disconnected:
             return
         except Refused as error:  # the body stays unread
             reply, extra = refusal(str(error), error.status), error.headers + _CLOSE
         except Stopping:
             reply, extra = refusal("The server is stopping; nothing was done", 503), _CLOSE
-        except TooLarge:
-            reply = refusal(f"The request is longer than {settings.max_request_bytes} bytes", 413)
+        except TooLarge as error:
+            reply = refusal(f"The request is longer than {error.limit} bytes", 413)
             extra = _CLOSE
         except TooSlow:
             reply = refusal(

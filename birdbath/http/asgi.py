@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
+from io import BytesIO
+from math import inf
 from typing import Any, Final
 
 Scope = MutableMapping[str, Any]
@@ -16,12 +18,20 @@ BLOCK_BYTES: Final = 256 * 1024
 """A reply goes out in pieces of about this size, so that no second copy of a long one is ever made."""
 
 
+LOOK_BYTES: Final = 4096
+"""A body that is longer than this is looked at when so much of it has come."""
+
+
 class Disconnected(Exception):
     """The client is gone; nobody waits for a reply."""
 
 
 class TooLarge(Exception):
-    """The body is longer than allowed."""
+    """The body is longer than allowed; `limit` is in bytes."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self.limit = limit
 
 
 class Stopping(Exception):
@@ -40,8 +50,15 @@ def header(scope: Scope, name: bytes) -> bytes:
     return b""
 
 
-async def read_body(scope: Scope, receive: Receive, limit: int, seconds: float) -> bytes:
-    """The whole request body of at most `limit` bytes, each piece within `seconds`.
+async def read_body(
+    scope: Scope,
+    receive: Receive,
+    limit: int,
+    seconds: float,
+    longest: Callable[[bytes], float] = lambda _: inf,
+) -> bytes:
+    """The whole request body of at most `limit` bytes, and of what its beginning allows (`longest`), each
+    piece within `seconds`.
 
     Raises TooLarge, TooSlow, Stopping or Disconnected. A client whose body is too large is let finish for a
     while, because most read no reply before; what it sends is not kept.
@@ -49,21 +66,23 @@ async def read_body(scope: Scope, receive: Receive, limit: int, seconds: float) 
     declared = header(scope, b"content-length")
     too_large = declared.isdigit() and int(declared) > limit
     if too_large and header(scope, b"expect").lower() == b"100-continue":
-        raise TooLarge
-    pieces: list[bytes] = []
-    size = 0
-    more = True
-    while more and size <= 2 * limit:
+        raise TooLarge(limit)
+    body = BytesIO()  # gives its bytes back without a second copy of them
+    size, looked, more, patience = 0, False, True, 2 * limit
+    while more and size <= patience:
         piece, more = await _receive_piece(receive, seconds)
         size += len(piece)
-        too_large = too_large or size > limit
-        if too_large:
-            pieces.clear()
-        else:
-            pieces.append(piece)
+        if not more and size == len(piece) <= limit:
+            return piece
+        if not too_large:
+            body.write(piece)
+        if not looked and size >= LOOK_BYTES:
+            limit, looked = int(min(limit, longest(body.getvalue()))), True
+        if size > limit:
+            too_large, body = True, BytesIO()
     if too_large:
-        raise TooLarge
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        raise TooLarge(limit)
+    return body.getvalue()
 
 
 async def _receive_piece(receive: Receive, seconds: float) -> tuple[bytes, bool]:

@@ -3,13 +3,16 @@
 `SoapServer` answers requests, `wsdl` describes the services, `operations` says what the services call.
 """
 
+from birdbath.soap.bounds import USUAL, Bounds
 from birdbath.soap.operations import Backend, Operations
 from birdbath.soap.security import UsernameToken
 from birdbath.soap.server import Call, Reply, SoapServer, refusal
 from birdbath.soap.wsdl import ServiceName, wsdl
 
 __all__ = [
+    "USUAL",
     "Backend",
+    "Bounds",
     "Call",
     "Operations",
     "Reply",

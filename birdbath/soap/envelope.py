@@ -15,6 +15,7 @@ from typing import Final
 import pybase64
 from lxml import etree
 
+from birdbath.soap.bounds import USUAL, Bounds, check_encoding
 from birdbath.soap.faults import ClientFault, MustUnderstand, VersionMismatch
 
 Element = etree._Element
@@ -191,18 +192,19 @@ def cut(request: bytes) -> tuple[bytes, bytes | None]:
     return (request, None) if data is None else (rest, data)
 
 
-def parse(data: bytes, content_type: str = "", cut_out: bytes | None = None) -> Envelope:
-    """Parse a request, of which `cut` may have taken `cut_out`. Raises ClientFault when it is no XML, deeper
-    than MAX_DEPTH, refers to an entity of its own, or has a namespace above MAX_NAME; a text may be as long
-    as the request.
+def parse(
+    data: bytes, content_type: str = "", cut_out: bytes | None = None, bounds: Bounds = USUAL
+) -> Envelope:
+    """Parse a request, of which `cut` may have taken `cut_out`. Raises ClientFault when it is no XML, beyond
+    `bounds`, deeper than MAX_DEPTH, refers to an entity of its own, or has a namespace above MAX_NAME.
 
     The encoding is what the document says. A charset of the Content-Type counts only where the document says
     nothing; one that nobody knows is ignored.
     """
     if not data:
         raise ClientFault("The request has no content: a SOAP envelope is needed")
-    if b"\0" in data[:4] or data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise ClientFault("The request is in UTF-16 or UTF-32; UTF-8 or ISO-8859-1 are understood")
+    check_encoding(data)
+    bounds.check(data)
     # lxml repeats the namespace in the name of every element
     if len(data) > MAX_NAME and _LONG_NAMESPACE(data):
         raise ClientFault(f"A namespace of the request is longer than {MAX_NAME} bytes")
@@ -225,11 +227,11 @@ def _parser_for(data: bytes, content_type: str) -> etree.XMLParser:
 
     lxml locks a parser while it parses: were a large request's parser shared, the next small request would
     stop the event loop until the large one is read. `huge_tree` lifts all of libxml2's limits, in old
-    versions even that of entity expansion, so a document that may have a DTD does not get it.
+    versions even that of entity expansion; but no large document has a DTD (see `Bounds`).
     """
     encoding = _encoding(data, content_type)
     if len(data) > LARGE_BYTES:
-        return _parser(encoding, huge=b"<!DOCTYPE" not in data)
+        return _parser(encoding, huge=True)
     return _PARSERS[encoding]
 
 

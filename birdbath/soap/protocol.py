@@ -18,6 +18,7 @@ from spyne import MethodContext
 from spyne.protocol.soap import Soap11
 
 from birdbath.soap import replies, types, writing
+from birdbath.soap.bounds import USUAL, Bounds
 from birdbath.soap.envelope import Envelope, local_name, parse
 from birdbath.soap.faults import ClientFault, SoapFault
 from birdbath.soap.reading import MessageReader, Reader
@@ -37,8 +38,9 @@ class CondorSoap(Soap11):
     readers: Mapping[str, tuple[Reader, Any]] = MappingProxyType({})
     writers: Mapping[str, replies.Writer] = replies.WRITERS
 
-    def __init__(self, understands_security: bool = False) -> None:
+    def __init__(self, understands_security: bool = False, bounds: Bounds = USUAL) -> None:
         self._understands_security = understands_security
+        self._bounds = bounds
         self._methods: dict[str, Any] = {}
         self._readers: dict[Any, MessageReader] = {}
         self._frames: dict[Any, tuple[replies.Writer, bytes, bytes]] = {}
@@ -75,7 +77,7 @@ class CondorSoap(Soap11):
         `charset` is the whole Content-Type of the request.
         """
         document, cut_out = ctx.in_string
-        ctx.in_document = parse(document, charset or "", cut_out)
+        ctx.in_document = parse(document, charset or "", cut_out, self._bounds)
 
     def decompose_incoming_envelope(self, ctx: MethodContext, message: Any = None) -> None:
         """Find the operation element."""

@@ -73,7 +73,7 @@ def read_text(element: Element, envelope: Envelope) -> str:
 def read_data(element: Element, envelope: Envelope) -> bytes:
     """Base64 with any white space; anything else that is not base64 is a fault."""
     data = envelope.data_of(element)
-    if data is None:
+    if data is None and not len(element):  # an attachment's reference is no data
         data = decoded(element.text or "")
     if data is None:
         raise mistyped(element, "base64 data")

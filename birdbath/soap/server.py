@@ -17,6 +17,7 @@ from spyne.server import ServerBase
 
 from birdbath.errors import BirdbathError, RequestFault
 from birdbath.soap import event_service, event_types, replies, services, types, writing
+from birdbath.soap.bounds import USUAL, Bounds
 from birdbath.soap.envelope import LARGE_BYTES, cut
 from birdbath.soap.faults import ClientFault, ServerFault, SoapFault
 from birdbath.soap.operations import Operations
@@ -76,14 +77,14 @@ class SoapServer(ServerBase):
 
     transport = "http://schemas.xmlsoap.org/soap/http"
 
-    def __init__(self, understands_security: bool = False) -> None:
+    def __init__(self, understands_security: bool = False, bounds: Bounds = USUAL) -> None:
         """With `understands_security`, `Call.security` tells what the WS-Security header says."""
         super().__init__(
             CondorApplication(
                 [services.Versions, services.Schedd, services.Collector],
                 tns=types.NAMESPACE,
                 name="condor",
-                in_protocol=CondorSoap(understands_security),
+                in_protocol=CondorSoap(understands_security, bounds),
                 out_protocol=CondorSoap(),
             )
         )

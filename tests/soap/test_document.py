@@ -183,11 +183,11 @@ def test_a_large_request_expands_no_entity() -> None:
     entities = "".join(f'<!ENTITY e{i} "{f"&e{i - 1};" * 10}">' for i in range(1, 12))
     prolog = f'<!DOCTYPE e:Envelope [<!ENTITY e0 "lol">{entities}]>'
     children = f'<constraint a="&e11;">{"x" * LARGE_BYTES}</constraint>'
-    assert "well-formed" in client_fault(envelope(operation("getJobAds", children), prolog=prolog))
+    assert "document type" in client_fault(envelope(operation("getJobAds", children), prolog=prolog))
 
 
 @pytest.mark.parametrize("padding", [0, LARGE_BYTES])
-@pytest.mark.parametrize("depth", [300, 1000, 5000, 100_000])
+@pytest.mark.parametrize("depth", [300, 1000, 5000, 15_000])
 def test_a_very_deep_document_is_a_client_fault(depth: int, padding: int) -> None:
     request = call("getJobAds", "x" * padding + "<x>" * depth + "</x>" * depth)
     assert "deeper than 256" in client_fault(request)
@@ -205,7 +205,7 @@ def test_the_greatest_depth(padding: int) -> None:
 
 
 def test_deep_elements_without_an_end() -> None:
-    message = client_fault(call("getJobAds", "<x>" * 100_000))
+    message = client_fault(call("getJobAds", "<x>" * 30_000))
     assert "deeper than 256" in message or "well-formed" in message
 
 
@@ -230,7 +230,7 @@ def test_long_names_are_no_hole(length: int) -> None:
 
 
 def test_a_long_attribute_is_skipped() -> None:
-    assert version(call("getVersionString", f'<x a="{"n" * 20_000_000}"/>')).status == 200
+    assert version(call("getVersionString", f'<x a="{"n" * 2_000_000}"/>')).status == 200
 
 
 def test_a_large_request_has_a_parser_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,7 +42,7 @@ def parts(reply: Reply) -> tuple[str, str]:
         (b"\x80abc", "not well-formed"),
         (call("getVersionString")[:-10], "not well-formed"),
         (call("getVersionString").replace(b"</e:Body>", b"</e:Bdy>"), "not well-formed"),
-        (b'<?xml version="1.0" encoding="klingon"?><a/>', "not well-formed"),
+        (b'<?xml version="1.0" encoding="klingon"?><a/>', "not understood"),
         (b"<a/>", "no SOAP envelope"),
         (b"<html><body/></html>", "no SOAP envelope"),
         (b'<Envelope xmlns="http://schemas.xmlsoap.org/soap/envelope/"/>', "no Body"),
