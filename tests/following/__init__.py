@@ -1,0 +1,1 @@
+"""Nothing is lost between the event log and its followers, whoever of them is killed."""
