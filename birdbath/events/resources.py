@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from birdbath.classads import Ad
 
@@ -53,3 +53,24 @@ def _aligned(column: tuple[str, ...], least: int) -> list[str]:
 
 def _unit(name: str) -> str:
     return f"{name} (s)" if name.startswith("Time") else _UNITS.get(name, name)
+
+
+def read_table(lines: Sequence[str]) -> dict[str, int | float | str]:
+    """The attributes in a table among the lines of an event; none when there is no table."""
+    found: dict[str, int | float | str] = {}
+    start = next((n for n, line in enumerate(lines) if line.startswith("\tPartitionable Resources :")), None)
+    if start is None:
+        return found
+    ends = [lines[start].index(head) + len(head) for head in _WIDTHS]
+    for line in lines[start + 1 :]:
+        if not line.startswith("\t   ") or " : " not in line:
+            break
+        name = line[:24].split("(")[0].strip()
+        begins = [line.index(" : ") + 3, *ends]
+        cells = [line[a:b].strip() for a, b in zip(begins, ends, strict=False)]
+        for attribute, cell in zip((f"{name}Usage", f"Request{name}", name), cells, strict=True):
+            if cell:
+                found[attribute] = float(cell) if "." in cell else int(cell)
+        if assigned := line[ends[-1] :].strip().strip('"'):
+            found[f"Assigned{name}"] = assigned
+    return found

@@ -45,9 +45,24 @@ _HEADS = {
     32: "Job is performing stage-out of output files",
     34: "PRE script return value is PRE_SKIP value",
 }
+_CACHED = {"Checksum": "Checksum Value", "ChecksumType": "Checksum Type"}
+DATA_REUSE_LABELS: Mapping[int, Mapping[str, str]] = {
+    EventType.RESERVE_SPACE: {
+        "ReservedSpace": "Bytes reserved",
+        "ExpirationTime": "Reservation Expiration",
+        "UUID": "Reservation UUID",
+        "Tag": "Tag",
+    },
+    EventType.RELEASE_SPACE: {"UUID": "Reservation UUID"},
+    EventType.FILE_COMPLETE: {"Size": "Bytes", **_CACHED, "UUID": "UUID"},
+    EventType.FILE_USED: {**_CACHED, "Tag": "Tag"},
+    EventType.FILE_REMOVED: {"Size": "Bytes", **_CACHED, "Tag": "Tag"},
+}
+"""What stands before the fields of the data-reuse events."""
+
 _COMMON_ATTRIBUTES = frozenset(
-    ("mytype", "targettype", "eventtypenumber", "eventtime", "cluster", "proc", "subproc", "eventhead")
-)
+    ("mytype", "targettype", "eventtypenumber", "eventtime", "cluster", "proc", "subproc")
+) | {"eventhead", "eventbody"}
 
 
 def event_text(event_type: int, ad: Ad) -> str:
@@ -299,14 +314,14 @@ def _common_files(ad: Ad) -> Lines:
     yield f"\t{_COMMON_FILES.get(kind, 'NONE')}"
 
 
-def _data_reuse(**labels: str) -> Callable[[Ad], Lines]:
+def _data_reuse(kind: int) -> Callable[[Ad], Lines]:
     """Events whose headline is empty: HTCondor writes them so, and its reader gives up at them."""
 
     def lines(ad: Ad) -> Lines:
         yield ""
-        for name, label in labels.items():
+        for name, label in DATA_REUSE_LABELS[kind].items():
             value = ad.get(name)
-            yield f"\t{label.replace('_', ' ')}: {_line('' if value is None else str(value))}"
+            yield f"\t{label}: {_line('' if value is None else str(value))}"
 
     return lines
 
@@ -318,6 +333,8 @@ def _future(ad: Ad) -> Lines:
     if number == EventType.PRESKIP:
         yield from _optional(ad, "SkipEventLogNotes", "    ")
         return
+    if body := ad.string("EventBody"):  # of an event that only the log knew
+        yield from _NEWLINE.split(body)
     yield from (line for line in _attributes(ad) if line.partition(" ")[0].lower() not in _COMMON_ATTRIBUTES)
 
 
@@ -354,20 +371,7 @@ _WRITERS: Mapping[int, Callable[[Ad], Lines]] = {
     _T.FACTORY_PAUSED: _factory_paused,
     _T.FACTORY_RESUMED: _headed("Job Materialization Resumed"),
     _T.FILE_TRANSFER: _file_transfer,
-    _T.RESERVE_SPACE: _data_reuse(
-        ReservedSpace="Bytes_reserved",
-        ExpirationTime="Reservation_Expiration",
-        UUID="Reservation_UUID",
-        Tag="Tag",
-    ),
-    _T.RELEASE_SPACE: _data_reuse(UUID="Reservation_UUID"),
-    _T.FILE_COMPLETE: _data_reuse(
-        Size="Bytes", Checksum="Checksum_Value", ChecksumType="Checksum_Type", UUID="UUID"
-    ),
-    _T.FILE_USED: _data_reuse(Checksum="Checksum_Value", ChecksumType="Checksum_Type", Tag="Tag"),
-    _T.FILE_REMOVED: _data_reuse(
-        Size="Bytes", Checksum="Checksum_Value", ChecksumType="Checksum_Type", Tag="Tag"
-    ),
+    **{kind: _data_reuse(kind) for kind in DATA_REUSE_LABELS},
     _T.DATAFLOW_JOB_SKIPPED: _headed("Dataflow job was skipped."),
     _T.COMMON_FILES: _common_files,
 }

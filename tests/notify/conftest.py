@@ -11,7 +11,10 @@ from sqlalchemy import Engine
 
 from birdbath.notify import Notifier, Visibility
 from birdbath.store import Writer, open_engine
+from tests.notify.broker import broker, certificates, shared_broker
 from tests.notify.house import House
+
+__all__ = ["broker", "certificates", "shared_broker"]
 
 
 @pytest.fixture

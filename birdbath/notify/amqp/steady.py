@@ -1,0 +1,60 @@
+"""A publisher that goes back to its broker by itself, for whoever has nothing better to do meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+
+from birdbath.events import EventRecord, Form
+from birdbath.notify.amqp import EXCHANGE
+from birdbath.notify.amqp.connection import BROKER_ERRORS, shown
+from birdbath.notify.amqp.publisher import Publisher, publication, publishing
+from birdbath.notify.pauses import Pauses
+
+_log = logging.getLogger(__name__)
+
+
+class SteadyPublisher:
+    """Publishes to one exchange over connections that it makes when it needs one."""
+
+    def __init__(self, url: str, exchange: str, form: Form, pauses: Callable[[], Pauses] = Pauses) -> None:
+        self._url = url
+        self._exchange = exchange or EXCHANGE
+        self._form = form
+        self._pauses = pauses()
+        self._turn = asyncio.Lock()
+        self._connection = AsyncExitStack()
+        self._publisher: Publisher | None = None
+
+    async def publish(self, events: Sequence[EventRecord]) -> None:
+        """Return when the broker has confirmed all of `events`, however long it takes: a broker that is away
+        is waited for.
+        """
+        batch = [publication(event, self._form) for event in events]
+        async with self._turn:  # two batches at once would mix on the wire, and one lost connection undo both
+            while True:
+                try:
+                    publisher = await self._connected()
+                    await publisher.publish(batch)
+                    self._pauses.reset()
+                    return
+                except BROKER_ERRORS as error:
+                    await self.close()
+                    pause = self._pauses.next()
+                    reason = str(error) or type(error).__name__
+                    _log.warning("The broker at %s: %s; again in %.1f s", shown(self._url), reason, pause)
+                    await asyncio.sleep(pause)
+
+    async def close(self) -> None:
+        """Close the connection, if there is one."""
+        self._publisher = None
+        await self._connection.aclose()
+
+    async def _connected(self) -> Publisher:
+        if self._publisher is None:
+            self._publisher = await self._connection.enter_async_context(
+                publishing(self._url, self._exchange)
+            )
+        return self._publisher

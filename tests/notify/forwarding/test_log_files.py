@@ -1,0 +1,189 @@
+"""Following an event log that grows, is rotated, cut, or torn in the middle of an event."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from birdbath.events import EventRecord, form
+from birdbath.events.logs import UnreadableLog
+from birdbath.notify.forwarding import LogEvents, PlaceFile
+from tests.events.samples import NO_TEXT, SAMPLES
+from tests.events.test_forms import TIME, read, record, shown
+
+FORMS = ("text", "json", "xml")
+
+
+def rendered(kind: str, *numbers: int) -> list[bytes]:
+    """Events that are told apart by their second."""
+    return [form(kind)(record(11, {}, TIME + number)) for number in numbers]
+
+
+def follow(log: Path) -> LogEvents:
+    return LogEvents(log, PlaceFile(log.parent / "places", log), "ann")
+
+
+def seconds(events: list[EventRecord]) -> list[int]:
+    return [int(event.time - TIME) for event in events]
+
+
+def everything(log: LogEvents) -> list[EventRecord]:
+    found: list[EventRecord] = []
+    while events := log.read():
+        found += events
+    return found
+
+
+@pytest.mark.parametrize("kind", FORMS)
+def test_every_type_comes_out_as_it_went_in(kind: str, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    samples = [record(number, fields) for number, _, fields in SAMPLES + NO_TEXT]
+    log.write_bytes(b"".join(form(kind)(one) for one in samples))
+    found = everything(follow(log))
+    assert len(found) == len(samples)
+    for was, now in zip(samples, found, strict=True):
+        assert now.type == was.type
+        if was.type in {number for number, _, _ in NO_TEXT}:
+            assert now.ad.compiled() == was.ad.compiled()
+            continue
+        theirs = [shown(read(tmp_path / "copy", form("json")(one))[0]) for one in (was, now)]
+        assert theirs[0] == theirs[1]
+
+
+@pytest.mark.parametrize("kind", FORMS)
+def test_byte_by_byte(kind: str, tmp_path: Path) -> None:
+    log, parts = tmp_path / "log", rendered(kind, 1, 2, 3)
+    log.touch()
+    following, found = follow(log), []
+    with log.open("ab", buffering=0) as file:
+        for byte in b"".join(parts):
+            file.write(bytes([byte]))
+            found += seconds(following.read())
+    assert found == [1, 2, 3]
+
+
+@pytest.mark.parametrize("kind", FORMS)
+def test_a_restart_neither_loses_nor_repeats(kind: str, tmp_path: Path) -> None:
+    log, parts = tmp_path / "log", rendered(kind, 1, 2, 3)
+    log.write_bytes(parts[0] + parts[1][:20])
+    following = follow(log)
+    assert seconds(following.read()) == [1]
+    following.save()
+    following.close()
+    log.write_bytes(b"".join(parts))
+    again = follow(log)
+    assert seconds(everything(again)) == [2, 3]
+    again.close()  # nothing was saved
+    third = follow(log)
+    assert seconds(everything(third)) == [2, 3]
+
+
+def test_ids_do_not_depend_on_when_or_where_it_is_read(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_bytes(b"".join(rendered("text", 1, 2)))
+    first = [event.id for event in everything(follow(log))]
+    log.rename(tmp_path / "log.old")
+    log.write_bytes(b"".join(rendered("text", 3)))
+    second = [event.id for event in everything(LogEvents(log, PlaceFile(tmp_path / "others", log)))]
+    assert second[:2] == first
+    assert len(set(second)) == 3
+
+
+@pytest.mark.parametrize("kind", FORMS)
+@pytest.mark.parametrize("names", [["log.old"], ["log.1", "log.2", "log.3"]])
+@pytest.mark.parametrize("restart", [False, True])
+def test_rotation(kind: str, names: list[str], restart: bool, tmp_path: Path) -> None:
+    log, found = tmp_path / "log", []
+    following = follow(log)
+    for number in range(0, 12, 3):
+        if log.exists():
+            for older, newer in zip(reversed(names[1:]), reversed(names[:-1]), strict=True):
+                if (tmp_path / newer).exists():
+                    (tmp_path / newer).rename(tmp_path / older)
+            log.rename(tmp_path / names[0])
+        parts = rendered(kind, number, number + 1, number + 2)
+        log.write_bytes(parts[0])
+        found += seconds(following.read())
+        following.save()
+        if restart:
+            following.close()
+            following = follow(log)
+        with log.open("ab") as file:
+            file.write(parts[1] + parts[2])
+    assert found + seconds(everything(following)) == list(range(12))
+
+
+def test_several_rotations_while_nobody_looked(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_bytes(b"".join(rendered("text", 0)))
+    following = follow(log)
+    assert seconds(following.read()) == [0]
+    following.save()
+    following.close()
+    with log.open("ab") as file:
+        file.write(b"".join(rendered("text", 1)))
+    log.rename(tmp_path / "log.2")
+    (tmp_path / "log.1").write_bytes(b"".join(rendered("text", 2, 3)))
+    log.write_bytes(b"".join(rendered("text", 4)))
+    assert seconds(everything(follow(log))) == [1, 2, 3, 4]
+
+
+def test_a_place_that_was_rotated_away(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    log = tmp_path / "log"
+    log.write_bytes(b"".join(rendered("text", 0)))
+    following = follow(log)
+    following.read()
+    following.save()
+    following.close()
+    log.unlink()
+    log.write_bytes(b"".join(rendered("text", 5)))
+    assert seconds(everything(follow(log))) == [5]
+    assert "events in it may be missing" in caplog.text
+
+
+@pytest.mark.parametrize("longer", [False, True])
+def test_truncation(longer: bool, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_bytes(b"".join(rendered("text", 0, 1)))
+    following = follow(log)
+    assert seconds(everything(following)) == [0, 1]
+    later = [5, 6, 7] if longer else [5]
+    log.write_bytes(b"".join(rendered("text", *later)))  # the same file, cut and written anew
+    assert seconds(everything(following)) == later
+
+
+def test_the_rewritten_header_of_the_pool_wide_log(tmp_path: Path) -> None:
+    head = b"008 (-01.-01.-01) 11/20 11:48:40 Global JobLog: ctime=1 id=64.1 size=%d     \n...\n"
+    log = tmp_path / "log"
+    log.write_bytes(head % 0 + rendered("text", 1)[0])
+    following = follow(log)
+    assert len(everything(following)) == 2
+    following.save()
+    following.close()
+    (tmp_path / "log.old").write_bytes(head % 9 + b"".join(rendered("text", 1, 2)))
+    log.unlink()
+    log.write_bytes(head.replace(b"64.1", b"64.2") % 0 + rendered("text", 3)[0])
+    assert seconds(everything(follow(log)))[0::2] == [2, 3]
+
+
+def test_events_that_nobody_knows_yet(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    event = b"099 (012.003.000) 2026-11-20 11:50:43 Job did a new thing\n\tand how\n    it did\n...\n"
+    log.write_bytes(event)
+    (found,) = everything(follow(log))
+    assert (found.type, found.cluster, found.proc) == (99, 12, 3)
+    assert form("text")(found) == event
+
+
+@pytest.mark.parametrize("text", [b"hello\n...\n", b"000 nonsense\n...\n", b"{]}", b"<c><a></c>"])
+def test_what_is_no_log(text: bytes, tmp_path: Path) -> None:
+    (tmp_path / "log").write_bytes(text)
+    with pytest.raises(UnreadableLog):
+        follow(tmp_path / "log").read()
+
+
+def test_a_log_with_a_prolog(tmp_path: Path) -> None:
+    prolog = b'<?xml version="1.0"?>\n<!DOCTYPE classads SYSTEM "classads.dtd">\n<classads>\n'
+    (tmp_path / "log").write_bytes(prolog + b"".join(rendered("xml", 1, 2)))
+    assert seconds(everything(follow(tmp_path / "log"))) == [1, 2]
