@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from birdbath.commands import act, credentials, fetch, forward, queue, replay, status, submit, wsdl
+from birdbath.commands import act, credentials, fetch, forward, listen, queue, replay, status, submit, wsdl
 
 
 def register(app: typer.Typer) -> None:
@@ -21,6 +21,7 @@ def register(app: typer.Typer) -> None:
     app.command("rm")(act.remove)
     app.command("fetch")(fetch.fetch)
     app.command("forward")(forward.forward)
+    app.command("listen")(listen.listen)
     app.command("replay")(replay.replay)
     app.command("wsdl")(wsdl.wsdl)
     app.command("passwd")(credentials.passwd)

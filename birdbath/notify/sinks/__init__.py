@@ -1,0 +1,1 @@
+"""Where listeners put events: files, mail, chat, and whatever Apprise reaches."""

@@ -1,0 +1,119 @@
+"""Events into a file that is rotated as HTCondor rotates its event log."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from birdbath.events import EventRecord, Form
+from birdbath.notify.deliveries import SinkFailed
+from birdbath.store.files import sync_directory
+
+_TAIL = 1 << 16
+
+
+class FileSink:
+    """Appends to `path`; a file that would grow over `max_size` bytes is rotated first (0: never).
+
+    `max_rotations` files are kept besides: 1 is called `.old`, several are `.1` (the newest), `.2`, ...
+    (EVENT_LOG_MAX_SIZE and EVENT_LOG_MAX_ROTATIONS of HTCondor). What was delivered is on disk.
+    """
+
+    def __init__(self, path: Path, form: Form, max_size: int = 0, max_rotations: int = 1) -> None:
+        self.path = path
+        self._form = form
+        self._max_size = max_size
+        self._max_rotations = max_rotations
+        self._descriptor: int | None = None
+
+    async def deliver(self, events: Sequence[EventRecord]) -> None:
+        """See `Sink.deliver`."""
+        try:
+            await asyncio.to_thread(self._append, [self._line(event) for event in events])
+        except OSError as error:
+            await self.close()
+            raise SinkFailed(f"{self.path}: {error.strerror or error}") from None
+
+    async def close(self) -> None:
+        """See `Sink.close`."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _line(self, event: EventRecord) -> bytes:
+        return self._form(event).rstrip(b"\n") + b"\n"
+
+    def _append(self, lines: Sequence[bytes]) -> None:
+        descriptor = self._open()
+        size = os.fstat(descriptor).st_size
+        waiting = bytearray()
+        for line in lines:
+            if self._max_size and size + len(waiting) + len(line) > self._max_size and size + len(waiting):
+                _write(descriptor, waiting)
+                descriptor = self._rotated()
+                size, waiting = 0, bytearray()
+            waiting += line
+        _write(descriptor, waiting)
+
+    def _open(self) -> int:
+        if self._descriptor is None:
+            self._descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            sync_directory(self.path.parent)
+            self._cut_torn_event()
+        return self._descriptor
+
+    def _cut_torn_event(self) -> None:
+        """Take away the beginning of an event that a crash left at the end: the whole event comes again."""
+        assert self._descriptor is not None
+        size = os.fstat(self._descriptor).st_size
+        start = max(0, size - _TAIL)
+        tail = os.pread(self._descriptor, _TAIL, start)
+        end = {"text": b"\n...\n", "xml": b"</c>\n"}.get(self._form.name, b"\n")
+        if tail and not tail.endswith(end):
+            found = tail.rfind(end)
+            if found >= 0 or start == 0:
+                os.ftruncate(self._descriptor, start + found + len(end) if found >= 0 else 0)
+
+    def _rotated(self) -> int:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+        name, most = self.path.name, self._max_rotations
+        if most < 1:
+            self.path.unlink()
+        elif most == 1:
+            self.path.replace(self.path.with_name(f"{name}.old"))
+        else:
+            for number in range(most - 1, 0, -1):
+                older = self.path.with_name(f"{name}.{number}")
+                if older.exists():
+                    older.replace(self.path.with_name(f"{name}.{number + 1}"))
+            self.path.replace(self.path.with_name(f"{name}.1"))
+        return self._open()
+
+
+def _write(descriptor: int, data: bytearray) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+    os.fsync(descriptor)
+
+
+class OutputSink:
+    """Writes events to an open stream, such as standard output."""
+
+    def __init__(self, stream: BinaryIO, form: Form) -> None:
+        self._stream = stream
+        self._form = form
+
+    async def deliver(self, events: Sequence[EventRecord]) -> None:
+        """See `Sink.deliver`. Raises OSError when nobody reads any more."""
+        for event in events:
+            self._stream.write(self._form(event).rstrip(b"\n") + b"\n")
+        self._stream.flush()
+
+    async def close(self) -> None:
+        """See `Sink.close`: the stream belongs to others."""
