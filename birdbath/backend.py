@@ -85,6 +85,28 @@ class Backend:
         except Elsewhere as second:
             return await self._run_elsewhere(operation, caller, work, second)
 
+    async def run_once(
+        self,
+        operation: str,
+        caller: Caller,
+        work: Callable[[Operations], T],
+        within: Callable[[UnitOfWork, Callable[[], T]], T],
+    ) -> T:
+        """`run` for an operation that writes, with `within` called around `work` in the same unit."""
+        check(operation_info(operation), caller)
+
+        def done(unit: UnitOfWork, patient: bool) -> T:
+            return within(unit, lambda: work(self._operations(caller, unit, patient)))
+
+        try:
+            return await self._writer.write(lambda unit: done(unit, False))
+        except Elsewhere:
+            return await self._writer.write_alone(lambda unit: done(unit, True))
+
+    async def write(self, work: Callable[[UnitOfWork], T]) -> T:
+        """Run `work` in a unit of work of its own, durable when this returns."""
+        return await self._writer.write(work)
+
     async def _run_events(self, caller: Caller, work: Callable[[Operations], T]) -> T:
         operations = self._operations(caller, None)
         try:

@@ -22,7 +22,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 import birdbath
-from birdbath import admission, following
+from birdbath import admission, following, guarding
 from birdbath.access import Caller
 from birdbath.backend import Backend
 from birdbath.classads import AdMemory, Constraint
@@ -30,7 +30,6 @@ from birdbath.collector import CollectorSettings
 from birdbath.errors import BirdbathError, InvalidAd
 from birdbath.http.application import HttpSettings, create_application
 from birdbath.http.authentication import Authentication
-from birdbath.http.connection import Connection
 from birdbath.http.tls import ServerTls
 from birdbath.notify import Notifier
 from birdbath.pool.simulated.clock import ClockState, VirtualClock
@@ -41,7 +40,7 @@ from birdbath.schedd import ScheddContext, ScheddSettings, expire_transactions, 
 from birdbath.schedd.staging import all_jobs
 from birdbath.settings import Settings
 from birdbath.soap import Bounds
-from birdbath.store import UnitOfWork, Writer, open_engine
+from birdbath.store import UnitOfWork, Writer, kept_replies, open_engine
 from birdbath.store.files import make_directory
 from birdbath.store.sandbox import Spool
 
@@ -150,6 +149,10 @@ def _schedd_settings(settings: Settings) -> ScheddSettings:
         max_jobs_submitted=settings.max_jobs_submitted,
         max_jobs_per_owner=settings.max_jobs_per_owner,
         max_jobs_per_submission=settings.max_jobs_per_submission,
+        max_transactions_per_owner=settings.max_transactions_per_owner,
+        max_staged_bytes=settings.max_staged_bytes,
+        max_staged_bytes_per_owner=settings.max_staged_bytes_per_owner,
+        min_free_bytes=settings.min_free_bytes,
         max_file_reply=settings.max_file_reply,
         queue_all_users_trusted=admission.all_users_trusted(settings),
         queue_super_users=settings.queue_super_users,
@@ -257,16 +260,22 @@ async def _serve(
     listeners: list[socket.socket],
     ready: Callable[[], None],
 ) -> None:
+    settings = parts.settings
+    open_connections = guarding.connections(settings)
+    guard = guarding.guard(
+        settings, parts.engine, parts.backend, parts.notifier.metrics, open_connections, {}
+    )
     application = create_application(
         parts.backend,
-        _http_settings(parts.settings),
+        _http_settings(settings),
         authentication=authentication,
-        events=following.routes(parts.settings, parts.notifier),
+        events=following.routes(settings, parts.notifier),
+        guard=guard,
     )
     config = uvicorn.Config(
         application,
         loop="uvloop",
-        http=Connection,
+        http=open_connections.protocol(),
         ssl_context_factory=None if tls is None else lambda *_: tls.context,
         lifespan="off",
         log_config=None,
@@ -336,6 +345,7 @@ def _http_settings(settings: Settings) -> HttpSettings:
         trusted_proxies=settings.trusted_proxies,
         max_request_bytes=settings.max_request_bytes,
         bounds=Bounds(settings.max_xml_bytes, settings.max_xml_tags, settings.max_xml_attributes),
+        body_seconds=settings.body_seconds,
         allowed_hosts=admission.own_hosts(settings),
         allowed_origins=settings.allowed_origins,
     )
@@ -382,6 +392,7 @@ async def _sweep(parts: Parts) -> None:
     """Delete spool directories that belong to no job and no transaction."""
 
     def sweep(unit: UnitOfWork) -> float:
+        kept_replies.sweep(unit)
         swept = parts.pool.sweep(unit, parts.settings.abandoned_spool_age, all_jobs(unit))
         if swept:
             _log.info("Abandoned spool directories deleted: %d", swept)

@@ -166,6 +166,44 @@ class Settings(BaseSettings):
         86400.0, ge=0, description="seconds after which an undelivered event goes to the dead letter list"
     )
 
+    audit: bool = Field(True, description="write a line for each call that changes something")
+    audit_log: Path | None = Field(None, description="where; default: audit.log in the home folder")
+    otlp_endpoint: str | None = Field(
+        None, description="URL that OpenTelemetry traces are sent to; needs birdbath[opentelemetry]"
+    )
+    max_connections: int = Field(4096, ge=1, description="most connections at a time")
+    max_connections_per_client: int = Field(2048, ge=1, description="most connections of one address")
+    max_requests: int = Field(
+        256,
+        ge=0,
+        description="most SOAP requests in progress, more are answered 503; 0, here as below: no limit",
+    )
+    max_requests_per_client: int = Field(128, ge=0, description="the same for one address")
+    max_requests_per_second: float = Field(0.0, ge=0, description="of one address; more are answered 429")
+    max_body_bytes: int = Field(
+        512 << 20, ge=0, description="most bytes of all request bodies in progress together"
+    )
+    max_headers: int = Field(100, ge=1, description="most headers of a request")
+    max_header_bytes: int = Field(64 << 10, ge=1024, description="most bytes of a request's headers")
+    header_seconds: float = Field(20.0, gt=0, description="seconds in which a request's headers must arrive")
+    body_seconds: float = Field(
+        60.0, gt=0, description="seconds in which a request's body must arrive, and one more for each 16 KiB"
+    )
+    stall_seconds: float = Field(
+        60.0, gt=0, description="seconds that a client may leave an answer unread before it is cut off"
+    )
+    max_transactions_per_owner: int = Field(
+        1000, ge=0, description="most open transactions of an account; callers without one share theirs"
+    )
+    max_staged_bytes: int = Field(
+        100 << 30, ge=0, description="most bytes of files in open transactions, of all together"
+    )
+    max_staged_bytes_per_owner: int = Field(10 << 30, ge=0, description="the same of an account")
+    min_free_bytes: int = Field(
+        64 << 20,
+        ge=0,
+        description="bytes of the disk that are left to the database: files are refused first",
+    )
     max_request_bytes: int = Field(64 << 20, ge=1024, description="largest request body in bytes")
     max_xml_bytes: int = Field(
         2 << 20, ge=1024, description="longest request in bytes, the text of a file's chunk apart"
@@ -255,6 +293,11 @@ class Settings(BaseSettings):
     def folder(self) -> Path:
         """The home folder, `~` expanded."""
         return self.home.expanduser().absolute()
+
+    @property
+    def audit_path(self) -> Path | None:
+        """Where the audit log is; None for none."""
+        return (self.audit_log or self.folder / "audit.log") if self.audit else None
 
     @property
     def spool(self) -> Path:

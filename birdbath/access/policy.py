@@ -136,6 +136,9 @@ def operation_info(name: str) -> OperationInfo:
 ROUTES: Final[dict[str, Policy]] = {
     "GET /": Policy(Level.NONE),
     "GET *.wsdl": Policy(Level.NONE),
+    "GET /health/live": Policy(Level.NONE),
+    "GET /health/ready": Policy(Level.NONE),
+    "GET /metrics": Policy(Level.READ),
     "GET /events*": Policy(Level.READ, Ownership.OWN),
     "POST /events/*": Policy(Level.WRITE, Ownership.OWN),
     "PATCH /events/*": Policy(Level.WRITE, Ownership.OWN),

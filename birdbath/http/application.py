@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Final, Literal
 
-from birdbath.access import Caller, Level, Unit, operation_info
-from birdbath.http import addresses, pages
+from birdbath.access import Caller
+from birdbath.http import addresses, pages, probes
 from birdbath.http.asgi import (
     Disconnected,
     Headers,
@@ -17,18 +17,26 @@ from birdbath.http.asgi import (
     TooLarge,
     TooSlow,
     header,
+    paced,
     read_body,
     respond,
     with_headers,
 )
+from birdbath.http.audit import Audit
 from birdbath.http.authentication import Authentication
-from birdbath.http.browsers import ANY, Browsers, Refused, check_soap_type
+from birdbath.http.bounds import Traffic
+from birdbath.http.browsers import ANY, Browsers, Refused
 from birdbath.http.event_routes import EventRoutes
-from birdbath.soap import USUAL, Backend, Bounds, Call, Reply, ServiceName, SoapServer, refusal
+from birdbath.http.metrics import Metrics
+from birdbath.http.probes import Probes
+from birdbath.http.soap_calls import OnceBackend, SoapCalls
+from birdbath.http.tracing import Tracing
+from birdbath.soap import USUAL, Backend, Bounds, ServiceName, refusal
 
 _CLOSE: Headers = [(b"connection", b"close")]
 _FRESH: Headers = [(b"cache-control", b"no-cache"), (b"vary", b"Host")]
 _ALLOW: Headers = [(b"allow", b"GET, HEAD, POST")]
+UNDECLARED_BYTES: Final = 1 << 20
 _TEXT = "text/plain; charset=utf-8"
 _BODY_STATUS = {TooLarge: 413, TooSlow: 408, Stopping: 503}
 
@@ -54,12 +62,25 @@ class HttpSettings:
     allowed_origins: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Guard:
+    """What watches over the calls: bounds, the trail, figures, probes; a part that is None is not there."""
+
+    traffic: Traffic = field(default_factory=Traffic)
+    once_backend: OnceBackend | None = None
+    audit: Audit | None = None
+    metrics: Metrics | None = None
+    tracing: Tracing | None = None
+    probes: Probes | None = None
+
+
 def create_application(
     backend: Backend,
     settings: HttpSettings | None = None,
     default_service: Literal["schedd", "collector"] = "schedd",
     authentication: Authentication | None = None,
     events: EventRoutes | None = None,
+    guard: Guard | None = None,
 ) -> HttpApplication:
     """The application over `backend`; `default_service` is whose WSDL `/?wsdl` gives.
 
@@ -68,7 +89,12 @@ def create_application(
     that make no sense.
     """
     return HttpApplication(
-        backend, settings or HttpSettings(), default_service, authentication or Authentication(), events
+        backend,
+        settings or HttpSettings(),
+        default_service,
+        authentication or Authentication(),
+        events,
+        guard or Guard(),
     )
 
 
@@ -82,6 +108,7 @@ class HttpApplication:
         default_service: str,
         authentication: Authentication,
         events: EventRoutes | None,
+        guard: Guard,
     ) -> None:
         self._events = events
         self._backend = backend
@@ -90,7 +117,17 @@ class HttpApplication:
         self._browsers = Browsers(settings.allowed_hosts, settings.allowed_origins)
         self._trusted = addresses.networks(settings.trusted_proxies)
         self._default: ServiceName = "condorCollector" if default_service == "collector" else "condorSchedd"
-        self._soap = SoapServer(authentication.reads_soap_header, settings.bounds)
+        self._traffic = guard.traffic
+        self._probes = guard.probes
+        self._calls = SoapCalls(
+            backend,
+            authentication,
+            settings.bounds,
+            guard.once_backend,
+            guard.audit,
+            guard.metrics,
+            guard.tracing,
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -123,51 +160,53 @@ class HttpApplication:
             return
 
     async def _post(self, scope: Scope, receive: Receive, send: Send) -> None:
+        address = addresses.caller_address(scope, self._trusted)
+        try:
+            self._traffic.enter(address)
+        except Refused as error:
+            await self._refuse(send, address, error)
+            return
+        try:
+            await self._post_admitted(scope, receive, send, address)
+        finally:
+            self._traffic.leave(address)
+
+    async def _post_admitted(self, scope: Scope, receive: Receive, send: Send, address: str) -> None:
         settings = self._settings
-        extra: Headers | None = None
         try:
             self._browsers.check_host(scope)
             by_page = self._browsers.check_origin(scope)
             caller = await self._caller(scope)
-            body = await read_body(
-                scope, receive, settings.max_request_bytes, settings.body_seconds, settings.bounds.longest
-            )
+            with self._traffic.body(_declared(scope)):
+                body = await read_body(
+                    scope,
+                    paced(receive, settings.body_seconds),
+                    settings.max_request_bytes,
+                    settings.body_seconds,
+                    settings.bounds.longest,
+                )
+                reply, extra = await self._calls.answer(scope, caller, by_page, self._is_secure(scope), body)
+                await respond(send, reply.status, reply.content_type, reply.chunks, extra=extra)
         except Disconnected:
             return
-        except Refused as error:  # the body stays unread
-            reply, extra = refusal(str(error), error.status), error.headers + _CLOSE
-        except Stopping:
-            reply, extra = refusal("The server is stopping; nothing was done", 503), _CLOSE
-        except TooLarge as error:
+        except (Refused, TooLarge, TooSlow, Stopping) as error:  # the body stays unread
+            await self._refuse(send, address, error)
+
+    async def _refuse(self, send: Send, address: str, error: Exception) -> None:
+        headers: Headers = []
+        if isinstance(error, Refused):
+            reply, headers = refusal(str(error), error.status), error.headers
+        elif isinstance(error, TooLarge):
             reply = refusal(f"The request is longer than {error.limit} bytes", 413)
-            extra = _CLOSE
-        except TooSlow:
+        elif isinstance(error, TooSlow):
             reply = refusal(
-                f"The request did not arrive: nothing came for {settings.body_seconds:g} seconds", 408
+                f"The request did not arrive: nothing came for {self._settings.body_seconds:g} seconds", 408
             )
-            extra = _CLOSE
         else:
-            reply, extra = await self._answer(scope, caller, by_page, body)
+            reply = refusal("The server is stopping; nothing was done", 503)
+        reply, reference = self._calls.refused(address, reply)
+        extra = headers + reference + _CLOSE
         await respond(send, reply.status, reply.content_type, reply.chunks, extra=extra)
-
-    async def _answer(
-        self, scope: Scope, caller: Caller, by_page: bool, body: bytes
-    ) -> tuple[Reply, Headers | None]:
-        content_type = header(scope, b"content-type").decode("latin-1")
-        refused: list[Refused] = []
-
-        async def run(call: Call) -> Reply:
-            try:
-                admitted = await self._admit(scope, caller, by_page, call)
-            except Refused as error:
-                refused.append(error)
-                raise
-            return await self._backend.run(call.operation, admitted, call.execute)
-
-        reply = await self._soap.answer(body, content_type, run)
-        if refused:
-            return replace(reply, status=refused[0].status), refused[0].headers
-        return reply, None
 
     async def _caller(self, scope: Scope) -> Caller:
         address = addresses.caller_address(scope, self._trusted)
@@ -176,17 +215,15 @@ class HttpApplication:
     def _is_secure(self, scope: Scope) -> bool:
         return addresses.is_secure(scope, self._trusted)
 
-    async def _admit(self, scope: Scope, caller: Caller, by_page: bool, call: Call) -> Caller:
-        """Who makes the call. Raises Refused for what HTTP has a status for; other refusals are the
-        backend's.
-        """
-        info = operation_info(call.operation)
-        if (token := call.security) is not None:
-            caller = await self._authentication.message_caller(caller, token, self._is_secure(scope))
-        self._authentication.demand(caller, info.level)
-        if info.unit is Unit.WRITE or info.level is Level.WRITE:
-            check_soap_type(scope, by_page)
-        return caller
+    async def _probe(self, answer: Probes, scope: Scope, send: Send) -> None:
+        path = scope["path"]
+        try:
+            caller = await self._caller(scope)
+            self._authentication.demand(caller, answer.level(path))
+        except Refused as error:
+            await respond(send, error.status, _TEXT, [f"{error}\n".encode()], extra=error.headers + _CLOSE)
+            return
+        await answer(path, caller, send, scope["method"] == "HEAD")
 
     async def _get(self, scope: Scope, send: Send) -> None:
         try:
@@ -195,6 +232,9 @@ class HttpApplication:
             await respond(send, error.status, _TEXT, [f"{error}\n".encode()])
             return
         path, query = scope["path"], scope.get("query_string", b"").decode("latin-1")
+        if self._probes is not None and path in probes.PATHS:
+            await self._probe(self._probes, scope, send)
+            return
         head = scope["method"] == "HEAD"
         base = addresses.base_url(scope, self._settings.public_url, self._trusted)
         service = pages.service_of(path, query, self._default)
@@ -208,6 +248,12 @@ class HttpApplication:
         else:
             text = b"There is nothing here. See / for what is; SOAP comes by POST, on any path.\n"
             await respond(send, 404, _TEXT, [text], head=head)
+
+
+def _declared(scope: Scope) -> int:
+    """Bytes that the body says it has; a guess where it does not."""
+    length = header(scope, b"content-length")
+    return int(length) if length.isdigit() else UNDECLARED_BYTES
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

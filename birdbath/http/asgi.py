@@ -21,6 +21,9 @@ BLOCK_BYTES: Final = 256 * 1024
 LOOK_BYTES: Final = 4096
 """A body that is longer than this is looked at when so much of it has come."""
 
+SLOWEST: Final = 16 * 1024
+"""Bytes a second that a client has to send at least."""
+
 
 class Disconnected(Exception):
     """The client is gone; nobody waits for a reply."""
@@ -83,6 +86,25 @@ async def read_body(
     if too_large:
         raise TooLarge(limit)
     return body.getvalue()
+
+
+def paced(receive: Receive, seconds: float) -> Receive:
+    """`receive`, which raises TooSlow when a body takes more than `seconds`, and one for each 16 KiB of it.
+
+    It is looked at when something comes; for a client that sends nothing at all there is `read_body`.
+    """
+    clock = asyncio.get_running_loop().time
+    started, size = clock(), 0
+
+    async def receive_in_time() -> Message:
+        nonlocal size
+        message = await receive()
+        size += len(message.get("body", b""))
+        if clock() - started > seconds + size / SLOWEST:
+            raise TooSlow
+        return message
+
+    return receive_in_time
 
 
 async def _receive_piece(receive: Receive, seconds: float) -> tuple[bytes, bool]:

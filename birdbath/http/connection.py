@@ -1,26 +1,148 @@
-"""One connection: Uvicorn's protocol, with what it does not tell of TLS."""
+"""One connection: Uvicorn's protocol, with bounds that it has not, and what it does not tell of TLS."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from birdbath.credentials.mapfile import one_line
 
+MAX_URL: Final = 8 * 1024
+_TEXTS: Final = {414: b"The URL is too long\n", 431: b"The request has too many or too long headers\n"}
+_PHRASES: Final = {414: b"URI Too Long", 431: b"Request Header Fields Too Large"}
+
+
+@dataclass(frozen=True)
+class ConnectionLimits:
+    """Bounds of one connection, and of how many there are.
+
+    header_count, header_bytes: of one request. header_seconds: from its first byte to the end of its
+    headers, and from a connection's begin to its first byte. stall_seconds: how long a client may read
+    nothing while an answer waits for it. connections, per_client: at a time; more are closed without a word.
+    """
+
+    header_count: int = 100
+    header_bytes: int = 64 * 1024
+    header_seconds: float = 20.0
+    stall_seconds: float = 60.0
+    connections: int = 4096
+    per_client: int = 2048
+
+
+@dataclass
+class Connections:
+    """The connections of one server."""
+
+    limits: ConnectionLimits = ConnectionLimits()
+    by_client: Counter[str] = field(default_factory=Counter)
+    refused: int = 0
+
+    def protocol(self) -> type[Connection]:
+        """The protocol class for Uvicorn."""
+        return type("Connection", (Connection,), {"family": self})
+
+    @property
+    def count(self) -> int:
+        return self.by_client.total()
+
 
 class Connection(HttpToolsProtocol):
     """Requests of a TLS connection have the subject of its client certificate in their scope."""
 
+    family: Connections
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        limits, family = self.family.limits, self.family
         self._extensions = _tls_extension(transport)
+        self._watch: asyncio.TimerHandle | None = None
+        self._stall: asyncio.TimerHandle | None = None
+        self._refusal = 0
+        self._address = self.client[0] if self.client else ""
+        family.by_client[self._address] += 1
+        if family.count > limits.connections or family.by_client[self._address] > limits.per_client:
+            family.refused += 1
+            transport.abort()
+            return
+        self._start_watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_watch()
+        self._end_stall()
+        family = self.family
+        family.by_client[self._address] -= 1
+        if family.by_client[self._address] <= 0:
+            del family.by_client[self._address]
+        super().connection_lost(exc)
+
+    # Requests that begin and never end
+
+    def _start_watch(self) -> None:
+        self._watch = self.loop.call_later(self.family.limits.header_seconds, self.transport.abort)
+
+    def _stop_watch(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self._room = self.family.limits.header_bytes
+        if self._watch is None:
+            self._start_watch()
         if self._extensions is not None:
             self.scope["extensions"] = self._extensions
+
+    def on_url(self, url: bytes) -> None:
+        super().on_url(url)
+        if len(self.url) > MAX_URL:
+            self._refuse(414)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._room -= len(name) + len(value)
+        if self._room < 0 or len(self.headers) >= self.family.limits.header_count:
+            self._refuse(431)
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._stop_watch()
+        super().on_headers_complete()
+
+    def _refuse(self, status: int) -> None:
+        """End the connection: what is raised in a callback of the parser is an error of the request."""
+        self._refusal = status
+        raise ValueError(status)
+
+    def send_400_response(self, msg: str) -> None:
+        status = self._refusal
+        if not status:
+            super().send_400_response(msg)
+            return
+        text = _TEXTS[status]
+        self.transport.write(
+            b"HTTP/1.1 %d %s\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\n"
+            b"connection: close\r\n\r\n%s" % (status, _PHRASES[status], len(text), text)
+        )
+        self.transport.close()
+
+    # Answers that nobody takes
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._stall = self.loop.call_later(self.family.limits.stall_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        self._end_stall()
+        super().resume_writing()
+
+    def _end_stall(self) -> None:
+        if self._stall is not None:
+            self._stall.cancel()
+            self._stall = None
 
 
 def _tls_extension(transport: asyncio.Transport) -> dict[str, Any] | None:

@@ -32,6 +32,10 @@ class ScheddSettings:
     max_jobs_submitted: int = 2147483647
     max_jobs_per_owner: int = 100000
     max_jobs_per_submission: int = 20000
+    max_transactions_per_owner: int = 0
+    max_staged_bytes: int = 0
+    max_staged_bytes_per_owner: int = 0
+    min_free_bytes: int = 0
     max_file_reply: int = 64 * 1024 * 1024
     queue_all_users_trusted: bool = True
     queue_super_users: tuple[str, ...] = ("root", "condor")

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from birdbath.errors import AlreadyExists, BirdbathError, InvalidOffset, UnknownFile, UnknownJob
 from birdbath.pool.base import JobId
-from birdbath.schedd import ranges, staging
+from birdbath.schedd import limits, ranges, staging
 from birdbath.schedd.context import ScheddContext
 from birdbath.schedd.staging import StagedFile
 from birdbath.schedd.transactions import Lease
@@ -69,7 +69,10 @@ def send(
     if not data:
         return
     with _system_errors():
-        context.sandbox(job).write(context.unit, file.name, offset, data)
+        sandbox = context.sandbox(job)
+        limits.check_disk(context, sandbox.root, len(data))
+        limits.stage(context, lease.id, offset + len(data) - sandbox.size(file.name))
+        sandbox.write(context.unit, file.name, offset, data)
     received = ranges.add(file.ranges, offset, offset + len(data))
     if received != file.ranges and len(received) <= MAX_RANGES:
         staging.set_ranges(context.unit, job, file.name, received)

@@ -16,7 +16,7 @@ from birdbath.errors import BirdbathError, Incomplete, InvalidArguments, Unknown
 from birdbath.pool.base import ActionDetails, JobAction, JobId, NewJob
 from birdbath.pool.queries import client_constraint
 from birdbath.pool.template import job_template
-from birdbath.schedd import actions, files, staging, transactions
+from birdbath.schedd import actions, files, limits, staging, transactions
 from birdbath.schedd.context import Elsewhere, ScheddContext
 from birdbath.schedd.submission import apply_items, incomplete_files
 from birdbath.schedd.transactions import Lease, Transaction
@@ -61,6 +61,7 @@ class Schedd:
         allow.
         """
         seconds = transactions.effective_duration(duration, self._context.settings.max_transaction_duration)
+        limits.check_transactions(self._context)
         return transactions.begin(self._context.unit, self._context.caller.account, seconds)
 
     def commit_transaction(self, txn: Transaction | None) -> None:
@@ -111,6 +112,7 @@ class Schedd:
         """The next proc id of the active cluster, from 0; its sandbox exists when this is answered."""
         lease = self._renew(txn)
         self._context.check_writable("Could not create a new job")
+        limits.check_disk(self._context, self._context.queue.sandbox(JobId(cluster, 0)).root)
         settings = self._context.settings
         if cluster != lease.active_cluster or cluster < 1:
             raise self._context.lenient(

@@ -15,7 +15,7 @@ from birdbath.soap import spyne_compat  # isort: skip  (must come before spyne)
 from spyne import Application, MethodContext
 from spyne.server import ServerBase
 
-from birdbath.errors import BirdbathError, RequestFault
+from birdbath.errors import BirdbathError, RequestFault, StatusCode
 from birdbath.soap import event_service, event_types, replies, services, types, writing
 from birdbath.soap.bounds import USUAL, Bounds
 from birdbath.soap.envelope import LARGE_BYTES, cut
@@ -98,7 +98,7 @@ class SoapServer(ServerBase):
         self.app.in_protocol.adopt(events.in_protocol)
         self.app.out_protocol.adopt(events.out_protocol)
 
-    async def answer(self, body: bytes, content_type: str, run: Run) -> Reply:
+    async def answer(self, body: bytes, content_type: str, run: Run, reference: str = "") -> Reply:
         """Answer one request; whatever happens, the reply is well-formed.
 
         `run` is only called for a request that is understood. An exception that nobody expected is answered
@@ -120,7 +120,7 @@ class SoapServer(ServerBase):
             assert call is not None  # nothing of the contract is raised before there is a call
             return call.refuse(error)
         except Exception:
-            return fail(call)
+            return fail(call, reference)
 
     def receive(self, body: bytes, content_type: str = "") -> Call:
         """Understand a request; a call that is not understood `is_refused`."""
@@ -152,6 +152,10 @@ class SoapServer(ServerBase):
             ctx.fire_event("method_exception_object")
 
 
+_IDS: Final = {"transaction": "transaction", "clusterId": "cluster", "jobId": "job", "name": "file"}
+_MADE: Final = {"beginTransaction": "transaction", "newCluster": "cluster", "newJob": "job"}
+
+
 class Call:
     """One request that was received: to be executed, or refused."""
 
@@ -170,6 +174,25 @@ class Call:
     def operation(self) -> str:
         """The name of the operation, as in the WSDL."""
         return str(self._ctx.descriptor.operation_name)
+
+    @property
+    def ids(self) -> dict[str, int | str]:
+        """The transaction, cluster, job and file that the call names, or has made."""
+        ctx = self._ctx
+        named = zip(ctx.descriptor.in_message._type_info, ctx.in_object or (), strict=False)
+        found = {_IDS[name]: value for name, value in named if name in _IDS and value is not None}
+        made, answered = _MADE.get(self.operation), ctx.out_object
+        if made is not None and answered and isinstance(answered[0], Outcome) and answered[0].value:
+            found[made] = answered[0].value
+        return {name: getattr(value, "id", value) for name, value in found.items()}
+
+    @property
+    def outcome(self) -> str:
+        """What the call has come to: a status code, or "fault"; "SUCCESS" where a reply has no status."""
+        answered = self._ctx.out_object
+        if self._ctx.out_error is not None or not answered:
+            return "fault"
+        return answered[0].code.name if isinstance(answered[0], Outcome) else StatusCode.SUCCESS.name
 
     @property
     def security(self) -> UsernameToken | None:
@@ -218,13 +241,13 @@ class Call:
         return Reply(500, CONTENT_TYPE, ctx.out_string)
 
 
-def fail(call: Call | None) -> Reply:
+def fail(call: Call | None, reference: str = "") -> Reply:
     """The reply to an exception that nobody expected, which is being handled: logged once, under a reference
-    number.
+    number, a new one unless it is given.
 
     Without a call, the request could not even be read.
     """
-    reference = secrets.token_hex(4)
+    reference = reference or secrets.token_hex(4)
     operation = "reading a request" if call is None or call.is_refused else call.operation
     logger.exception("unexpected error in %s, reference %s", operation, reference)
     fault = ServerFault(f"Internal error; the server's log has it under reference {reference}")

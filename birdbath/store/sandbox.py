@@ -115,6 +115,11 @@ class Sandbox:
         """Where the directory is, or would be."""
         return Path(self._place)
 
+    @property
+    def root(self) -> str:
+        """The spool folder."""
+        return str(self._root)
+
     def create(self) -> None:
         """Make the directory if it is not there; it is on disk when the first file declared in it is."""
         os.close(self._make(None))

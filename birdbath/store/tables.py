@@ -25,9 +25,23 @@ transactions = Table(
     Column("duration", Integer, nullable=False),
     Column("expires_at", Float, nullable=False, index=True),
     Column("active_cluster", Integer, nullable=False),
+    Column("staged_bytes", BigInteger, nullable=False, server_default="0"),
 )
 """Open transactions with their leases; ended ones have no row. `active_cluster` is 0 before the first
 newCluster."""
+
+kept_replies = Table(
+    "kept_replies",
+    metadata,
+    Column("account", String(255), primary_key=True),
+    Column("key", String(255), primary_key=True),
+    Column("digest", String(64), nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("content_type", String(255), nullable=False),
+    Column("body", Text, nullable=False),
+    Column("expires_at", Float, nullable=False, index=True),
+)
+"""Replies by the Idempotency-Key of their request, and whose it is; `digest` is of the request."""
 
 staged_clusters = Table(
     "staged_clusters",

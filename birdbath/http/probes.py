@@ -1,0 +1,81 @@
+"""What those ask who run the server: is it alive, is it ready, what has it done."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+import orjson
+
+from birdbath.access import ROUTES, Caller, Level
+from birdbath.http.asgi import Headers, Send, respond
+from birdbath.http.metrics import CONTENT_TYPE, Metrics
+
+LIVE: Final = "/health/live"
+READY: Final = "/health/ready"
+METRICS: Final = "/metrics"
+PATHS: Final = (LIVE, READY, METRICS)
+_NO_STORE: Final[Headers] = [(b"cache-control", b"no-store")]
+
+Check = Callable[[], Awaitable[str | None]]
+"""Looks at one part; returns what is wrong with it, None when it is well."""
+
+
+class Health:
+    """Looks at the parts, each within `patience` seconds, at most once in `lifetime` seconds."""
+
+    def __init__(self, checks: Mapping[str, Check], patience: float = 5.0, lifetime: float = 1.0) -> None:
+        self._checks = checks
+        self._patience = patience
+        self._lifetime = lifetime
+        self._lock = asyncio.Lock()
+        self._seen: tuple[float, dict[str, str]] | None = None
+
+    async def troubles(self) -> dict[str, str]:
+        """What is wrong, by part; empty when all is well."""
+        async with self._lock:
+            if self._seen is None or time.monotonic() - self._seen[0] > self._lifetime:
+                found = {name: await self._look(check) for name, check in self._checks.items()}
+                self._seen = time.monotonic(), {name: text for name, text in found.items() if text}
+            return self._seen[1]
+
+    async def _look(self, check: Check) -> str | None:
+        try:
+            async with asyncio.timeout(self._patience):
+                return await check()
+        except TimeoutError:
+            return f"no answer within {self._patience:g} seconds"
+
+
+class Probes:
+    """Answers the routes of `PATHS`."""
+
+    def __init__(self, health: Health, metrics: Metrics) -> None:
+        self._health = health
+        self._metrics = metrics
+
+    @staticmethod
+    def level(path: str) -> Level:
+        """The level that a route needs."""
+        return ROUTES[f"GET {path}"].level
+
+    async def __call__(self, path: str, caller: Caller, send: Send, head: bool) -> None:
+        """Answer a GET or HEAD of one of `PATHS`."""
+        if self.level(path) not in caller.levels:
+            await respond(send, 403, "text/plain; charset=utf-8", [b"Permission denied\n"], head=head)
+        elif path == METRICS:
+            text = await asyncio.to_thread(self._metrics.text)
+            await respond(send, 200, CONTENT_TYPE, [text], extra=_NO_STORE, head=head)
+        elif path == LIVE:
+            await respond(send, 200, "application/json", [b'{"status":"live"}\n'], extra=_NO_STORE, head=head)
+        else:
+            await self._ready(send, head)
+
+    async def _ready(self, send: Send, head: bool) -> None:
+        troubles = await self._health.troubles()
+        answer = {"status": "unwell" if troubles else "ready", "troubles": troubles}
+        body = orjson.dumps(answer) + b"\n"
+        status = 503 if troubles else 200
+        await respond(send, status, "application/json", [body], extra=_NO_STORE, head=head)

@@ -1,0 +1,223 @@
+"""Bounds of connections and requests, over real sockets; slow senders and slow readers."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from urllib.parse import urlsplit
+
+import pytest
+
+from birdbath.http.bounds import Traffic, TrafficLimits
+from birdbath.http.browsers import Refused
+from tests.server_process import ServerProcess, running_server
+from tests.soap.wire import call
+
+VERSION = call("getVersionString")
+SETTINGS = {
+    "BIRDBATH_HEADER_SECONDS": "0.5",
+    "BIRDBATH_BODY_SECONDS": "0.5",
+    "BIRDBATH_STALL_SECONDS": "0.5",
+    "BIRDBATH_MAX_CONNECTIONS": "20",
+    "BIRDBATH_MAX_REQUESTS": "4",
+    "BIRDBATH_MAX_TRANSACTIONS_PER_OWNER": "3",
+    "BIRDBATH_MAX_STAGED_BYTES": "100000",
+}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    with running_server(tmp_path_factory.mktemp("bounds"), environment=SETTINGS) as running:
+        yield running
+
+
+def connected(server: ServerProcess) -> socket.socket:
+    address = urlsplit(server.url)
+    return socket.create_connection((address.hostname or "", address.port or 0), timeout=10)
+
+
+def received(connection: socket.socket) -> bytes:
+    """All that comes until the server ends the connection."""
+    data = b""
+    try:
+        while piece := connection.recv(65536):
+            data += piece
+    except ConnectionError:
+        pass
+    return data
+
+
+def ask(server: ServerProcess, body: bytes) -> str:
+    address = urlsplit(server.url)
+    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=10)
+    with closing(connection):
+        connection.request("POST", "/", body, {"Content-Type": "text/xml"})
+        return connection.getresponse().read().decode()
+
+
+@pytest.mark.parametrize(
+    "begin", [b"", b"P", b"POST / HTTP/1.1\r\n", b"POST / HTTP/1.1\r\nHost: localhost\r\nX-Long: "]
+)
+def test_a_request_that_never_begins_in_earnest_is_cut(server: ServerProcess, begin: bytes) -> None:
+    with connected(server) as connection:
+        connection.sendall(begin)
+        started = time.monotonic()
+        assert received(connection) == b""
+        assert time.monotonic() - started < 5
+
+
+def is_cut(connection: socket.socket, piece: bytes, seconds: float) -> bool:
+    """Whether the server ends a connection on which `piece` is sent again and again, and nothing read."""
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends:
+        try:
+            connection.sendall(piece)
+        except TimeoutError:
+            continue
+        except OSError:
+            return True
+    return False
+
+
+def test_headers_that_trickle_are_cut(server: ServerProcess) -> None:
+    with connected(server) as connection:
+        connection.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\n")
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        started = time.monotonic()
+        while time.monotonic() - started < 5:
+            connection.settimeout(0.05)
+            try:
+                connection.sendall(b"X: y\r\n")
+                if connection.recv(1) == b"":
+                    return
+            except TimeoutError:
+                continue
+            except OSError:
+                return
+        pytest.fail("the connection was not cut")
+
+
+@pytest.mark.parametrize("trickle", [b"", b"x"])
+def test_a_body_that_does_not_come_is_answered_408(server: ServerProcess, trickle: bytes) -> None:
+    with connected(server) as connection:
+        connection.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n<")
+        connection.settimeout(0.1)
+        data, started = b"", time.monotonic()
+        while b"</SOAP-ENV:Envelope>" not in data and time.monotonic() - started < 5:
+            try:
+                data += connection.recv(65536)
+            except TimeoutError:
+                connection.sendall(trickle)
+        assert data.startswith(b"HTTP/1.1 408 ")
+        assert b"<faultcode>SOAP-ENV:Client</faultcode>" in data
+
+
+def test_too_many_headers_are_answered_431(server: ServerProcess) -> None:
+    for headers in (b"".join(b"X-%d: y\r\n" % n for n in range(200)), b"X: " + b"y" * 70_000 + b"\r\n"):
+        with connected(server) as connection:
+            connection.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\n" + headers + b"\r\n")
+            assert received(connection).startswith(b"HTTP/1.1 431 ")
+
+
+def test_a_long_url_is_answered_414(server: ServerProcess) -> None:
+    with connected(server) as connection:
+        connection.sendall(b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert received(connection).startswith(b"HTTP/1.1 414 ")
+
+
+def test_connections_above_the_limit_are_closed_and_room_comes_back(server: ServerProcess) -> None:
+    with ExitStack() as held:
+        for _ in range(20):
+            held.enter_context(connected(server))
+        with connected(server) as one_more:
+            assert received(one_more) == b""
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        try:
+            assert "CondorVersion" in ask(server, VERSION)
+            return
+        except (ConnectionError, http.client.HTTPException):
+            time.sleep(0.05)
+    pytest.fail("no room came back")
+
+
+def test_requests_above_the_limit_are_refused_at_once(server: ServerProcess) -> None:
+    with ExitStack() as held:
+        for _ in range(4):
+            waiting = held.enter_context(connected(server))
+            waiting.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n<")
+        with connected(server) as one_more:
+            head = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(VERSION)
+            deadline, data = time.monotonic() + 5, b""
+            while b" 503 " not in data and time.monotonic() < deadline:
+                one_more.sendall(head + VERSION)
+                data = one_more.recv(65536)
+            assert data.startswith(b"HTTP/1.1 503 ")
+            assert b"retry-after: 1" in data
+            assert b"birdbath-reference: " in data
+
+
+def test_a_client_that_takes_no_answer_is_cut(server: ServerProcess) -> None:
+    """Until then its answers wait in memory."""
+    with connected(server) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.settimeout(0.2)
+        request = b"GET /condorSchedd.wsdl HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        assert is_cut(connection, request * 100, 20)
+
+
+def test_transactions_of_an_account_and_staged_bytes_have_bounds(server: ServerProcess) -> None:
+    begin = call("beginTransaction", "<duration>60</duration>")
+    begun = [ask(server, begin) for _ in range(4)]
+    assert ["SUCCESS" in reply for reply in begun] == [True, True, True, False]
+    assert "at most 3 may be open" in begun[3]
+    number = begun[0].partition("<id>")[2].partition("<")[0]
+    txn = f"<transaction><id>{number}</id><duration>60</duration></transaction>"
+    cluster = ask(server, call("newCluster", txn)).partition("<integer>")[2].partition("<")[0]
+    ask(server, call("newJob", f"{txn}<clusterId>{cluster}</clusterId>"))
+    job = f"{txn}<clusterId>{cluster}</clusterId><jobId>0</jobId><name>f</name>"
+    ask(server, call("declareFile", f"{job}<size>1</size>"))
+
+    def send(offset: int) -> str:
+        return ask(server, call("sendFile", f"{job}<offset>{offset}</offset><data>{'QUJD' * 1000}</data>"))
+
+    assert "SUCCESS" in send(0)
+    assert "SUCCESS" in send(0)  # the same bytes again count once
+    assert "SUCCESS" in send(97_000)
+    assert "At most 100000 bytes" in send(97_001)
+    for reply in begun[:3]:
+        number = reply.partition("<id>")[2].partition("<")[0]
+        ask(server, call("abortTransaction", txn.replace(txn.partition("<id>")[2].partition("<")[0], number)))
+    assert "SUCCESS" in ask(server, begin)
+
+
+def test_requests_per_second() -> None:
+    now = [0.0]
+    traffic = Traffic(TrafficLimits(requests_per_second=2), clock=lambda: now[0])
+    for _ in range(4):
+        traffic.enter("a")
+    with pytest.raises(Refused) as refused:
+        traffic.enter("a")
+    assert refused.value.status == 429
+    traffic.enter("b")
+    now[0] += 0.5
+    traffic.enter("a")
+    with pytest.raises(Refused):
+        traffic.enter("a")
+
+
+def test_requests_per_client_and_bodies() -> None:
+    traffic = Traffic(TrafficLimits(requests_per_client=1, body_bytes=10))
+    traffic.enter("a")
+    with pytest.raises(Refused):
+        traffic.enter("a")
+    traffic.enter("b")
+    traffic.leave("a")
+    traffic.enter("a")
+    with traffic.body(6), pytest.raises(Refused), traffic.body(5):
+        pass
+    with traffic.body(10):
+        pass
