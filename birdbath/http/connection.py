@@ -7,7 +7,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from birdbath.credentials.mapfile import one_line
 
@@ -62,6 +63,7 @@ class Connection(HttpToolsProtocol):
         self._watch: asyncio.TimerHandle | None = None
         self._stall: asyncio.TimerHandle | None = None
         self._refusal = 0
+        self._answering: RequestResponseCycle | None = None
         self._address = self.client[0] if self.client else ""
         family.by_client[self._address] += 1
         if family.count > limits.connections or family.by_client[self._address] > limits.per_client:
@@ -73,6 +75,7 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_watch()
         self._end_stall()
+        self._forget_requests()
         family = self.family
         family.by_client[self._address] -= 1
         if family.by_client[self._address] <= 0:
@@ -82,12 +85,26 @@ class Connection(HttpToolsProtocol):
     # Requests that begin and never end
 
     def _start_watch(self) -> None:
-        self._watch = self.loop.call_later(self.family.limits.header_seconds, self.transport.abort)
+        self._watch = self.loop.call_later(self.family.limits.header_seconds, self._cut)
 
     def _stop_watch(self) -> None:
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None
+
+    def _cut(self) -> None:
+        """End the connection now; whoever still answers on it finds nobody there."""
+        self._forget_requests()
+        self.transport.abort()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._answering = cycle  # with pipelining not the one that was read last, which Uvicorn knows
+        super()._start_asgi_task(cycle, app)
+
+    def _forget_requests(self) -> None:
+        if self._answering is not None:
+            self._answering.disconnected = True
+        self.pipeline.clear()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -133,7 +150,7 @@ class Connection(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._stall = self.loop.call_later(self.family.limits.stall_seconds, self.transport.abort)
+        self._stall = self.loop.call_later(self.family.limits.stall_seconds, self._cut)
 
     def resume_writing(self) -> None:
         self._end_stall()

@@ -164,7 +164,7 @@ def test_a_client_that_takes_no_answer_is_cut(server: ServerProcess) -> None:
     """Until then its answers wait in memory."""
     with connected(server) as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        connection.settimeout(0.2)
+        connection.settimeout(0.05)
         request = b"GET /condorSchedd.wsdl HTTP/1.1\r\nHost: localhost\r\n\r\n"
         assert is_cut(connection, request * 100, 20)
 
