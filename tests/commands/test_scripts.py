@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.clients.conftest import REPOSITORY
+from tests.server_process import running_server
 
 SCRIPTS = REPOSITORY / "scripts"
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(REPOSITORY)}
@@ -51,7 +52,18 @@ def test_looking_at_the_pool_and_acting_on_a_job(server: str) -> None:
     assert re.search(r"^\d+\.0 is removed$", outcome.stdout, re.MULTILINE)
 
 
-@pytest.mark.parametrize("name", ["demo.py", "zeep_submit.py", "zeep_fetch.py", "zeep_pool.py"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "demo.py",
+        "zeep_submit.py",
+        "zeep_fetch.py",
+        "zeep_pool.py",
+        "zeep_events.py",
+        "stream_events.py",
+        "receive_webhooks.py",
+    ],
+)
 def test_they_use_nothing_of_birdbath(name: str) -> None:
     tree = ast.parse((SCRIPTS / name).read_text())
     imported = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
@@ -59,6 +71,41 @@ def test_they_use_nothing_of_birdbath(name: str) -> None:
 
     assert imported
     assert not [module for module in imported if module.split(".")[0] == "birdbath"]
+
+
+def test_following_a_job(server: str, tmp_path: Path) -> None:
+    payload = tmp_path / "payload.bin"
+    payload.write_bytes(b"payload")
+    submitted = script("zeep_submit.py", server, str(payload))
+
+    followed = script("zeep_events.py", server, submitted.stdout.strip())
+
+    assert followed.returncode == 0, followed.stderr
+    names = [line.split()[1] for line in followed.stdout.splitlines()]
+    assert names[:2] == ["submit", "execute"]
+    assert names[-1] == "terminated"
+
+
+@pytest.mark.parametrize("name", ["stream_events.py", "receive_webhooks.py"])
+def test_following_all_jobs(tmp_path: Path, name: str) -> None:
+    environment = {"BIRDBATH_WEBHOOK_NETWORKS": "127.0.0.0/8"}
+    with running_server(tmp_path / "home", environment=environment) as server:
+        command = [sys.executable, str(SCRIPTS / name), server.url, "job.held.#", "job.removed.#"]
+        refused = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=60)
+        assert refused.returncode == 1
+        assert "there is no event 'removed'" in refused.stderr
+        command[-1] = "job.aborted.#"
+        with subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True) as following:
+            assert following.stdout is not None
+            try:
+                if name == "receive_webhooks.py":
+                    assert following.stdout.readline().startswith("Waiting for events at http://127.0.0.1:")
+                seen: list[str] = []
+                while seen != ["held", "aborted"]:
+                    assert script("zeep_pool.py", server.url).returncode == 0
+                    seen = [following.stdout.readline().split()[-1] for _ in range(2)]
+            finally:
+                following.send_signal(signal.SIGINT)
 
 
 def test_the_demo_once(tmp_path: Path) -> None:
