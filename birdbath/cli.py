@@ -63,6 +63,10 @@ def serve(
         str | None,
         typer.Option(help="Pool seconds per second, or max: jump from event to event.", metavar="N|max"),
     ] = None,
+    execute: Annotated[
+        bool | None,
+        typer.Option("--execute", help="Run jobs as processes of this machine, shut into their sandboxes."),
+    ] = None,
     config: Annotated[
         Path | None, typer.Option(help="TOML file with settings; see the README for all of them.")
     ] = None,
@@ -89,6 +93,7 @@ def serve(
             strict=strict,
             without_authentication=without_authentication,
             speed=speed,
+            execute=execute,
             log_level=log_level,
         )
         logging.basicConfig(

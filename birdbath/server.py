@@ -28,12 +28,14 @@ from birdbath.backend import Backend
 from birdbath.classads import AdMemory, Constraint
 from birdbath.collector import CollectorSettings
 from birdbath.errors import BirdbathError, InvalidAd
+from birdbath.execution import Processes
 from birdbath.http.application import HttpSettings, create_application
 from birdbath.http.authentication import Authentication
 from birdbath.http.tls import ServerTls
 from birdbath.notify import Notifier
 from birdbath.pool.simulated.clock import ClockState, VirtualClock
 from birdbath.pool.simulated.description import PoolDescription, PoolIdentity
+from birdbath.pool.simulated.local_runs import LocalLimits, LocalRuns
 from birdbath.pool.simulated.pool import SimulatedPool
 from birdbath.pool.simulated.state import read_clock, save_clock
 from birdbath.schedd import ScheddContext, ScheddSettings, expire_transactions, renew_all
@@ -99,6 +101,7 @@ def build(settings: Settings, address: str) -> Parts:
         spool = Spool(settings.spool)
     except OSError as error:
         raise CannotStart(f"Cannot use the home folder {settings.folder}: {error.strerror}") from None
+    local = local_runs(settings)
     engine = open_engine(settings.database)
     writer = Writer(engine)
     pool = SimulatedPool(
@@ -110,6 +113,7 @@ def build(settings: Settings, address: str) -> Parts:
         clock=writer.write_now(lambda unit: _clock(settings, unit)),
         memory=AdMemory(settings.ad_memory_bytes),
         identity=PoolIdentity(settings.schedd_name, address, version_string(), platform_string()),
+        local=local,
     )
     schedd, collector = _schedd_settings(settings), _collector_settings(settings)
     writer.write_now(renew_all)
@@ -118,11 +122,30 @@ def build(settings: Settings, address: str) -> Parts:
     return Parts(settings, engine, writer, pool, schedd, backend, notifier)
 
 
+def local_runs(settings: Settings) -> LocalRuns | None:
+    """What runs jobs as processes, if the settings want that. Raises CannotStart where it would be unsafe."""
+    if not settings.execute:
+        return None
+    if not (admission.is_asking(settings) or admission.is_loopback(settings.host)):
+        raise CannotStart(
+            "Refusing to execute jobs: anybody who reaches this server could run programs here. Configure"
+            " authentication, or listen on loopback only"
+        )
+    if settings.speed not in (None, 1.0) or settings.start_time is not None:
+        raise CannotStart("Executed jobs take the time they take: no speed and no start_time with execute")
+    if not settings.database.startswith("sqlite"):
+        raise CannotStart("Jobs are executed by one server only: execute needs SQLite as the database")
+    limits = LocalLimits(settings.execute_cpu_time, settings.execute_file_size)
+    return LocalRuns(Processes(settings.execute_account), limits)
+
+
 def _clock(settings: Settings, unit: UnitOfWork) -> VirtualClock:
     """The pool's clock: at normal speed the wall's, unless the pool's time is ahead; else where it stood."""
     wall = time.time()
     start = wall if settings.start_time is None else settings.start_time
     state = read_clock(unit) or ClockState(start)
+    if settings.execute:
+        state = replace(state, speed=1.0, paused=False)
     if settings.speed is not None:
         state = replace(state, speed=inf if settings.speed == "max" else settings.speed)
     if state.speed == 1.0 and not state.paused and settings.start_time is None:

@@ -69,6 +69,17 @@ class Settings(BaseSettings):
         None, description="pool time at which a new pool begins, in seconds since the epoch; default: now"
     )
 
+    execute: bool = Field(
+        False, description="run jobs as processes of this machine, shut into their sandboxes, not simulated"
+    )
+    execute_account: str = Field(
+        "nobody", description="the account that jobs run under when the server is root's"
+    )
+    execute_cpu_time: int = Field(0, ge=0, description="CPU seconds that such a job may use; 0: no limit")
+    execute_file_size: int = Field(
+        10 << 30, ge=0, description="largest file in bytes that such a job may write; 0: no limit"
+    )
+
     strict: bool = Field(
         False,
         description="verify declared sizes and hashes, use all status codes, fault bad constraints",

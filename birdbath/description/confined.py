@@ -31,6 +31,8 @@ _ITEM_FILE = re.compile(r"\s*(\[[-\d\s:]*\])?\s*(.*)")
 _PLAIN = re.compile(r"\$\$?\(|\$(?:INT|REAL)\(", re.IGNORECASE)
 _FUNCTION = re.compile(r"\$(?:F[a-z]*|CHOICE|BASENAME|DIRNAME)\(", re.IGNORECASE)
 _DOLLAR = re.compile(r"\$\(\s*DOLLAR\b", re.IGNORECASE)
+_TOKEN = re.compile(r"\$+\w*(?:\$*\()?")
+_JOINED = re.compile(r"\)\w*\$*\w*\(")
 _REFERENCE = re.compile(r"\$\w*\(\s*([A-Za-z_][\w.]*)")
 _ASSIGNMENT = re.compile(r"([\w.+]+)\s*(?:@?)=\s*(.*)", re.DOTALL)
 
@@ -61,6 +63,7 @@ def confined(text: str, read: Reader, before: str = "", after: str = "") -> str:
         _check(commands)
         result = [*commands, "queue"]
     _check_size(result)
+    _check_dollars("\n".join(result))
     return "\n".join([*result, ""])
 
 
@@ -84,7 +87,6 @@ def _check(lines: list[str]) -> None:
             raise DescriptionError(f"{word} is not allowed in a submit description on a server")
         if line.splitlines() != [line] or "\0" in line:
             raise DescriptionError("a control character is not allowed in a submit description")
-    _check_dollars("\n".join(lines))
 
 
 def _check_items(lines: list[str]) -> None:
@@ -98,18 +100,25 @@ def _check_items(lines: list[str]) -> None:
 
 
 def _check_dollars(text: str) -> None:
-    functions = len(_FUNCTION.findall(text))
-    known = len(_PLAIN.findall(text)) + functions
-    if text.count("$") - text.count("$$(") != known:
-        found = (m[0] for m in re.finditer(r"\$[^\s(]*\(?", text) if not _known(text, m.start()))
-        raise DescriptionError(f"{next(found, '$')} is not allowed in a submit description on a server")
-    if functions and _DOLLAR.search(text):
-        raise DescriptionError("$(DOLLAR) is not allowed together with functions such as $Fn()")
+    """No text may become a call of a function such as $ENV() when macros in it are expanded.
 
-
-def _known(text: str, position: int) -> bool:
-    behind_another = position > 0 and text[position - 1] == "$" and text[position : position + 2] == "$("
-    return behind_another or bool(_PLAIN.match(text, position) or _FUNCTION.match(text, position))
+    A dollar sign that begins no macro, as in $HOME, is harmless as long as nothing that is put together from
+    several macros can follow it.
+    """
+    functions = bool(_FUNCTION.search(text))
+    bare = False
+    for match in _TOKEN.finditer(text):
+        if _PLAIN.fullmatch(match[0]) or _FUNCTION.fullmatch(match[0]):
+            continue
+        if match[0].endswith(("(", "$(")):
+            raise DescriptionError(f"{match[0]} is not allowed in a submit description on a server")
+        bare = True
+    if functions and (bare or _DOLLAR.search(text)):
+        raise DescriptionError("no dollar sign is allowed together with functions such as $Fn()")
+    if bare and (joined := _JOINED.search(text)):
+        raise DescriptionError(
+            f"{joined[0]}: no macro may stand there while a dollar sign stands alone elsewhere"
+        )
 
 
 def _queue(arguments: str, commands: list[str], lines: Iterator[str], read: Reader) -> str:
@@ -159,7 +168,7 @@ def _item_lines(name: str, read: Reader) -> list[str]:
 
 
 def _number(text: str, commands: list[str]) -> str:
-    _check_dollars(text)
+    _check_dollars("\n".join([*commands, text]))
     _check_size([*commands, f"count = {text}"])
     expanded = QueueStatement("\n".join([*commands, "queue", ""])).expand_text(text)
     if not expanded.isdecimal():

@@ -173,6 +173,29 @@ class Sandbox:
         finally:
             os.close(reading)
 
+    def give(self, uid: int, gid: int) -> None:
+        """Make the sandbox and the regular files in it another account's; needs the rights of root."""
+        directory = self._open()
+        try:
+            os.fchown(directory, uid, gid)
+            with os.scandir(directory) as entries:
+                names = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
+            for name in names:
+                with contextlib.suppress(InvalidFileName, FileNotFoundError):
+                    descriptor = _open_regular(directory, name, os.O_RDONLY)
+                    os.fchown(descriptor, uid, gid)
+                    os.close(descriptor)
+        finally:
+            os.close(directory)
+
+    def make_executable(self, name: str) -> None:
+        """Let the owner of a file in the sandbox execute it."""
+        descriptor = self._open_entry(name, os.O_RDONLY)
+        try:
+            os.fchmod(descriptor, 0o700)
+        finally:
+            os.close(descriptor)
+
     def read(self, name: str, offset: int = 0, length: int = -1) -> bytes:
         """At most `length` bytes (-1: all) from byte `offset`; fewer at the end of the file, none past it."""
         descriptor = self._open_entry(name, os.O_RDONLY)

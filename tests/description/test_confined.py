@@ -89,11 +89,25 @@ ATTACKS = [
     "queue a from (\nqueue b from id |\n)",
     "queue a) from (\nqueue b from id |\n)",
     "queue a from (\n$ENV(SECRET)\n)",
+    "a = $ENV\nx = $(a)(SECRET)\nqueue",
+    "a = $ENV\nb = (SECRET)\nx = $(a)$(b)\nqueue",
+    "a = $\nb = NV(SECRET)\nx = $(a)E$(b)\nqueue",
+    "b = V(SECRET)\nx = $EN$(b)\nqueue",
+    "x = $(y:$)ENV(SECRET)\nqueue",
+    "v = (SECRET)/x/$ENV\nx = $Fn(v)$Fd(v)\nqueue",
+    "x = 1\nqueue\nd = $\nqueue\nx = $(d)ENV(SECRET)\nqueue",
+    "x = $(a)ENV(SECRET)\nqueue a from (\n$\n)",
+    "x = $(a)$(b)\nqueue a, b from (\n$ENV, (SECRET)\n)",
     "queue a from bad.txt",
     "queue a from (\nx",
     "\n".join([f"a{n} = $(a{n + 1})$(a{n + 1})" for n in range(60)] + ["a60 = x", "queue"]),
     "x = " + "y" * 1_000_001 + "\nqueue",
 ]
+
+
+def test_dollar_signs_of_the_shell_are_let_through() -> None:
+    text = "executable = /bin/sh\narguments = \"-c 'echo $$ $HOME $1 > $(Process).out'\"\nqueue\n"
+    assert jobs(text)[0]["arguments"] == "\"-c 'echo $$ $HOME $1 > 0.out'\""
 
 
 @pytest.mark.parametrize("text", ATTACKS)
@@ -106,6 +120,7 @@ def test_what_reaches_out_is_refused(text: str, monkeypatch: pytest.MonkeyPatch)
 PIECES = (
     *("include", " : id |", "queue", " a", " from ", "(", ")", "\n", "\\\n", "@=e\n", "@e\n", "$(d)", "$"),
     *("ENV(SECRET)", "$F", "$CHOICE(0,", "$(DOLLAR)", "x = ", "d = ", " in ", "matching files *", "#"),
+    *("$(x)", "NV(SECRET)", "$E", "(SECRET)", "$ENV", "\nx = $(d)", "\nd = "),
     *("items.txt", "\x0c", ",", "1"),
 )
 

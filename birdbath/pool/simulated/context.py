@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 
 from sqlalchemy import bindparam, select
 
@@ -15,6 +16,7 @@ from birdbath.pool.simulated.clock import Clock
 from birdbath.pool.simulated.description import PoolDescription, PoolIdentity
 from birdbath.pool.simulated.hosted import ProgramTable
 from birdbath.pool.simulated.job_table import JobTable
+from birdbath.pool.simulated.local_runs import LocalRuns
 from birdbath.pool.simulated.machines import Slot
 from birdbath.pool.simulated.mirror import QueueMirror
 from birdbath.pool.simulated.policies import next_evaluation, stays_in_queue
@@ -48,6 +50,7 @@ class PoolContext:
     slots: dict[str, Slot]
     started: float
     programs: ProgramTable
+    local: LocalRuns | None = None
     autoclusters: Autoclusters = field(init=False)
     kick: Callable[[], None] = field(default=lambda: None)
     asked: bool = False
@@ -95,6 +98,7 @@ class PoolContext:
     ) -> None:
         """Save a job whose state changed, or let it leave when it is finished and nothing keeps it."""
         table.save(job, events)
+        self._stop(unit, job)
         ended = job.status in (JobStatus.COMPLETED, JobStatus.REMOVED) and job.phase != STOPPING
         if ended and not stays_in_queue(job.ad, now):
             self.leave(unit, table, job)
@@ -106,9 +110,15 @@ class PoolContext:
     def leave(self, unit: UnitOfWork, table: JobTable, job: QueuedJob) -> None:
         """Let a job leave the queue; its sandbox is deleted once that is durable."""
         table.leave(job)
+        self._stop(unit, job)
         if job.ad.integer("JobUniverse") == SCHEDULER_UNIVERSE:
             self.programs.drop(unit, job.id)
         unit.after_commit(self.sandbox(job.id).remove)
+
+    def _stop(self, unit: UnitOfWork, job: QueuedJob) -> None:
+        """Once that is durable, kill the process of a job that runs no more, if it has one."""
+        if self.local is not None and not (job.running and job.status is JobStatus.RUNNING):
+            unit.after_commit(partial(self.local.kill, job.id))
 
     def negotiate_soon(self, unit: UnitOfWork, at: float) -> None:
         """Negotiate at pool time `at` or before."""

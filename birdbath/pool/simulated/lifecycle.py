@@ -16,6 +16,7 @@ from birdbath.pool.simulated.queued_job import FINISH, IMAGE, PROGRAM, QueuedJob
 
 _VACATED_BY_REMOVAL = 1023
 _REQUEUED = 1022
+_EVICTED = 1009
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,15 @@ class Hold:
 
 @dataclass(frozen=True)
 class Ending:
-    """How a program ended: its exit code, CPU seconds, and bytes received before and sent after it."""
+    """How a program ended: its exit code or the signal that killed it (0: none), CPU seconds, and bytes
+    received before and sent after it.
+    """
 
     exit_code: int
     cpu: float = 0.0
     received: int = 0
     sent: int = 0
+    signal: int = 0
 
 
 Fields = dict[str, Scalar | Expression]
@@ -180,6 +184,10 @@ def _stop(job: QueuedJob, now: float) -> float:
 
 def note_exit(job: QueuedJob, ending: Ending) -> None:
     """Set the attributes that OnExitHold and OnExitRemove look at."""
+    if ending.signal:
+        job.ad.update({"ExitBySignal": True, "ExitSignal": ending.signal, "ExitStatus": ending.signal})
+        job.ad.delete("ExitCode")
+        return
     job.ad.update({"ExitBySignal": False, "ExitCode": ending.exit_code, "ExitStatus": ending.exit_code})
     job.ad.delete("ExitSignal")
 
@@ -215,6 +223,8 @@ def _usage(seconds: float) -> str:
 
 def _terminated_fields(job: QueuedJob, ending: Ending, wall: float) -> Fields:
     fields: Fields = {"TerminatedNormally": True, "ReturnValue": ending.exit_code}
+    if ending.signal:
+        fields = {"TerminatedNormally": False, "TerminatedBySignal": ending.signal}
     used = _usage(ending.cpu)
     fields |= {"RunLocalUsage": _usage(0), "RunRemoteUsage": used, "TotalLocalUsage": _usage(0)}
     total = job.ad.get("RemoteUserCpu")
@@ -247,6 +257,13 @@ def _vacate(job: QueuedJob, now: float, reason: str, code: int, subcode: int = 0
     job.ad.set("VacateReasonSubCode", subcode)
     _increase(job.ad, "NumVacates")
     return [_evicted_event(job, now, reason, code, subcode)]
+
+
+def evict(job: QueuedJob, now: float, reason: str) -> list[JobEvent]:
+    """The program was stopped through no doing of the job's: back to Idle."""
+    events = _vacate(job, now, reason, _EVICTED)
+    _enter(job, JobStatus.IDLE, now)
+    return events
 
 
 def requeue(job: QueuedJob, now: float, ending: Ending) -> list[JobEvent]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from sqlalchemy import Engine, select
 
 from birdbath.classads import AdMemory
 from birdbath.pool.base import JobId
+from birdbath.pool.simulated import lifecycle
 from birdbath.pool.simulated.clock import Clock, ClockState, VirtualClock
 from birdbath.pool.simulated.context import PoolContext
 from birdbath.pool.simulated.dagman import dagman_programs
@@ -18,10 +20,13 @@ from birdbath.pool.simulated.directory import SimulatedDirectory
 from birdbath.pool.simulated.engine import Engine as PoolEngine
 from birdbath.pool.simulated.hosted import ProgramFactory, ProgramTable
 from birdbath.pool.simulated.hosting import Hosting
+from birdbath.pool.simulated.local_runs import LocalRuns, lost
 from birdbath.pool.simulated.machines import build_slots
 from birdbath.pool.simulated.mirror import QueueMirror
 from birdbath.pool.simulated.negotiator import Negotiator
 from birdbath.pool.simulated.queue import SimulatedQueue
+from birdbath.pool.simulated.queued_job import EXECUTING
+from birdbath.pool.simulated.runs import Runs
 from birdbath.pool.simulated.state import save_clock
 from birdbath.store.sandbox import Spool
 from birdbath.store.tables import jobs
@@ -47,6 +52,7 @@ class SimulatedPool:
         memory: AdMemory | None = None,
         identity: PoolIdentity | None = None,
         programs: ProgramFactory = dagman_programs,
+        local: LocalRuns | None = None,
     ) -> None:
         clock = clock or VirtualClock(ClockState(time.time()))
         description, identity = description or PoolDescription(), identity or PoolIdentity()
@@ -55,13 +61,16 @@ class SimulatedPool:
         slots = build_slots(description, identity, started)
         mirror = QueueMirror(engine, memory)
         self._context = PoolContext(
-            description, identity, clock, spool, memory, mirror, slots, started, ProgramTable(programs)
+            description, identity, clock, spool, memory, mirror, slots, started, ProgramTable(programs), local
         )
         self._negotiator = Negotiator(self._context.autoclusters)
         self.clock = clock
         self.queue = SimulatedQueue(self._context)
-        hosting = Hosting(self._context, self._context.programs, self.queue)
-        self._engine = PoolEngine(self._context, self._negotiator, hosting)
+        self._hosting = Hosting(self._context, self._context.programs, self.queue)
+        self._engine = PoolEngine(self._context, self._negotiator, self._hosting)
+        self._recovered = False
+        if local is not None:
+            local.news = self._context.kick_now
         if isinstance(clock, VirtualClock):
             clock.on_change(self._context.kick_now)
         self.directory = SimulatedDirectory(engine, self._context, self._negotiator)
@@ -71,7 +80,9 @@ class SimulatedPool:
         self._context.kick = callback
 
     def close(self) -> None:
-        """Give the database connections back."""
+        """Kill the processes of jobs, and give the database connections back."""
+        if self._context.local is not None:
+            self._context.local.close()
         self._context.mirror.close()
         self.directory.close()
 
@@ -87,10 +98,38 @@ class SimulatedPool:
         `clock.delay` says how many real seconds to wait), or None when nothing will happen before somebody
         submits or releases a job.
         """
+        self._take_up_processes(unit)
         due = self._engine.advance(unit)
         self._context.promised = due
         self.clock.expect(due)
         return due
+
+    def _take_up_processes(self, unit: UnitOfWork) -> None:
+        """Go on with jobs whose processes have ended, or were lost with the server that had started them."""
+        context = self._context
+        over = [] if context.local is None else context.local.ended()
+        gone = [] if self._recovered else lost(unit)
+        if not over and not gone:
+            self._recovered = True
+            return
+        now, table = context.now(), context.table(unit)
+        runs = Runs(context, unit, table, now, self._hosting)
+        for job_id in gone:
+            if (job := table.load(job_id)) is not None:
+                events = lifecycle.evict(job, now, "The server that ran the job was restarted")
+                context.settle(unit, table, job, events, now)
+        for job_id, number, ended in over:
+            job = table.load(job_id)
+            if job is not None and job.phase == EXECUTING and job.ad.integer("JobRunCount") == number:
+                runs.take_up(job, ended)
+            if context.local is not None:
+                unit.after_commit(partial(context.local.forget, job_id, number))
+        unit.after_commit(self._note_recovered)
+        table.flush()
+        context.negotiate_soon(unit, now)
+
+    def _note_recovered(self) -> None:
+        self._recovered = True
 
     def set_clock(
         self,
@@ -105,6 +144,8 @@ class SimulatedPool:
         """
         if not isinstance(self.clock, VirtualClock):
             raise ValueError("this pool's clock is not a virtual one")
+        if self._context.local is not None:
+            raise ValueError("jobs are executed, which takes the time it takes")
         state = self.clock.change(speed, paused, limit)
         save_clock(unit, state)
         return state

@@ -15,6 +15,8 @@ FINISH = "finish"
 """The phase from then on to its end, and while its output is written."""
 PROGRAM = "program"
 """The phase of a job whose program runs inside the pool, see `hosted`; due when it has to be woken."""
+EXECUTING = "executing"
+"""The phase of a job whose program is a process of this machine, see `local_runs`; it ends by itself."""
 STOPPING = "stopping"
 """The job runs no more, but its program is still to be told."""
 

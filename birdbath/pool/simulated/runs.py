@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from birdbath.errors import BirdbathError
 from birdbath.events import JobEvent
+from birdbath.execution import Command, Ended
 from birdbath.pool.base import JobId, JobStatus
 from birdbath.pool.simulated import lifecycle, policies
+from birdbath.pool.simulated.clock import LATEST
 from birdbath.pool.simulated.context import PoolContext
 from birdbath.pool.simulated.execution import (
+    FAILED_TO_CREATE_PROCESS,
     OLD_SIZES,
     TRANSFER_INPUT_ERROR,
     CannotRun,
@@ -58,8 +61,12 @@ class Runs:
             self._settle(job, lifecycle.start(job, self._submit_machine(), self.now, None, 0.0, 0))
             return True
         place = self._submit_machine() if slot is None else slot.place
+        command = None
         try:
             run = self._plan(job, place.slot)
+            if self._context.local is not None:
+                sandbox = self._context.files_of(self._unit, job)
+                command = self._context.local.command(job.ad, sandbox, place.slot, place.memory)
         except CannotRun as refused:
             self._hold(job, refused.hold)
             return False
@@ -67,10 +74,32 @@ class Runs:
             self._refuse(job, error, Hold(f"Transfer input files failure: {error}", TRANSFER_INPUT_ERROR))
             return False
         job.slot = None if slot is None else slot.name
+        if command is not None:
+            self._execute(job, command, lifecycle.start(job, place, self.now, LATEST, LATEST, run.received))
+            return True
         image_at = self.now + self._context.description.image_update_after
         ends_at = self.now + run.duration
         self._settle(job, lifecycle.start(job, place, self.now, ends_at, image_at, run.received))
         return True
+
+    def _execute(self, job: QueuedJob, command: Command, events: list[JobEvent]) -> None:
+        local = self._context.local
+        assert local is not None
+        local.start(self._unit, job, command, self._context.files_of(self._unit, job))
+        self._settle(job, events)
+
+    def take_up(self, job: QueuedJob, ended: Ended) -> None:
+        """The process that a job ran as has ended."""
+        if ended.error:
+            reason = f"Error from {job.ad.string('RemoteHost')}: Failed to execute: {ended.error}"
+            self._hold(job, Hold(reason, FAILED_TO_CREATE_PROCESS, ended.errno))
+            return
+        if ended.memory:
+            job.ad.update({"ResidentSetSize_RAW": ended.memory, "ResidentSetSize": ended.memory})
+        cpu = ended.user + ended.system
+        received = job.ad.get("BytesRecvd")
+        arrived = int(received) if isinstance(received, float) else 0
+        self._settle(job, self._end(job, Ending(ended.exit_code, cpu, arrived, 0, ended.signal)))
 
     def go_on(self, job: QueuedJob) -> int:
         """Do what is due with a running job; returns how many bytes of output that wrote."""
@@ -91,7 +120,7 @@ class Runs:
             job.progress = progress
             self._table.touch(job)
             return progress - before
-        self._settle(job, self._end(job, run))
+        self._settle(job, self._end(job, Ending(run.exit_code, run.cpu, run.received, run.sent)))
         return run.sent - before
 
     def _plan(self, job: QueuedJob, slot: str) -> Run:
@@ -107,8 +136,7 @@ class Runs:
         sandbox = self._context.files_of(self._unit, job)
         return write_outputs(self._unit, sandbox, run.outputs, job.progress, WRITE_STEP)
 
-    def _end(self, job: QueuedJob, run: Run) -> list[JobEvent]:
-        ending = Ending(run.exit_code, run.cpu, run.received, run.sent)
+    def _end(self, job: QueuedJob, ending: Ending) -> list[JobEvent]:
         lifecycle.note_exit(job, ending)
         job.ad.delete(OLD_SIZES)
         decision = policies.on_exit(job.ad, self.now)

@@ -1,0 +1,165 @@
+"""`birdbath serve --execute`: jobs as processes of this machine, from a client's view."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from birdbath.client import Schedd
+from tests.client.test_cycle import COMPLETED, until
+from tests.commands.conftest import Run, run
+from tests.execution.test_processes import alive, wait_until
+
+__all__ = ["run"]
+HELD, RUNNING, REMOVED = 5, 2, 3
+
+
+class Server:
+    """A server that executes, as a process that can be killed."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self.start()
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "birdbath", "serve", "--home", str(self._home), "--port", "0"]
+        self.process = subprocess.Popen([*command, "--execute"], stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        self.url = self.process.stdout.readline().split()[4]
+
+    def stop(self, how: int = signal.SIGTERM) -> None:
+        self.process.send_signal(how)
+        self.process.communicate(timeout=30)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    found = Server(tmp_path / "home")
+    yield found
+    found.stop()
+
+
+def submit(run: Run, url: str, description: str) -> int:
+    Path("job.sub").write_text(description)
+    outcome = run("submit", "job.sub", "--json", url=url)
+    assert outcome.exit_code == 0, outcome.stderr
+    return int(outcome.stdout.partition(":")[2].partition(",")[0])
+
+
+def becomes(schedd: Schedd, cluster: int, status: int) -> None:
+    until(lambda: schedd.job_ad(cluster, 0)["JobStatus"] == status)
+
+
+def test_an_uploaded_program_really_runs(run: Run, server: Server, tmp_path: Path) -> None:
+    (tmp_path / "tool.sh").write_text("#!/bin/sh\nexpr 6 '*' 7; cat $1; echo made > made.txt; exit 3\n")
+    (tmp_path / "in.txt").write_text("input\n")
+    text = "executable = tool.sh\narguments = in.txt\ntransfer_input_files = in.txt\noutput = out.txt\n"
+    cluster = submit(run, server.url, text + "queue\n")
+    with Schedd(server.url) as schedd:
+        becomes(schedd, cluster, COMPLETED)
+        assert schedd.job_ad(cluster, 0)["ExitCode"] == 3
+    fetched = run("fetch", str(cluster), "-d", "back", url=server.url)
+    assert fetched.exit_code == 0, fetched.stderr
+    assert [path.read_text() for path in sorted((tmp_path / "back").rglob("*.txt"))] == [
+        "made\n",
+        "42\ninput\n",
+    ]
+
+
+ME = "$$"  # the shell's own number
+
+
+def test_a_program_killed_by_a_signal_and_one_that_is_not_there(run: Run, server: Server) -> None:
+    killed = submit(run, server.url, f"executable = /bin/sh\narguments = \"-c 'kill -11 {ME}'\"\nqueue\n")
+    missing = submit(run, server.url, "executable = /bin/no-such-program\nqueue\n")
+    with Schedd(server.url) as schedd:
+        becomes(schedd, killed, COMPLETED)
+        ad = schedd.job_ad(killed, 0)
+        assert (ad["ExitBySignal"], ad["ExitSignal"]) == (True, 11)
+        becomes(schedd, missing, HELD)
+        assert schedd.job_ad(missing, 0)["HoldReasonCode"] == 6
+
+
+def pid_of(schedd: Schedd, cluster: int, tmp_path: Path) -> int:
+    [file] = list((tmp_path / "home").rglob(f"cluster{cluster}.proc0.subproc0/pid"))
+    return int(file.read_text())
+
+
+SLEEPER = f"executable = /bin/sh\narguments = \"-c 'echo {ME} > pid; exec sleep 1000'\"\nqueue\n"
+
+
+@pytest.mark.parametrize(("action", "status"), [("hold", HELD), ("rm", REMOVED)])
+def test_holding_and_removing_kills(
+    run: Run, server: Server, tmp_path: Path, action: str, status: int
+) -> None:
+    cluster = submit(run, server.url, SLEEPER)
+    wait_until(lambda: any((tmp_path / "home").rglob("pid")))
+    with Schedd(server.url) as schedd:
+        pid = pid_of(schedd, cluster, tmp_path)
+        assert run(action, str(cluster), url=server.url).exit_code == 0
+        wait_until(lambda: not alive(pid))
+        assert schedd.job_ad(cluster, 0)["JobStatus"] == status
+
+
+def test_after_a_kill_of_the_server_the_job_runs_again(run: Run, server: Server, tmp_path: Path) -> None:
+    cluster = submit(run, server.url, SLEEPER)
+    wait_until(lambda: any((tmp_path / "home").rglob("pid")))
+    with Schedd(server.url) as schedd:
+        first = pid_of(schedd, cluster, tmp_path)
+    server.stop(signal.SIGKILL)
+    wait_until(lambda: not alive(first))
+    server.start()
+    with Schedd(server.url) as schedd:
+        until(lambda: schedd.job_ad(cluster, 0)["NumJobStarts"] == 2)
+        wait_until(lambda: pid_of(schedd, cluster, tmp_path) != first)
+        server.stop()
+        assert not alive(pid_of(schedd, cluster, tmp_path))
+    server.start()
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (["--host", "0.0.0.0", "--without-authentication"], "loopback"),
+        (["--speed", "10"], "speed"),
+        (["--speed", "max"], "speed"),
+    ],
+)
+def test_it_is_refused_where_it_would_be_dangerous(tmp_path: Path, options: list[str], why: str) -> None:
+    command = [sys.executable, "-m", "birdbath", "serve", "--home", str(tmp_path), "--port", "0", "--execute"]
+    outcome = subprocess.run([*command, *options], capture_output=True, text=True, timeout=60)
+    assert outcome.returncode == 1
+    assert why in outcome.stderr
+
+
+def test_no_page_of_a_browser_reaches_it(server: Server) -> None:
+    import urllib.error
+    import urllib.request
+
+    body = (
+        b'<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Body>'
+        b'<beginTransaction xmlns="urn:condor"><duration>60</duration></beginTransaction></e:Body>'
+        b"</e:Envelope>"
+    )
+    for headers, status in (
+        ({"Content-Type": "text/xml", "Origin": "http://evil.example"}, 403),
+        ({"Content-Type": "text/xml", "Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Content-Type": "text/plain", "Origin": server.url}, 415),
+        ({"Content-Type": "text/xml", "Host": "evil.example"}, 421),
+    ):
+        request = urllib.request.Request(server.url, body, headers)
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(request, timeout=30)
+        assert refused.value.code == status
+        refused.value.close()
+
+
+def test_it_is_off_by_default() -> None:
+    from birdbath.settings import load_settings
+
+    assert load_settings(None).execute is False
