@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, suppress
 
 from birdbath.events import EventRecord
@@ -54,8 +54,11 @@ class Listener:
         """Listen until cancelled. A sink that fails is asked again, with growing pauses: nothing is passed
         over.
         """
-        async with aclosing(self._source.deliveries()) as deliveries:
-            async for gathered in _windows(deliveries, self._window):
+        async with (
+            aclosing(self._source.deliveries()) as deliveries,
+            aclosing(_windows(deliveries, self._window)) as windows,
+        ):
+            async for gathered in windows:
                 events = [event for delivery in gathered for event in delivery.events]
                 await self._put([event for event in events if self._wanted(event)])
                 await gathered[-1].acknowledge()
@@ -79,7 +82,9 @@ class Listener:
             self._delivered.popitem(last=False)
 
 
-async def _windows(deliveries: AsyncIterator[Delivery], window: float) -> AsyncIterator[list[Delivery]]:
+async def _windows(
+    deliveries: AsyncIterator[Delivery], window: float
+) -> AsyncGenerator[list[Delivery], None]:
     """Deliveries that come within `window` seconds of a first one, together."""
     loop = asyncio.get_running_loop()
     upcoming = asyncio.ensure_future(anext(deliveries))

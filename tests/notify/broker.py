@@ -16,7 +16,7 @@ from tests.toolkit import require
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with ca.pem, server.pem and server.key, for 127.0.0.1."""
     folder = tmp_path_factory.mktemp("certificates")
-    subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]
     key = ["-newkey", "rsa:2048", "-nodes", "-keyout", "server.key", "-out", "server.pem"]
     subprocess.run(
         ["openssl", "req", "-x509", "-days", "2", *key, *subject], cwd=folder, check=True, capture_output=True

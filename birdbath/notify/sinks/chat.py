@@ -28,7 +28,6 @@ class ChatAccount:
     host: str | None = None
     port: int = 5222
     ca_file: str | None = None
-    encrypted: bool = True
 
 
 class ChatSink:
@@ -72,12 +71,10 @@ class ChatSink:
         client.register_plugin("xep_0199")
         if self._account.ca_file is not None:
             client.ssl_context = ssl.create_default_context(cafile=self._account.ca_file)
-        if not self._account.encrypted:
-            client.enable_starttls = client.enable_direct_tls = False
-            client.enable_plaintext = True
-            client["feature_mechanisms"].unencrypted_plain = True
+        # Where the server was not looked up, it is the usual port, which begins without TLS.
+        client.enable_direct_tls = self._account.host is None
         started: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        _settle(client, started)
+        _settle(client, started, at_once=self._account.host is not None)
         client.connect(self._account.host, self._account.port if self._account.host else None)
         self._client = client
         await started
@@ -85,8 +82,10 @@ class ChatSink:
         return client
 
 
-def _settle(client: ClientXMPP, started: asyncio.Future[Any]) -> None:
-    """Let `started` be done when the session is, or failed when it cannot be."""
+def _settle(client: ClientXMPP, started: asyncio.Future[Any], at_once: bool) -> None:
+    """Let `started` be done when the session is, or failed when it cannot be: at the first attempt, or only
+    where the account is refused, while the other ways to connect are tried.
+    """
 
     def ready(event: object) -> None:
         if not started.done():
@@ -97,7 +96,7 @@ def _settle(client: ClientXMPP, started: asyncio.Future[Any]) -> None:
             started.set_exception(ConnectionError(f"cannot log in: {event or 'refused'}"))
 
     client.add_event_handler("session_start", ready)
-    for name in ("failed_all_auth", "connection_failed", "disconnected"):
+    for name in ("failed_all_auth", *(("connection_failed", "disconnected") if at_once else ())):
         client.add_event_handler(name, failed)
 
 

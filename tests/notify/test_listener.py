@@ -1,0 +1,254 @@
+"""Listeners: from a server or a broker, through a filter, to a sink; feedback mode; the command."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from birdbath.events import EventRecord
+from birdbath.notify import Filter
+from birdbath.notify.deliveries import Delivery, SinkFailed
+from birdbath.notify.http_source import HttpSource, ServerRefuses, StreamParser
+from birdbath.notify.listener import Listener
+from birdbath.notify.pauses import Pauses
+from tests.events.test_forms import record
+from tests.notify.amqp.test_relay import a_name, declared, relaying
+from tests.notify.house import RELEASED, Open, event
+from tests.notify.serving import serving
+from tests.rabbitmq import Broker
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
+
+
+def quick() -> Pauses:
+    return Pauses(first=0.01, longest=0.05)
+
+
+class Kept:
+    """A sink that keeps what it gets, and fails as often as it is told to."""
+
+    def __init__(self, failures: int = 0) -> None:
+        self.groups: list[list[EventRecord]] = []
+        self.failures = failures
+        self._changed = asyncio.Condition()
+
+    @property
+    def clusters(self) -> list[int]:
+        return [event.cluster for group in self.groups for event in group]
+
+    async def deliver(self, events: Sequence[EventRecord]) -> None:
+        if self.failures:
+            self.failures -= 1
+            raise SinkFailed("full")
+        async with self._changed:
+            self.groups.append(list(events))
+            self._changed.notify_all()
+
+    async def close(self) -> None: ...
+
+    async def until(self, *clusters: int) -> None:
+        async with self._changed:
+            await self._changed.wait_for(lambda: self.clusters == list(clusters))
+
+
+class Given:
+    """A source of what a test says."""
+
+    def __init__(self, *groups: list[EventRecord]) -> None:
+        self.groups = groups
+        self.acknowledged: list[int] = []
+        self.filters: list[Filter] = []
+        self.over = asyncio.Event()
+
+    async def use(self, filter: Filter) -> None:
+        self.filters.append(filter)
+
+    async def deliveries(self) -> AsyncGenerator[Delivery, None]:
+        for number, group in enumerate(self.groups):
+            yield Delivery(group, self._acknowledge(number))
+        self.over.set()
+        await asyncio.Event().wait()
+
+    def _acknowledge(self, number: int) -> Callable[[], Awaitable[None]]:
+        async def acknowledge() -> None:
+            self.acknowledged.append(number)
+
+        return acknowledge
+
+
+def numbered(*clusters: int) -> list[EventRecord]:
+    return [EventRecord(n, f"e{n}", float(n), 12, n, 0, "ann", event(n).ad()) for n in clusters]
+
+
+async def stop(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+async def test_a_sink_that_fails_is_asked_again_and_nothing_is_acknowledged_before() -> None:
+    source, sink = Given(numbered(1, 2), numbered(3)), Kept(failures=3)
+    task = asyncio.create_task(Listener(source, sink, Filter.of(), pauses=quick).run())
+    await sink.until(1, 2, 3)
+    await stop(task)
+    assert [len(group) for group in sink.groups] == [2, 1]
+    assert source.acknowledged[0] == 0
+
+
+async def test_what_comes_twice_is_delivered_once() -> None:
+    source, sink = Given(numbered(1, 2), numbered(1, 2, 3), numbered(2)), Kept()
+    task = asyncio.create_task(Listener(source, sink, Filter.of(), pauses=quick).run())
+    await source.over.wait()
+    await sink.until(1, 2, 3)
+    await stop(task)
+
+
+async def test_a_digest_gathers_what_comes_within_its_window() -> None:
+    source, sink = Given(numbered(1), numbered(2), numbered(3)), Kept()
+    task = asyncio.create_task(Listener(source, sink, Filter.of(), window=0.2, pauses=quick).run())
+    await sink.until(1, 2, 3)
+    await stop(task)
+    assert len(sink.groups) == 1
+
+
+async def test_the_listener_filters_for_itself() -> None:
+    source, sink = Given(numbered(1, 2), numbered(3)), Kept()
+    task = asyncio.create_task(Listener(source, sink, Filter.of([], "Cluster >= 2"), pauses=quick).run())
+    await source.over.wait()
+    await stop(task)
+    assert sink.clusters in ([2, 3], [2])
+
+
+async def test_a_new_filter_is_sent_back() -> None:
+    source, sink = Given(), Kept()
+    listener = Listener(source, sink, Filter.of(), pauses=quick)
+    await listener.use(Filter.of(["job.held.#"]), feedback=False)
+    assert source.filters == []
+    await listener.use(Filter.of(["job.released.#"]))
+    assert source.filters == [listener.filter] == [Filter.of(["job.released.#"])]
+
+
+async def test_from_a_server_with_a_filter_that_changes(house: Open, tmp_path: Path) -> None:
+    async with house() as opened, serving(opened) as client:
+        state, sink = tmp_path / "state", Kept()
+        await client.post("/events/subscriptions", json={})
+        source = HttpSource(str(client.base_url), Filter.of(["job.held.#"]), state, pauses=quick)
+        listener = Listener(source, sink, Filter.of(["job.held.#"]), pauses=quick)
+        await source._ensure()
+        task = asyncio.create_task(listener.run())
+        await opened.write(event(1), event(2, RELEASED), event(3))
+        await sink.until(1, 3)
+        await listener.use(Filter.of(["job.released.#"]))
+        await opened.write(event(4), event(5, RELEASED))
+        await sink.until(1, 3, 5)
+        subscription = state.read_text().strip()
+        server_side = Filter.from_json(opened.notifier.subscriptions.get(subscription).filter)
+        assert server_side == listener.filter
+        await stop(task)
+        again = HttpSource(str(client.base_url), listener.filter, state, pauses=quick)
+        await opened.write(event(6, RELEASED))
+        deliveries = again.deliveries()
+        found = [one.cluster for one in (await anext(deliveries)).events]
+        await deliveries.aclose()
+    assert found in ([6], [5, 6])  # an acknowledgement may have been cut off
+
+
+async def test_without_a_state_file_the_subscription_ends_with_the_listener(house: Open) -> None:
+    async with house() as opened, serving(opened) as client:
+        source = HttpSource(str(client.base_url), Filter.of(), pauses=quick)
+        await source._ensure()
+        deliveries = source.deliveries()
+        await opened.write(event(1))
+        assert (await anext(deliveries)).events[0].cluster == 1
+        assert len(opened.notifier.subscriptions.all()) == 1
+        await deliveries.aclose()
+        assert opened.notifier.subscriptions.all() == []
+
+
+async def test_a_server_that_refuses_is_not_asked_for_ever(house: Open) -> None:
+    async with house() as opened, serving(opened) as client:
+        source = HttpSource(str(client.base_url), Filter(("no.such.topic",)), pauses=quick)
+        with pytest.raises(ServerRefuses, match="can match nothing"):
+            await anext(source.deliveries())
+
+
+async def test_a_server_that_is_away_is_waited_for(house: Open, tmp_path: Path) -> None:
+    source = HttpSource("http://127.0.0.1:9", Filter.of(), tmp_path / "state", pauses=quick)
+    waiting = asyncio.ensure_future(anext(source.deliveries()))
+    await asyncio.wait([waiting], timeout=0.2)
+    assert not waiting.done()
+    waiting.cancel()
+    with suppress(asyncio.CancelledError):
+        await waiting
+
+
+def test_a_stream_in_any_pieces() -> None:
+    from birdbath.events import form
+
+    body = form("cloudevents", "urn:pool")(record(12))
+    stream = b"retry: 1000\n\nid: 4\ndata: " + body + b"\n\nid: 9\n\nevent: filter\ndata: {}\n\ndata: x\n\n"
+    parser = StreamParser()
+    parts = [parser.feed(bytes([byte])) for byte in stream]
+    assert [event.id for events, _ in parts for event in events] == ["e-7"]
+    assert [last for _, last in parts if last is not None] == [4, 9]
+
+
+@pytest.mark.toolkit
+async def test_the_command_from_a_broker_to_a_file(house: Open, broker: Broker, tmp_path: Path) -> None:
+    exchange, queue, log, wanted = a_name(), a_name(), tmp_path / "log", tmp_path / "filter.json"
+    wanted.write_text(json.dumps({"topics": ["job.held.#"]}))
+    await declared(broker.url, exchange, queue, "job.held.#")
+    arguments = [broker.url, "--exchange", exchange, "--queue", queue, "--file", str(log), "--form", "json"]
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "birdbath", "listen", *arguments, "--filter-file", str(wanted)),
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stderr is not None
+    async with house() as opened, relaying(opened, broker.url, exchange):
+        while b"Listening on" not in await process.stderr.readline():
+            pass
+        await opened.write(event(1), event(2, RELEASED))
+        await _until(lambda: log.exists() and b'"Cluster":1' in log.read_bytes())
+        wanted.write_text(json.dumps({"topics": ["job.released.#"]}))
+        process.send_signal(signal.SIGHUP)
+        await _until_written(opened.write, log, b'"Cluster":4')
+    process.send_signal(signal.SIGTERM)
+    assert await asyncio.wait_for(process.wait(), 10) == 0
+    found = [json.loads(line)["Cluster"] for line in log.read_text().splitlines()]
+    assert set(found) == {1, 4}
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    while not condition():
+        await asyncio.sleep(0.02)  # another process writes the file
+
+
+async def _until_written(write: Callable[..., Awaitable[int]], log: Path, text: bytes) -> None:
+    """Events until one passes the new filter: when it was read is for the other process to know."""
+    while text not in log.read_bytes():
+        await write(event(4, RELEASED))
+        await asyncio.sleep(0.05)
+
+
+def test_mistakes_are_said_in_a_line(tmp_path: Path) -> None:
+    for arguments, reason in (
+        (["http://127.0.0.1:1"], "--file, --mail, --chat and --apprise"),
+        (["http://127.0.0.1:1", "--file", "-", "--mail", "a@b.c"], "one of"),
+        (["nonsense", "--file", "-"], "The broker's address"),
+        (["http://127.0.0.1:1", "--file", "-", "--topic", "x.y"], "can match nothing"),
+        (["http://127.0.0.1:1", "--chat", "a@b.c"], "--jid"),
+        (["http://127.0.0.1:1", "--file", "-", "--form", "yaml"], "No event form"),
+    ):
+        command = [sys.executable, "-m", "birdbath", "listen", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 1, done.stderr
+        assert reason in done.stderr
+        assert done.stderr.count("\n") == 1

@@ -1,0 +1,267 @@
+"""What listeners deliver to: files, a real mail server, a real chat server, Apprise."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
+from slixmpp import ClientXMPP
+
+from birdbath.events import form
+from birdbath.notify.deliveries import SinkFailed
+from birdbath.notify.sinks.chat import ChatAccount, ChatSink
+from birdbath.notify.sinks.files import FileSink
+from birdbath.notify.sinks.mail import MailServer, MailSink, parse_server
+from birdbath.notify.sinks.services import AppriseSink, NoApprise
+from tests import prosody
+from tests.events.test_forms import TIME, read, record
+from tests.rabbitmq import free_port
+from tests.toolkit import require
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
+
+HELD = record(12, {"HoldReason": "the disk is full", "HoldReasonCode": 3})
+
+
+def several(count: int) -> list[Any]:
+    return [replace(record(11, {}, TIME + number), id=f"u{number}") for number in range(count)]
+
+
+@pytest.mark.parametrize("kind", ["text", "json", "xml"])
+async def test_a_file_is_an_event_log(kind: str, tmp_path: Path) -> None:
+    sink = FileSink(tmp_path / "log", form(kind))
+    await sink.deliver([HELD])
+    await sink.deliver(several(2))
+    await sink.close()
+    found = read(tmp_path / "copy", (tmp_path / "log").read_bytes())
+    assert [event["EventTypeNumber"] for event in found] == [12, 11, 11]
+
+
+@pytest.mark.parametrize(
+    ("rotations", "names"),
+    [(0, ["log"]), (1, ["log", "log.old"]), (3, ["log", "log.1", "log.2", "log.3"])],
+)
+async def test_a_file_is_rotated(rotations: int, names: list[str], tmp_path: Path) -> None:
+    size = len(form("text")(several(1)[0]))
+    sink = FileSink(tmp_path / "log", form("text"), max_size=2 * size, max_rotations=rotations)
+    await sink.deliver(several(5))
+    for event in several(10)[5:]:
+        await sink.deliver([event])
+    await sink.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+    kept = b"".join((tmp_path / name).read_bytes() for name in [*reversed(names[1:]), "log"])
+    assert kept == b"".join(map(form("text"), several(10)[-2 * len(names) :]))
+    assert all((tmp_path / name).stat().st_size <= 2 * size for name in names)
+
+
+@pytest.mark.parametrize("kind", ["text", "json", "xml"])
+@pytest.mark.parametrize("cut", [1, 5, 30])
+async def test_an_event_that_a_crash_tore_is_written_anew(kind: str, cut: int, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    whole = [form(kind)(event) for event in several(2)]
+    log.write_bytes(whole[0] + whole[1][:-cut])
+    sink = FileSink(log, form(kind))
+    await sink.deliver(several(2)[1:])
+    await sink.close()
+    assert log.read_bytes() == b"".join(whole)
+
+
+async def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
+    with pytest.raises(SinkFailed, match="No such file"):
+        await FileSink(tmp_path / "none" / "log", form("text")).deliver([HELD])
+
+
+class Mailbox:
+    """Keeps the mails that a server takes; refuses as long as `refusing`."""
+
+    def __init__(self) -> None:
+        self.mails: list[EmailMessage] = []
+        self.refusing = False
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+        if self.refusing:
+            return "451 try again"
+        assert isinstance(envelope.content, bytes)
+        self.mails.append(message_from_bytes(envelope.content, policy=policy.default))
+        return "250 OK"
+
+
+@contextmanager
+def mail_server(**options: Any) -> Iterator[tuple[Mailbox, int]]:
+    mailbox, port = Mailbox(), free_port()
+    controller = Controller(mailbox, hostname="127.0.0.1", port=port, **options)
+    controller.start()
+    try:
+        yield mailbox, port
+    finally:
+        controller.stop()
+
+
+async def test_a_mail_for_each_event() -> None:
+    with mail_server() as (mailbox, port):
+        sink = MailSink(MailServer("127.0.0.1", port, "birdbath@pool.org"), ["ann@home.org", "bob@home.org"])
+        await sink.deliver([HELD, several(1)[0]])
+    first, second = mailbox.mails
+    assert first["Subject"] == "Condor job 12.3: held"
+    assert first["To"] == "ann@home.org, bob@home.org"
+    assert first["From"] == "birdbath@pool.org"
+    assert "the disk is full" in first.get_content()
+    assert second["Subject"] == "Condor job 12.3: unsuspended"
+    assert first["Message-ID"] != second["Message-ID"]
+
+
+async def test_a_digest() -> None:
+    with mail_server() as (mailbox, port):
+        sink = MailSink(MailServer("127.0.0.1", port, "birdbath@pool.org"), ["ann@home.org"], digest=True)
+        await sink.deliver([HELD, *several(3)])
+        await sink.deliver([HELD, *several(3)])
+    first, again = mailbox.mails
+    assert first["Subject"] == "Condor: 4 events of 1 job"
+    assert first.get_content().count("...\r\n") == 4
+    assert first["Message-ID"] == again["Message-ID"]
+
+
+async def test_encrypted_and_with_a_password(certificates: Path) -> None:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificates / "server.pem", certificates / "server.key")
+
+    def check(server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: Any) -> AuthResult:
+        return AuthResult(success=data.password == b"pw", handled=False)
+
+    options = {
+        "tls_context": context,
+        "require_starttls": True,
+        "auth_required": True,
+        "authenticator": check,
+    }
+    trusting = ssl.create_default_context(cafile=str(certificates / "ca.pem"))
+    with mail_server(**options) as (mailbox, port):
+        server = MailServer("127.0.0.1", port, "b@pool.org", "bird", "pw", "require", trusting)
+        await MailSink(server, ["ann@home.org"]).deliver([HELD])
+        assert len(mailbox.mails) == 1
+        wrong = MailServer("127.0.0.1", port, "b@pool.org", "bird", "no", "require", trusting)
+        with pytest.raises(SinkFailed):
+            await MailSink(wrong, ["ann@home.org"]).deliver([HELD])
+        with pytest.raises(SinkFailed):  # nobody vouches for the certificate
+            await MailSink(MailServer("127.0.0.1", port, "b@pool.org", tls="require"), ["a@b.c"]).deliver(
+                [HELD]
+            )
+    assert "pw" not in repr(server)
+
+
+async def test_a_server_that_refuses_or_is_not_there() -> None:
+    with mail_server() as (mailbox, port):
+        mailbox.refusing = True
+        with pytest.raises(SinkFailed, match="try again"):
+            await MailSink(MailServer("127.0.0.1", port, "b@p.org"), ["ann@home.org"]).deliver([HELD])
+    with pytest.raises(SinkFailed):
+        await MailSink(MailServer("127.0.0.1", port, "b@p.org"), ["ann@home.org"]).deliver([HELD])
+
+
+@pytest.mark.parametrize(
+    ("address", "parsed"),
+    [("mail", ("mail", 25)), ("mail:587", ("mail", 587)), ("::1", ("::1", 25)), ("[::1]:587", ("::1", 587))],
+)
+def test_addresses_of_servers(address: str, parsed: tuple[str, int]) -> None:
+    assert parse_server(address) == parsed
+
+
+@pytest.fixture(scope="module")
+def chat_port(certificates: Path) -> Iterator[int]:
+    require("Prosody (Debian's prosody)", prosody.program() is not None)
+    with prosody.running(certificates, ["bird", "ann", "bob", "eve"], {"bird": ["ann", "bob"]}) as port:
+        yield port
+
+
+@asynccontextmanager
+async def contact(name: str, port: int, certificates: Path) -> AsyncIterator[asyncio.Queue[str]]:
+    """Somebody with a chat client: the messages that arrive."""
+    client, arrived, ready = (
+        ClientXMPP(f"{name}@localhost", prosody.PASSWORD),
+        asyncio.Queue[str](),
+        asyncio.Event(),
+    )
+    client.ssl_context = ssl.create_default_context(cafile=str(certificates / "ca.pem"))
+    client.add_event_handler("session_start", lambda event: ready.set())
+    client.add_event_handler("message", lambda message: arrived.put_nowait(message["body"]))
+    client.connect("127.0.0.1", port)
+    await ready.wait()
+    client.send_presence()
+    await client.get_roster()
+    try:
+        yield arrived
+    finally:
+        await client.disconnect(wait=1.0)
+
+
+@pytest.mark.toolkit
+@pytest.mark.parametrize(("contacts", "told"), [(["ann"], "a"), (["ann", "eve"], "ae"), ([], "ab")])
+async def test_chat(contacts: list[str], told: str, chat_port: int, certificates: Path) -> None:
+    account = ChatAccount(
+        "bird@localhost", prosody.PASSWORD, "127.0.0.1", chat_port, str(certificates / "ca.pem")
+    )
+    async with (
+        contact("ann", chat_port, certificates) as ann,
+        contact("bob", chat_port, certificates) as bob,
+        contact("eve", chat_port, certificates) as eve,
+    ):
+        sink = ChatSink(account, [f"{name}@localhost" for name in contacts])
+        await sink.deliver([HELD])
+        await sink.deliver(several(1))
+        for name, queue in (("a", ann), ("b", bob), ("e", eve)):
+            if name in told:
+                assert "the disk is full" in await queue.get()
+                assert await queue.get() == "Job 12.3 (ann): Job was unsuspended."
+            assert queue.empty()
+        await sink.close()
+
+
+@pytest.mark.toolkit
+async def test_chat_that_cannot_be(chat_port: int, certificates: Path) -> None:
+    trusted = str(certificates / "ca.pem")
+    wrong = ChatAccount("bird@localhost", "wrong", "127.0.0.1", chat_port, trusted)
+    with pytest.raises(SinkFailed, match="cannot log in"):
+        await ChatSink(wrong, ["ann@localhost"]).deliver([HELD])
+    nobody = ChatAccount("bird@localhost", prosody.PASSWORD, "127.0.0.1", free_port(), trusted)
+    with pytest.raises(SinkFailed):
+        await ChatSink(nobody, ["ann@localhost"]).deliver([HELD])
+    assert "wrong" not in repr(wrong)
+
+
+async def test_apprise_reaches_a_service() -> None:
+    """Its `json://` service posts to any address: here to one of ours."""
+    posted: list[dict[str, Any]] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
+        posted.append(json.loads(await reader.readexactly(length)))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    await AppriseSink([f"json://127.0.0.1:{port}/"]).deliver([HELD, *several(1)])
+    server.close()
+    await server.wait_closed()
+    assert [one["title"] for one in posted] == ["Condor job 12.3: held", "Condor job 12.3: unsuspended"]
+    assert "the disk is full" in posted[0]["message"]
+    with pytest.raises(SinkFailed):
+        await AppriseSink([f"json://127.0.0.1:{port}/"]).deliver([HELD])
+
+
+async def test_apprise_addresses_that_are_none() -> None:
+    with pytest.raises(NoApprise, match="nonsense"):
+        AppriseSink(["nonsense://x"])
