@@ -19,7 +19,6 @@ from urllib.parse import urlsplit
 
 import uvicorn
 from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError
 
 import birdbath
 from birdbath import admission, following, guarding
@@ -45,6 +44,7 @@ from birdbath.soap import Bounds
 from birdbath.store import UnitOfWork, Writer, kept_replies, open_engine
 from birdbath.store.files import make_directory
 from birdbath.store.sandbox import Spool
+from birdbath.store.trouble import trouble_of
 
 _log = logging.getLogger(__name__)
 
@@ -435,11 +435,10 @@ async def _unless_it_fails(
     """
     try:
         return await work()
-    except DBAPIError as error:
-        _log.error("The database failed while %s; trying again: %s", what, str(error.orig).strip())
-        await asyncio.sleep(instead)
-        return 0.0
-    except Exception:
-        _log.exception("Failed while %s; trying again", what)
+    except Exception as error:
+        if (trouble := trouble_of(error)) is not None:
+            _log.error("Failed while %s; trying again: %s", what, trouble)
+        else:
+            _log.exception("Failed while %s; trying again", what)
         await asyncio.sleep(instead)
         return 0.0

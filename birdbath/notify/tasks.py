@@ -6,6 +6,8 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
+from birdbath.store.trouble import trouble_of
+
 _log = logging.getLogger(__name__)
 
 FIRST_PAUSE = 1.0
@@ -44,10 +46,17 @@ class Tasks:
             started = loop.time()
             try:
                 return await run()
-            except Exception:
+            except Exception as error:
                 # Whatever it is, it has nobody else to tell, and the other tasks go on.
                 if loop.time() - started > LONGEST_PAUSE:
                     pause = FIRST_PAUSE
-                _log.exception("%s failed; starting again in %g seconds", name, pause)
+                trouble = trouble_of(error)
+                _log.error(
+                    "%s failed; starting again in %g seconds: %s",
+                    name,
+                    pause,
+                    trouble or "unexpectedly",
+                    exc_info=trouble is None,
+                )
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)

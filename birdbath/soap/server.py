@@ -15,6 +15,7 @@ from birdbath.soap import spyne_compat  # isort: skip  (must come before spyne)
 from spyne import Application, MethodContext
 from spyne.server import ServerBase
 
+from birdbath.access import operation_info
 from birdbath.errors import BirdbathError, RequestFault, StatusCode
 from birdbath.soap import event_service, event_types, replies, services, types, writing
 from birdbath.soap.bounds import USUAL, Bounds
@@ -24,6 +25,7 @@ from birdbath.soap.operations import Operations
 from birdbath.soap.protocol import CondorSoap, is_soap_12
 from birdbath.soap.replies import Outcome
 from birdbath.soap.security import UsernameToken, username_token
+from birdbath.store.trouble import StorageTrouble, trouble_of
 
 assert spyne_compat.SIX_MOVES
 
@@ -119,7 +121,9 @@ class SoapServer(ServerBase):
         except BirdbathError as error:
             assert call is not None  # nothing of the contract is raised before there is a call
             return call.refuse(error)
-        except Exception:
+        except Exception as error:
+            if call is not None and (trouble := trouble_of(error)) is not None:
+                return troubled(call, trouble, reference)
             return fail(call, reference)
 
     def receive(self, body: bytes, content_type: str = "") -> Call:
@@ -252,6 +256,14 @@ def fail(call: Call | None, reference: str = "") -> Reply:
     logger.exception("unexpected error in %s, reference %s", operation, reference)
     fault = ServerFault(f"Internal error; the server's log has it under reference {reference}")
     return refused(fault) if call is None else call.fault(fault)
+
+
+def troubled(call: Call, trouble: StorageTrouble, reference: str) -> Reply:
+    """The reply when disk or database failed: logged in a line, and told by a status where there is one."""
+    logger.error("%s: %s, reference %s", call.operation, trouble, reference)
+    if operation_info(call.operation).answers_status:
+        return call.refuse(trouble)
+    return call.fault(ServerFault(str(trouble)))
 
 
 def refused(fault: SoapFault, status: int = 500) -> Reply:

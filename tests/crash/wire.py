@@ -40,6 +40,10 @@ class Refused(Exception):
         self.code = code
 
 
+class Faulted(AssertionError):
+    """The reply is a fault."""
+
+
 class Wire:
     """One keep-alive connection that is made anew when it broke."""
 
@@ -74,7 +78,7 @@ class Wire:
             self.close()
             raise Lost(str(error)) from error
         if reply.status != 200:
-            raise AssertionError(f"HTTP {reply.status}: {content[:500]!r}")
+            raise Faulted(f"HTTP {reply.status}: {content[-500:]!r}")
         return content
 
     def _connected(self) -> http.client.HTTPConnection:
