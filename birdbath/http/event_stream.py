@@ -57,7 +57,7 @@ async def _send_all(notifier: Notifier, following: AnyFollower, asked: Question,
         while True:
             batch = await following.next(asked.most, HEARTBEAT)
             parts: list[bytes] = []
-            if following.filter is not told:
+            if following.filter != told:
                 told = following.filter
                 parts.append(_message(orjson.dumps(told.value()), event=b"filter"))
             parts += _messages(batch, asked.form)

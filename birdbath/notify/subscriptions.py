@@ -49,10 +49,22 @@ class Subscriptions:
         self._log = log
         self._reader = Reader(engine)
         self._followers: dict[str, SubscribedFollower] = {}
-        self._known = {known.id: known for known in rows.everything(self._reader)}
-        for known in self._known.values():
-            self._log.metrics.cursors[known.id] = known.cursor
+        self._known: dict[str, Subscription] = {}
         self.on_change: Callable[[], None] = lambda: None
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Take notice of what other servers on the same database have made, changed and removed."""
+        found = {known.id: known for known in rows.everything(self._reader)}
+        for key in self._known.keys() - found.keys():
+            self._forget(key)
+        for key, read in found.items():
+            known = self._known.get(key)
+            if read == known:
+                continue
+            self._keep(read)
+            if known is not None and read.filter != known.filter and key in self._followers:
+                self._followers[key].use(Filter.from_json(read.filter))
 
     def all(self) -> list[Subscription]:
         """The subscriptions that have not expired, the oldest first."""
@@ -61,6 +73,8 @@ class Subscriptions:
 
     def get(self, key: str) -> Subscription:
         """The subscription with this id. Raises UnknownSubscription, also when it has expired."""
+        if key not in self._known:
+            self.refresh()
         known = self._known.get(key)
         if known is None or _is_over(known, time.time()):
             raise UnknownSubscription(key)
@@ -205,6 +219,7 @@ class Subscriptions:
     async def expire(self) -> list[Subscription]:
         """Remove the subscriptions whose lease has run out; returns them."""
         now = time.time()
+        self.refresh()
         over = [known for known in self._known.values() if _is_over(known, now)]
         for known in over:
             await self.remove(known.id)

@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 KIND: Final = "webhook"
 PREFIX: Final = "whsec_"
-BATCH: Final = 200
+BATCH: Final = 500
 _IDLE = 60.0
 _REPLY_BYTES = 64 * 1024
 _REFUSALS = frozenset(range(400, 500)) - {408, 409, 425, 429}
@@ -53,8 +53,8 @@ class WebhookSettings:
 
     networks: tuple[str, ...] = ()
     timeout: float = 15.0
-    first_pause: float = 1.0
-    longest_pause: float = 300.0
+    first_pause: float = 0.25
+    longest_pause: float = 60.0
     give_up: float = 86400.0
     refusals: int = 5
     lanes: int = 8

@@ -95,7 +95,7 @@ async def test_the_second_follower_of_a_subscription_takes_over(house: Open) -> 
 async def test_a_lease_that_ran_out_ends_a_subscription(house: Open) -> None:
     async with house() as open_house:
         subscriptions = open_house.notifier.subscriptions
-        made = await subscriptions.create("soap", EVERYTHING, lease=0)
+        made = await subscriptions.create("soap", EVERYTHING, lease=1e-6)
         kept = await subscriptions.create("soap", EVERYTHING, lease=60)
         with pytest.raises(UnknownSubscription):
             subscriptions.open(made.id)
@@ -129,3 +129,24 @@ async def test_a_pushing_kind_has_a_task_for_each_subscription(house: Open) -> N
         await subscriptions.remove(made.id)
         while task in open_house.notifier.tasks.names:
             await asyncio.sleep(0)
+
+
+async def test_two_servers_on_one_database_share_their_subscriptions(house: Open) -> None:
+    async with house() as one, house() as other:
+        mine, others = one.notifier.subscriptions, other.notifier.subscriptions
+        made = await mine.create("pull", EVERYTHING, after=0)
+        follower = others.open(made.id)
+        await one.write(event(1), event(2))
+        batch = await follower.next()
+        assert clusters(batch) == [1, 2]
+        await follower.acknowledge(batch.through)
+        await mine.update_filter(made.id, Filter.of(["job.released.#"]))
+        mine.refresh()
+        assert mine.get(made.id).cursor == 2
+        others.refresh()
+        await other.write(event(3), event(4, RELEASED))
+        assert clusters(await follower.next()) == [4]
+        await mine.remove(made.id)
+        others.refresh()
+        with pytest.raises(Superseded):
+            await follower.next(wait=0)
