@@ -44,6 +44,8 @@ async def stream(notifier: Notifier, caller: Caller, asked: Question, receive: R
     notifier.metrics.followers["sse"] += 1
     try:
         await while_connected(receive, _send_all(notifier, following, asked, send))
+    except asyncio.CancelledError:
+        return  # the server ends, and the client does not read: nothing more can be told
     finally:
         notifier.metrics.followers["sse"] -= 1
         if isinstance(following, SubscribedFollower):

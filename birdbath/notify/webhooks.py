@@ -187,6 +187,7 @@ class Webhooks:
         while True:
             attempts += 1
             failure = await post.attempt(entry.event, entry.rendered(post.form))
+            post.note(follower.key, entry.event, failure)
             if failure is None:
                 metrics.delivered[KIND] += 1
                 return
@@ -197,8 +198,6 @@ class Webhooks:
                 await self._give_up(follower.key, entry.event, attempts, failure.reason)
                 return
             metrics.retried[KIND] += 1
-            if attempts == 1:
-                _log.info("Webhook %s: event %d: %s", follower.key, entry.event.sequence, failure.reason)
             delay = max(pause * random.uniform(0.5, 1), failure.pause)
             await asyncio.sleep(min(delay, settings.longest_pause))
             pause = min(2 * pause, settings.longest_pause)
@@ -220,6 +219,15 @@ class _Post:
         self._url: str = options["url"]
         self._secret: str = options["secret"]
         self._rule = rule
+        self._failing = False
+
+    def note(self, key: str, event: EventRecord, failure: _Failure | None) -> None:
+        """Say in the log when the receiver begins to fail, and when it takes events again; not each time."""
+        if self._failing == (failure is not None):
+            return
+        self._failing = failure is not None
+        what = "takes events again" if failure is None else f"fails, to be tried again: {failure.reason}"
+        _log.info("The receiver of webhook %s %s (event %d)", key, what, event.sequence)
 
     async def attempt(self, event: EventRecord, body: bytes) -> _Failure | None:
         """Send an event once; None when it was taken."""
