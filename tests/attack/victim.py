@@ -126,6 +126,17 @@ class Victim:
         """Seconds of CPU that the process has had."""
         return time.clock_gettime_ns(~self._pid << 3 | 2) / 1e9  # CPUCLOCK_SCHED of the process
 
+    def descriptors(self) -> int:
+        """How many files and connections the process has open."""
+        return len(list(Path(f"/proc/{self._pid}/fd").iterdir()))
+
+    def wait_for_descriptors(self, most: int) -> None:
+        """Return when it has no more than so many open again; asking it gives it the time to notice."""
+        deadline = time.monotonic() + PATIENCE
+        while self.descriptors() > most:
+            assert time.monotonic() < deadline, f"{self.descriptors()} descriptors, {most} before"
+            self.exchange(post(call("getVersionString")))
+
     def _memory(self, field: str) -> int:
         status = Path(f"/proc/{self._pid}/status").read_text()
         match = re.search(rf"^{field}:\s+(\d+) kB", status, re.MULTILINE)
