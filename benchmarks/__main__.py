@@ -18,7 +18,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import ad_lists, following, growth, queries, small_calls, submissions, transfers
+from benchmarks import ad_lists, following, growth, guard, queries, small_calls, submissions, transfers
 from benchmarks.figures import Figure
 from benchmarks.scale import FULL, QUICK, Scale
 
@@ -30,6 +30,7 @@ GROUPS: dict[str, Callable[[Path, Scale], list[Figure]]] = {
     "queries": queries.figures,
     "growth": growth.figures,
     "following": following.figures,
+    "guard": guard.figures,
 }
 RESULTS = Path(__file__).with_name("results")
 _LIBRARIES = ("spyne", "lxml", "uvicorn", "uvloop", "httptools", "sqlalchemy", "htcondor", "orjson")

@@ -28,7 +28,7 @@ from benchmarks.servers import ROOT
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _NAME = re.compile(rb"\{(txn|cluster|proc|turn|offset)\}")
 _HEAD = (
-    b"%s HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/xml; charset=utf-8\r\nContent-Length: %d\r\n\r\n"
+    b"%s HTTP/1.1\r\nHost: localhost\r\n%sContent-Type: text/xml; charset=utf-8\r\nContent-Length: %d\r\n\r\n"
 )
 _TIMEOUT = 600.0
 _KEPT = 64 * 1024
@@ -39,20 +39,27 @@ _CODE = re.compile(rb"<code>")
 
 @dataclass(frozen=True)
 class Step:
-    """A request; `keep` names the id in its reply. `line` is the request line without the version."""
+    """A request; `keep` names the id in its reply. `line` is the request line without the version, `headers`
+    more headers, each in a line.
+    """
 
     body: bytes = b""
     keep: str = ""
     line: str = "POST /"
+    headers: str = ""
 
 
 @dataclass(frozen=True)
 class Program:
-    """What each connection does: once what is in `before`, then `steps` again and again."""
+    """What each connection does: once what is in `before`, then `steps` again and again.
+
+    With `refusals` an answer 503 is counted and no failure; the connection is made anew, as the server ends it.
+    """
 
     steps: Sequence[Step]
     before: Sequence[Step] = ()
     stride: int = 0
+    refusals: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,6 +74,7 @@ class Result:
     count: int
     received: int
     times: list[float]
+    refused: int = 0
 
     @property
     def each(self) -> float:
@@ -81,6 +89,7 @@ def drive(port: int, program: Program, connections: int, count: int) -> Result:
         "connections": connections,
         "count": count,
         "stride": program.stride,
+        "refusals": program.refusals,
         "before": [_as_json(step) for step in program.before],
         "steps": [_as_json(step) for step in program.steps],
     }
@@ -98,7 +107,12 @@ def drive(port: int, program: Program, connections: int, count: int) -> Result:
 
 
 def _as_json(step: Step) -> dict[str, str]:
-    return {"body": base64.b64encode(step.body).decode(), "keep": step.keep, "line": step.line}
+    return {
+        "body": base64.b64encode(step.body).decode(),
+        "keep": step.keep,
+        "line": step.line,
+        "headers": step.headers,
+    }
 
 
 class _Connection(asyncio.Protocol):
@@ -152,12 +166,13 @@ class _Template:
 
     def __init__(self, step: dict[str, str], known: dict[bytes, bytes]) -> None:
         self.keep = step["keep"].encode()
+        self._headers = b"".join(line.encode() + b"\r\n" for line in step["headers"].splitlines())
         self._line = _NAME.split(_filled(step["line"].encode(), known))
         self._body = _NAME.split(_filled(base64.b64decode(step["body"]), known))
 
     def request(self, ids: dict[bytes, bytes]) -> bytes:
         body = _joined(self._body, ids)
-        return _HEAD % (_joined(self._line, ids), len(body)) + body
+        return _HEAD % (_joined(self._line, ids), self._headers, len(body)) + body
 
 
 def _filled(text: bytes, known: dict[bytes, bytes]) -> bytes:
@@ -173,6 +188,7 @@ class _Worker:
 
     def __init__(self, connection: _Connection, order: dict[str, Any]) -> None:
         self.connection = connection
+        self.refused = 0
         self.times = [0.0] * len(order["steps"])
         self._ids: dict[bytes, bytes] = {}
         self._order = order
@@ -195,18 +211,25 @@ class _Worker:
     async def _one(self, template: _Template) -> None:
         request = template.request(self._ids)
         reply = await self.connection.request(request)
+        if self._order["refusals"] and b" 503 " in reply[:16]:
+            self.refused += 1
+            self.connection = await _connected(self._order["port"])
+            return
         if b" 200 " not in reply[:16] or (_CODE.search(reply) and not _GOOD.search(reply)):
             raise RuntimeError(f"{request[:600]!r}\n{reply[:800]!r}")
         if template.keep:
             self._ids[template.keep] = b"%d" % integer(reply)
 
 
+async def _connected(port: int) -> _Connection:
+    _, connection = await asyncio.get_running_loop().create_connection(_Connection, "127.0.0.1", port)
+    return connection
+
+
 async def _main(order: dict[str, Any]) -> dict[str, Any]:
-    loop = asyncio.get_running_loop()
     workers = []
     for _ in range(order["connections"]):
-        _, connection = await loop.create_connection(_Connection, "127.0.0.1", order["port"])
-        workers.append(_Worker(connection, order))
+        workers.append(_Worker(await _connected(order["port"]), order))
         await workers[-1].prepare()
     turns = iter(range(order["count"]))
     before = sum(worker.connection.received for worker in workers)
@@ -217,7 +240,14 @@ async def _main(order: dict[str, Any]) -> dict[str, Any]:
     times = [
         sum(column) / order["count"] for column in zip(*(worker.times for worker in workers), strict=True)
     ]
-    return {"seconds": seconds, "count": order["count"], "received": received, "times": times}
+    refused = sum(worker.refused for worker in workers)
+    return {
+        "seconds": seconds,
+        "count": order["count"],
+        "received": received,
+        "times": times,
+        "refused": refused,
+    }
 
 
 if __name__ == "__main__":

@@ -74,11 +74,14 @@ def serve(
 ) -> None:
     """Serve condorSchedd and condorCollector on an embedded simulated pool, until SIGTERM or Ctrl-C.
 
+    SIGHUP restarts it: a new program or new settings, and nobody who connects meanwhile is refused.
+
     When it is ready, one line with the URLs is printed on standard output; the log goes to standard error.
     """
     # The server's parts take half a second to load, which the everyday commands shall not pay.
     import uvloop
 
+    from birdbath.server import restart
     from birdbath.server import serve as serve_until_stopped
     from birdbath.settings import load_settings
 
@@ -101,7 +104,9 @@ def serve(
         )
         for talkative in ("alembic", "spyne", "uvicorn"):
             logging.getLogger(talkative).setLevel(logging.WARNING)
-        uvloop.run(serve_until_stopped(settings, _announce))
+        left = uvloop.run(serve_until_stopped(settings, _announce))
+        if left:
+            restart(left)
     except BirdbathError as error:
         typer.echo(f"birdbath: {error}", err=True)
         raise typer.Exit(1) from None

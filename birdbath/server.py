@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from math import inf
+from types import FrameType
 from urllib.parse import urlsplit
 
 import uvicorn
@@ -26,11 +27,13 @@ from birdbath.access import Caller
 from birdbath.backend import Backend
 from birdbath.classads import AdMemory, Constraint
 from birdbath.collector import CollectorSettings
-from birdbath.errors import BirdbathError, InvalidAd
+from birdbath.errors import InvalidAd
 from birdbath.execution import Processes
 from birdbath.http.application import HttpSettings, create_application
 from birdbath.http.authentication import Authentication
 from birdbath.http.tls import ServerTls
+from birdbath.listening import CannotStart, listen, restart, url_of
+from birdbath.listening import listeners as open_listeners
 from birdbath.notify import Notifier
 from birdbath.pool.simulated.clock import ClockState, VirtualClock
 from birdbath.pool.simulated.description import PoolDescription, PoolIdentity
@@ -52,11 +55,9 @@ LEASE_CHECK = 1.0
 LONGEST_REST = 5.0
 SWEEP_INTERVAL = 600.0
 CERTIFICATE_CHECK = 2.0
+__all__ = ["CannotStart", "listen", "restart", "serve", "url_of"]
+
 RELEASED = datetime(2026, 11, 20, tzinfo=UTC)
-
-
-class CannotStart(BirdbathError):
-    """What the server needs is not to be had: the address, the home folder."""
 
 
 def version_string() -> str:
@@ -198,30 +199,6 @@ def _collector_settings(settings: Settings) -> CollectorSettings:
     )
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises CannotStart with the reason."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    # Inherited by every connection: else a reply in two packets waits 40 ms for the client's acknowledgement.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen(2048)
-    except OSError as error:
-        listener.close()
-        raise CannotStart(f"Cannot listen on {host} port {port}: {error.strerror or error}") from None
-    listener.set_inheritable(True)
-    return listener
-
-
-def url_of(listener: socket.socket, scheme: str = "http") -> str:
-    """A URL by which a listening socket can be reached from this machine."""
-    host, port = listener.getsockname()[:2]
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
-
-
 def advertised_address(settings: Settings, url: str) -> str:
     """The `host:port` that the pool's ads name: of the public URL, else of `url`.
 
@@ -253,25 +230,26 @@ def _collect_garbage_seldom() -> None:
     gc.set_threshold(20_000, 20, 20)
 
 
-async def serve(settings: Settings, ready: Callable[[list[str]], None]) -> None:
+async def serve(settings: Settings, ready: Callable[[list[str]], None]) -> list[int]:
     """Serve until SIGTERM or SIGINT; `ready` is told the URLs, the first of which is the main one.
 
-    At the end no call is cut off that is answered within seconds; open transactions stay as they are.
+    At the end no call is cut off that is answered within seconds; open transactions stay as they are. After
+    SIGHUP the listening sockets stay open, and are returned for `restart`; connections wait in them meanwhile.
     """
     _allow_many_files()
     admission.check_listening(settings)
     tls = admission.tls(settings)
     authentication = admission.authentication(settings)
-    listeners = [listen(settings.host, settings.port)]
-    if settings.collector_port is not None:
-        listeners.append(listen(settings.host, settings.collector_port))
+    listeners = open_listeners(settings)
     urls = [url_of(listener, "https" if tls else "http") for listener in listeners]
     parts = await asyncio.to_thread(build, settings, advertised_address(settings, urls[0]))
     _collect_garbage_seldom()
+    kept = [listener.dup() for listener in listeners]  # Uvicorn closes the others
     try:
-        await _serve(parts, authentication, tls, listeners, lambda: ready(urls))
+        again = await _serve(parts, authentication, tls, listeners, lambda: ready(urls))
+        return [listener.detach() for listener in kept] if again else []
     finally:
-        for listener in listeners:
+        for listener in listeners + kept:
             listener.close()
         parts.close()
 
@@ -282,7 +260,7 @@ async def _serve(
     tls: ServerTls | None,
     listeners: list[socket.socket],
     ready: Callable[[], None],
-) -> None:
+) -> bool:
     settings = parts.settings
     open_connections = guarding.connections(settings)
     guard = guarding.guard(
@@ -318,6 +296,7 @@ async def _serve(
     try:
         async with parts.notifier.running():
             await server.serve(sockets=listeners)
+        return server.again
     finally:
         for task in background:
             task.cancel()
@@ -340,18 +319,25 @@ class _AnnouncedServer(uvicorn.Server):
         super().__init__(config)
         self._ready = ready
         self._stopping = stopping
+        self.again = False
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Stop on the usual signals; unlike Uvicorn, do not raise them again, so that the rest ends too."""
         former = {
-            number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)
+            number: signal.signal(number, self.handle_exit)
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
         }
         try:
             yield
         finally:
             for number, handler in former.items():
                 signal.signal(number, handler)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Note whether it is to begin again."""
+        self.again = sig == signal.SIGHUP
+        super().handle_exit(sig, frame)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

@@ -8,7 +8,19 @@ from __future__ import annotations
 
 import typer
 
-from birdbath.commands import act, credentials, fetch, forward, listen, queue, replay, status, submit, wsdl
+from birdbath.commands import (
+    act,
+    credentials,
+    doctor,
+    fetch,
+    forward,
+    listen,
+    queue,
+    replay,
+    status,
+    submit,
+    wsdl,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -26,3 +38,4 @@ def register(app: typer.Typer) -> None:
     app.command("wsdl")(wsdl.wsdl)
     app.command("passwd")(credentials.passwd)
     app.command("token")(credentials.token)
+    app.command("doctor")(doctor.doctor)

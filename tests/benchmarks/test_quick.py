@@ -22,6 +22,12 @@ EXPECTED: dict[str, dict[str, float | None]] = {
     "transfers": {"sendFile, 1 MiB": None, "getFile, 64 KiB": None},
     "queries": {"1 % of 1,000 ads, in process": 1.5, "1 % of 1,000 ads, over HTTP": 1.5},
     "following": {"changes of jobs with their events, 1 in a commit": None},
+    "guard": {
+        "HTTP Basic, CPU": 1.2,
+        "IDTOKEN, CPU": 1.2,
+        "answered at twice the capacity": None,
+        "time to a 503 while all places are taken": None,
+    },
     "growth": {"getJobAd, 1,000 jobs": 1.5, "commitTransaction, 1,000 jobs": 1.5},
 }
 """Some figures of each group, and the most that their ratio may come to (None: the target is a least)."""

@@ -1,0 +1,174 @@
+"""What it costs to know the caller; many idle connections; and twice as much as the server can take."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import secrets
+import socket
+import time
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from benchmarks.figures import Figure, alternated, compared
+from benchmarks.load import Program, Step, drive
+from benchmarks.messages import message
+from benchmarks.scale import Scale
+from benchmarks.servers import Server, birdbath
+from benchmarks.small_calls import CONNECTIONS, VERSION, cpu_per_call
+from birdbath.credentials.passwords import change, hash_password
+from birdbath.credentials.tokens import IdTokens, new_signing_key
+
+GROUP = "guard"
+HELD = 1000
+_WSS = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-"
+_PASSWORD = "a good password"
+
+
+def figures(folder: Path, scale: Scale) -> list[Figure]:
+    """All of them."""
+    return [*_authentication(folder, scale), *_held(folder, scale), *_overload(folder, scale)]
+
+
+def _authentication(folder: Path, scale: Scale) -> list[Figure]:
+    """A small call with each kind of credential against one without, on servers that do and do not ask.
+
+    Over plain HTTP within the machine, so that TLS, which costs the same with and without, hides nothing.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    change(folder / "passwords", "ann", hash_password(_PASSWORD))
+    change(folder / "digests", "ann", hash_password(_PASSWORD, clear=True))
+    (folder / "POOL").write_bytes(new_signing_key())
+    token = IdTokens("here", folder / "POOL").create("ann@here")
+    table = (
+        f'[{{"method": "basic", "passwords": "{folder}/passwords"}},'
+        f'{{"method": "usernametoken", "passwords": "{folder}/digests"}},'
+        f'{{"method": "idtoken", "trust_domain": "here", "key": "{folder}/POOL"}}]'
+    )
+    basic = base64.b64encode(f"ann:{_PASSWORD}".encode()).decode()
+    ways = {
+        "HTTP Basic": Step(VERSION.body, headers=f"Authorization: Basic {basic}"),
+        "IDTOKEN": Step(VERSION.body, headers=f"Authorization: Bearer {token}"),
+        "UsernameToken, text": Step(_with_token(f"<w:Password>{_PASSWORD}</w:Password>")),
+    }
+    with (
+        birdbath(folder / "open") as open_server,
+        birdbath(folder / "asking", authentication=table) as asking,
+    ):
+        costs = alternated(
+            [
+                partial(cpu_per_call, open_server, VERSION, scale.calls),
+                *(partial(cpu_per_call, asking, step, scale.calls) for step in ways.values()),
+            ],
+            scale.repeats,
+        )
+    none, *each = costs
+    told = [
+        compared(GROUP, f"{way}, CPU", cost * 1e6, "us", "no credential", none * 1e6, at_most=1.2)
+        for way, cost in zip(ways, each, strict=True)
+    ]
+    digests = partial(_digest_seconds, folder, min(scale.calls, 2000))
+    with birdbath(folder / "digest", authentication=table) as server:
+        digest = digests(server)
+    return [*told, compared(GROUP, "UsernameToken, digest", digest * 1e6, "us", "no credential", none * 1e6)]
+
+
+def _with_token(rest: str) -> bytes:
+    header = (
+        f'<w:Security xmlns:w="{_WSS}wssecurity-secext-1.0.xsd" xmlns:u="{_WSS}wssecurity-utility-1.0.xsd">'
+        f"<w:UsernameToken><w:Username>ann</w:Username>{rest}</w:UsernameToken></w:Security>"
+    )
+    start, body, end = VERSION.body.partition(b"<e:Body")
+    assert body, "the message has no Body where it was looked for"
+    return start + f"<e:Header>{header}</e:Header>".encode() + body + end
+
+
+def _digest_seconds(folder: Path, calls: int, server: Server) -> float:
+    """CPU of a call with a digest: each is another request, so they are made before."""
+    steps = []
+    for _ in range(calls):
+        nonce, created = secrets.token_bytes(16), datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        digest = hashlib.sha1(nonce + created.encode() + _PASSWORD.encode(), usedforsecurity=False).digest()
+        kind = f"{_WSS}username-token-profile-1.0#PasswordDigest"
+        steps.append(
+            Step(
+                _with_token(
+                    f'<w:Password Type="{kind}">{base64.b64encode(digest).decode()}</w:Password>'
+                    f"<w:Nonce>{base64.b64encode(nonce).decode()}</w:Nonce><u:Created>{created}</u:Created>"
+                )
+            )
+        )
+    started = server.cpu()
+    drive(server.port, Program(steps), 1, 1)
+    return (server.cpu() - started) / calls
+
+
+def _held(folder: Path, scale: Scale) -> list[Figure]:
+    """The memory of idle connections, and what a call costs beside them."""
+    with birdbath(folder / "held") as server, ExitStack() as held:
+        alone = cpu_per_call(server, VERSION, scale.calls)
+        before = server.resident()
+        for _ in range(HELD):
+            held.enter_context(_kept_open(server))
+        memory = (server.resident() - before) / HELD
+        beside = cpu_per_call(server, VERSION, scale.calls)
+    return [
+        Figure(GROUP, f"memory of each of {HELD:,} idle connections", memory / 1024, "KiB"),
+        compared(
+            GROUP,
+            f"small call beside {HELD:,} connections, CPU",
+            beside * 1e6,
+            "us",
+            "alone",
+            alone * 1e6,
+            1.2,
+        ),
+    ]
+
+
+def _kept_open(server: Server) -> socket.socket:
+    """A connection on which a call was answered."""
+    connection = socket.create_connection(("127.0.0.1", server.port), timeout=30)
+    head = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/xml\r\nContent-Length: %d\r\n\r\n"
+    connection.sendall(head % len(VERSION.body) + VERSION.body)
+    connection.recv(65536)
+    return connection
+
+
+def _overload(folder: Path, scale: Scale) -> list[Figure]:
+    """Twice as many callers at a time as are let in: what is answered, and how soon the others know."""
+    limit = 16
+    begin = Step(message("beginTransaction", "<duration>60</duration>"))
+    settings = {"max_transactions_per_owner": "0"}
+    with birdbath(folder / "enough", **settings) as server:
+        program = Program([begin])
+        fair = scale.calls / drive(server.port, program, limit, scale.calls).seconds
+    with birdbath(folder / "excess", max_requests=str(limit), **settings) as server:
+        loaded = drive(server.port, Program([begin], refusals=True), 2 * limit, 2 * scale.calls)
+        refusal = _refusal_seconds(server, limit)
+    answered = (2 * scale.calls - loaded.refused) / loaded.seconds
+    return [
+        compared(
+            GROUP, "answered at twice the capacity", answered, "calls/s", "at capacity", fair, at_least=0.9
+        ),
+        Figure(
+            GROUP, "refused with 503 at twice the capacity", loaded.refused / loaded.count, "of all calls"
+        ),
+        Figure(GROUP, "time to a 503 while all places are taken", refusal * 1e3, "ms"),
+    ]
+
+
+def _refusal_seconds(server: Server, limit: int) -> float:
+    with ExitStack() as held:
+        for _ in range(limit):
+            waiting = held.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=30))
+            waiting.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n<")
+        time.sleep(0.5)  # until the server has read all of them
+        started = time.perf_counter()
+        _kept_open(server).close()
+        return time.perf_counter() - started
+
+
+__all__ = ["CONNECTIONS", "figures"]

@@ -1,0 +1,260 @@
+"""What `birdbath doctor` looks at: each part that a server with these settings needs, and what to do about it.
+
+Nothing is changed: no folder made, no database brought up to date.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import socket
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from cryptography import x509
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from birdbath import admission
+from birdbath.access.table import IssuerRow
+from birdbath.credentials import WrongCredential
+from birdbath.credentials.keys import KeyUrl
+from birdbath.errors import BirdbathError
+from birdbath.settings import Settings
+from birdbath.store.database import SCHEMA_REVISION
+
+DAYS: Final = 30
+_FILES: Final = 4096
+
+
+class Verdict(StrEnum):
+    """How a part is."""
+
+    GOOD = "good"
+    DOUBTFUL = "doubtful"
+    BAD = "bad"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One part: how it is, what was seen, and what to do about it."""
+
+    part: str
+    verdict: Verdict
+    seen: str
+    advice: str = ""
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Look at everything, one part after the other; a part that cannot be looked at is bad."""
+    for part, look in _PARTS.items():
+        try:
+            yield from (Finding(part, *found) for found in look(settings))
+        except BirdbathError as error:
+            yield Finding(part, Verdict.BAD, str(error), "correct the setting, or what it names")
+        except OSError as error:
+            yield Finding(part, Verdict.BAD, f"{error.filename or ''} {error.strerror}".strip(), "see there")
+
+
+Found = tuple[Verdict, str, str]
+
+
+def _good(seen: str) -> Found:
+    return Verdict.GOOD, seen, ""
+
+
+def _home(settings: Settings) -> Iterator[Found]:
+    folder = settings.folder
+    if not folder.exists():
+        parent = next(parent for parent in folder.parents if parent.exists())
+        if os.access(parent, os.W_OK):
+            yield _good(f"{folder} will be made")
+        else:
+            yield Verdict.BAD, f"{folder} cannot be made: {parent} cannot be written", "choose another home"
+    elif not folder.is_dir() or not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        yield (
+            Verdict.BAD,
+            f"{folder} is no folder that this user can write",
+            "chown it, or choose another home",
+        )
+    elif folder.stat().st_mode & 0o022:
+        yield Verdict.DOUBTFUL, f"{folder} can be written by others", f"chmod go-w {folder}"
+    else:
+        yield _good(f"{folder} can be written")
+
+
+def _disk(settings: Settings) -> Iterator[Found]:
+    folder = settings.folder
+    while not folder.exists():
+        folder = folder.parent
+    disk = os.statvfs(folder)
+    free, inodes = disk.f_bavail * disk.f_frsize, disk.f_favail
+    seen = f"{free >> 20} MiB free"
+    if free < settings.min_free_bytes:
+        yield Verdict.BAD, seen, "make room: files are refused below min_free_bytes"
+    elif free < 10 * settings.min_free_bytes:
+        yield Verdict.DOUBTFUL, seen, "make room soon"
+    elif disk.f_files and inodes < 10_000:
+        yield Verdict.DOUBTFUL, f"{inodes} inodes free", "delete files, or use a disk with more inodes"
+    else:
+        yield _good(seen)
+
+
+def _database(settings: Settings) -> Iterator[Found]:
+    url = settings.database
+    if url.startswith("sqlite:///"):
+        yield from _sqlite(Path(url.removeprefix("sqlite:///")))
+        return
+    try:
+        engine = create_engine(url)
+        with engine.connect() as connection:
+            connection.execute(text("SELECT 1"))
+        engine.dispose()
+    except (SQLAlchemyError, ModuleNotFoundError) as error:
+        yield (
+            Verdict.BAD,
+            str(getattr(error, "orig", None) or error).strip(),
+            "start it, or correct database_url",
+        )
+    else:
+        yield _good("answers")
+
+
+def _sqlite(path: Path) -> Iterator[Found]:
+    if not path.exists():
+        yield _good(f"{path} will be made")
+        return
+    try:
+        with closing(sqlite3.connect(f"file:{path}?mode=rw", uri=True, timeout=5)) as database:
+            (state,) = database.execute("PRAGMA quick_check(1)").fetchone()
+            (revision,) = database.execute("SELECT version_num FROM alembic_version").fetchone()
+            database.execute("BEGIN IMMEDIATE")
+            database.rollback()
+    except sqlite3.Error as error:
+        yield Verdict.BAD, f"{path}: {error}", "restore it from a copy, or see who holds it (fuser)"
+        return
+    if state != "ok":
+        yield Verdict.BAD, f"{path}: {state}", "restore it from a copy, or try sqlite3 .recover"
+    elif revision > SCHEMA_REVISION:
+        yield Verdict.BAD, f"{path} is of a later version ({revision})", "install that version of Birdbath"
+    elif revision < SCHEMA_REVISION:
+        yield _good(f"{path} is sound; it will be brought up to date from {revision} to {SCHEMA_REVISION}")
+    else:
+        yield _good(f"{path} is sound and can be written")
+
+
+def _listening(settings: Settings) -> Iterator[Found]:
+    admission.check_listening(settings)
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    for port in (settings.port, settings.collector_port):
+        if not port:
+            continue
+        with socket.socket(family) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                listener.bind((settings.host, port))
+            except OSError as error:
+                seen = f"{settings.host} port {port}: {error.strerror}"
+                yield Verdict.DOUBTFUL, seen, "fine if the server is running; else see who has it (ss -ltnp)"
+                continue
+        yield _good(f"{settings.host} port {port} is free")
+
+
+def _certificate(settings: Settings) -> Iterator[Found]:
+    if admission.tls(settings) is None:
+        exposed = admission.is_asking(settings) and not admission.is_loopback(settings.host)
+        if exposed and not settings.trusted_proxies:
+            yield (
+                Verdict.BAD,
+                "no TLS, so passwords and tokens will be refused",
+                "set tls_certificate, or trusted_proxies when a proxy does it",
+            )
+        return
+    assert settings.tls_certificate is not None
+    first, *_ = x509.load_pem_x509_certificates(settings.tls_certificate.read_bytes())
+    left = (first.not_valid_after_utc - datetime.now(UTC)).days
+    seen = f"{settings.tls_certificate} is valid for {left} days"
+    if left < 0:
+        yield Verdict.BAD, f"{settings.tls_certificate} has expired", "renew it; no restart is needed"
+    elif left < DAYS:
+        yield Verdict.DOUBTFUL, seen, "renew it soon; no restart is needed"
+    else:
+        yield _good(seen)
+    key = settings.tls_key or settings.tls_certificate
+    if key.stat().st_mode & 0o077:
+        yield Verdict.DOUBTFUL, f"{key} can be read by others", f"chmod 600 {key}"
+
+
+def _authentication(settings: Settings) -> Iterator[Found]:
+    admission.authentication(settings)
+    admission.access_rules(settings)
+    if not admission.is_asking(settings):
+        if admission.is_loopback(settings.host):
+            yield _good("nobody is asked; only this machine reaches the server")
+        else:
+            yield Verdict.DOUBTFUL, "nobody is asked who he is", "configure authentication"
+    for row in settings.authentication:
+        if isinstance(row, IssuerRow) and row.keys is None:
+            yield _issuer(row)
+        else:
+            yield _good(f"{row.method} can be used")
+
+
+def _issuer(row: IssuerRow) -> Found:
+    try:
+        KeyUrl(row.issuer, row.keys_url).key({"kid": ""})
+    except WrongCredential as error:
+        if "cannot be had" in str(error):
+            return Verdict.BAD, str(error), "see whether the issuer can be reached, or use a file: keys"
+    return _good(f"{row.method}: the keys of {row.issuer} can be had")
+
+
+def _files(settings: Settings) -> Iterator[Found]:
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most != resource.RLIM_INFINITY and most < settings.max_connections + 200:
+        yield (
+            Verdict.DOUBTFUL,
+            f"{most} open files for {settings.max_connections} connections",
+            "raise the limit (LimitNOFILE), or lower max_connections",
+        )
+    else:
+        yield _good(f"{most} may be open")
+
+
+def _pool(settings: Settings) -> Iterator[Found]:
+    yield _good("simulated, in the server")
+
+
+def _broker(settings: Settings) -> Iterator[Found]:
+    url = getattr(settings, "amqp_url", None)
+    if not url:
+        return
+    parts = urlsplit(url)
+    port = parts.port or (5671 if parts.scheme == "amqps" else 5672)
+    try:
+        socket.create_connection((parts.hostname or "localhost", port), timeout=5).close()
+    except OSError as error:
+        seen = f"{parts.hostname} port {port}: {error.strerror or error}"
+        yield Verdict.BAD, seen, "start the broker, or correct amqp_url; events wait in the database"
+    else:
+        yield _good(f"{parts.hostname} port {port} answers")
+
+
+_PARTS: Final[dict[str, Callable[[Settings], Iterator[Found]]]] = {
+    "home": _home,
+    "disk": _disk,
+    "database": _database,
+    "listening": _listening,
+    "certificate": _certificate,
+    "authentication": _authentication,
+    "open files": _files,
+    "pool": _pool,
+    "broker": _broker,
+}

@@ -1,0 +1,67 @@
+"""The sockets that the server listens on: opened, told, and handed over to the server's next start."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from typing import Final, NoReturn
+
+from birdbath.errors import BirdbathError
+from birdbath.settings import Settings
+
+BACKLOG: Final = 2048
+_VARIABLE: Final = "_BIRDBATH_LISTENERS"
+
+
+class CannotStart(BirdbathError):
+    """What the server needs is not to be had: the address, the home folder."""
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises CannotStart with the reason."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # Inherited by every connection: else a reply in two packets waits 40 ms for the client's acknowledgement.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise CannotStart(f"Cannot listen on {host} port {port}: {error.strerror or error}") from None
+    return listener
+
+
+def listeners(settings: Settings) -> list[socket.socket]:
+    """The server's sockets: those that its former life left, else new ones. Raises CannotStart."""
+    left = os.environ.pop(_VARIABLE, "")
+    if left:
+        return [socket.socket(fileno=int(descriptor)) for descriptor in left.split(",")]
+    found = [listen(settings.host, settings.port)]
+    if settings.collector_port is not None:
+        try:
+            found.append(listen(settings.host, settings.collector_port))
+        except CannotStart:
+            found[0].close()
+            raise
+    return found
+
+
+def url_of(listener: socket.socket, scheme: str = "http") -> str:
+    """A URL by which a listening socket can be reached from this machine."""
+    host, port = listener.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+def restart(descriptors: list[int]) -> NoReturn:
+    """Become a new server, with the same command, process id and listening sockets.
+
+    Clients that connect meanwhile wait in the sockets' backlog: nobody is refused.
+    """
+    for descriptor in descriptors:
+        os.set_inheritable(descriptor, True)
+    environment = os.environ | {_VARIABLE: ",".join(map(str, descriptors))}
+    os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)

@@ -1,0 +1,151 @@
+"""The doctor sees what is wrong, says what to do, and changes nothing; a restart refuses nobody."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from birdbath.credentials.passwords import change, hash_password
+from tests.guard.authority import Authority
+from tests.guard.world import toml
+from tests.server_process import running_server
+from tests.soap.wire import call
+
+
+def doctor(home: Path, *options: str, **settings: object) -> tuple[int, dict[str, dict[str, Any]]]:
+    file = home.parent / "birdbath.toml"
+    file.write_text("\n".join(f"{name} = {toml(value)}" for name, value in settings.items()))
+    command = [
+        sys.executable,
+        "-m",
+        "birdbath",
+        "doctor",
+        "--home",
+        str(home),
+        "--config",
+        str(file),
+        "--json",
+    ]
+    done = subprocess.run([*command, *options], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout, done.stderr
+    return done.returncode, {finding["part"]: finding for finding in json.loads(done.stdout)}
+
+
+def test_a_new_home_is_well_and_stays_new(tmp_path: Path) -> None:
+    code, found = doctor(tmp_path / "home", port=0)
+    assert code == 0
+    assert {finding["verdict"] for finding in found.values()} == {"good"}
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_used_home_is_well(tmp_path: Path) -> None:
+    with running_server(tmp_path / "home") as server:
+        code, found = doctor(tmp_path / "home", port=urlsplit(server.url).port)
+        assert (code, found["listening"]["verdict"]) == (0, "doubtful")
+        assert "can be written" in found["database"]["seen"]
+
+
+def test_it_says_what_is_wrong(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir(mode=0o777)
+    home.chmod(0o777)
+    (home / "birdbath.db").write_bytes(b"no database at all" * 100)
+    (tmp_path / "passwords").write_text("nonsense")
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    code, found = doctor(
+        home,
+        port=0,
+        host="0.0.0.0",
+        authentication=[{"method": "basic", "passwords": str(tmp_path / "passwords")}],
+        min_free_bytes=1 << 60,
+        amqp_url=f"amqp://127.0.0.1:{port}",
+    )
+    assert code == 1
+    assert found["home"]["verdict"] == "doubtful"
+    for part in ("disk", "database", "certificate", "authentication", "broker"):
+        assert found[part]["verdict"] == "bad", part
+        assert found[part]["advice"], part
+    assert "line 1" in found["authentication"]["seen"]
+
+
+def test_it_looks_at_certificates(tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "ca")
+    change(tmp_path / "passwords", "ann", hash_password("a good password"))
+    settings = {
+        "authentication": [{"method": "basic", "passwords": str(tmp_path / "passwords")}],
+        "tls_certificate": str(authority.server().path),
+        "port": 0,
+    }
+    code, found = doctor(tmp_path / "home", **settings)
+    assert code == 0
+    assert found["certificate"]["verdict"] == "doubtful"  # valid for a day, readable by others
+    (tmp_path / "ca" / "server.pem").write_text("nonsense")
+    assert doctor(tmp_path / "home", **settings)[0] == 1
+
+
+def test_people_can_read_it(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "birdbath", "doctor", "--home", str(tmp_path / "home"), "--host", "0.0.0.0"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert " x  listening       Refusing to listen on 0.0.0.0" in done.stdout
+    assert "                    -> " in done.stdout
+
+
+def test_a_restart_refuses_nobody_and_forgets_nothing(tmp_path: Path) -> None:
+    with running_server(tmp_path) as server:
+        address = urlsplit(server.url)
+        failures: list[BaseException] = []
+        answered = [0]
+        done = threading.Event()
+
+        def ask(body: bytes) -> str:
+            connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=30)
+            try:
+                connection.request("POST", "/", body, {"Content-Type": "text/xml"})
+                return connection.getresponse().read().decode()
+            finally:
+                connection.close()
+
+        def go_on_asking() -> None:
+            while not done.is_set():
+                try:
+                    assert "SUCCESS" in ask(call("getVersionString"))
+                    answered[0] += 1
+                except BaseException as error:
+                    failures.append(error)
+
+        begun = ask(call("beginTransaction", "<duration>600</duration>"))
+        number = begun.partition("<id>")[2].partition("<")[0]
+        asking = threading.Thread(target=go_on_asking)
+        asking.start()
+        started = Path(f"/proc/{server.process.pid}/cmdline").read_bytes()
+        server.process.send_signal(signal.SIGHUP)
+        assert server.process.stdout is not None
+        assert server.process.stdout.readline() == server.ready_line  # by the same process, on the same port
+        before = answered[0]
+        deadline = time.monotonic() + 20
+        while answered[0] < before + 3 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        done.set()
+        asking.join()
+        assert failures == []
+        assert answered[0] >= before + 3
+        assert Path(f"/proc/{server.process.pid}/cmdline").read_bytes() == started
+        txn = f"<transaction><id>{number}</id><duration>600</duration></transaction>"
+        assert "SUCCESS" in ask(call("newCluster", txn))
+        assert server.stop() == 0
