@@ -31,6 +31,8 @@ _HEAD = (
     b"%s HTTP/1.1\r\nHost: localhost\r\n%sContent-Type: text/xml; charset=utf-8\r\nContent-Length: %d\r\n\r\n"
 )
 _TIMEOUT = 600.0
+_PAUSE = 0.02
+"""Seconds before a refused request is sent again."""
 _KEPT = 64 * 1024
 """Of a reply; the rest is counted: some have 80 MB."""
 _GOOD = re.compile(rb"<code>SUCCESS</code>")
@@ -53,7 +55,8 @@ class Step:
 class Program:
     """What each connection does: once what is in `before`, then `steps` again and again.
 
-    With `refusals` an answer 503 is counted and no failure; the connection is made anew, as the server ends it.
+    With `refusals` an answer 503 is counted and no failure: the request is sent again soon, on a new
+    connection, so that `count` is of requests that were answered.
     """
 
     steps: Sequence[Step]
@@ -211,10 +214,11 @@ class _Worker:
     async def _one(self, template: _Template) -> None:
         request = template.request(self._ids)
         reply = await self.connection.request(request)
-        if self._order["refusals"] and b" 503 " in reply[:16]:
+        while self._order["refusals"] and b" 503 " in reply[:16]:
             self.refused += 1
+            await asyncio.sleep(_PAUSE)
             self.connection = await _connected(self._order["port"])
-            return
+            reply = await self.connection.request(request)
         if b" 200 " not in reply[:16] or (_CODE.search(reply) and not _GOOD.search(reply)):
             raise RuntimeError(f"{request[:600]!r}\n{reply[:800]!r}")
         if template.keep:

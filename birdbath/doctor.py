@@ -1,4 +1,4 @@
-"""What `birdbath doctor` looks at: each part that a server with these settings needs, and what to do about it.
+"""What `birdbath doctor` looks at: each part that a server needs, and what to do about it.
 
 Nothing is changed: no folder made, no database brought up to date.
 """

@@ -234,7 +234,7 @@ async def serve(settings: Settings, ready: Callable[[list[str]], None]) -> list[
     """Serve until SIGTERM or SIGINT; `ready` is told the URLs, the first of which is the main one.
 
     At the end no call is cut off that is answered within seconds; open transactions stay as they are. After
-    SIGHUP the listening sockets stay open, and are returned for `restart`; connections wait in them meanwhile.
+    SIGHUP the listening sockets stay open, and are returned for `restart`; connections wait in them.
     """
     _allow_many_files()
     admission.check_listening(settings)

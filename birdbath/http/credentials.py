@@ -56,6 +56,7 @@ class Checks:
         self._wrong: dict[str, list[float]] = {}
         self._slots = asyncio.Semaphore(_AT_A_TIME)
         self._waiting = 0
+        self._pending: dict[bytes, asyncio.Task[tuple[Identity, float]]] = {}
 
     def _name(self, sent: bytes) -> bytes:
         return hashlib.blake2b(sent, key=self._key, digest_size=16).digest()
@@ -72,7 +73,7 @@ class Checks:
             return known[2]
         self.refuse_guessing(address)
         try:
-            identity, seconds = await self._check(check)
+            identity, seconds = await self._check_once(name, check)
         except WrongCredential:
             self.count_wrong(address)
             raise
@@ -80,6 +81,16 @@ class Checks:
             self._known.clear()
         self._known[name] = self._clock() + min(seconds, REMEMBERED_SECONDS), version, identity
         return identity
+
+    async def _check_once(
+        self, name: bytes, check: Callable[[], tuple[Identity, float]]
+    ) -> tuple[Identity, float]:
+        """`check`, together with all who ask for the same meanwhile; none of them ends it by going away."""
+        task = self._pending.get(name)
+        if task is None:
+            task = self._pending[name] = asyncio.ensure_future(self._check(check))
+            task.add_done_callback(lambda _: self._pending.pop(name, None))
+        return await asyncio.shield(task)
 
     async def _check(self, check: Callable[[], tuple[Identity, float]]) -> tuple[Identity, float]:
         if self._waiting >= _MOST_WAITING:

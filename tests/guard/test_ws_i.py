@@ -1,4 +1,4 @@
-"""WS-I Basic Profile 1.1: the rules about messages and WSDL, by number, each with a document that breaks it."""
+"""WS-I Basic Profile 1.1: rules about messages and WSDL, by number, each with a document that breaks it."""
 
 from __future__ import annotations
 
