@@ -8,7 +8,6 @@ import binascii
 import hashlib
 import hmac
 import logging
-import random
 import secrets
 import ssl
 import time
@@ -24,6 +23,7 @@ from birdbath.notify.entries import Entry
 from birdbath.notify.followers import Batch
 from birdbath.notify.log import LogClosed
 from birdbath.notify.notifier import Notifier
+from birdbath.notify.pauses import Pauses
 from birdbath.notify.receivers import AddressRule, ForbiddenAddress, InvalidWebhook, receiver
 from birdbath.notify.subscriptions import SubscribedFollower, Superseded
 from birdbath.store.subscriptions import DeadLetter, Subscription
@@ -161,7 +161,9 @@ class Webhooks:
         return lambda owner: visibility.account_sees(subscription.account, owner)
 
     async def _push(self, post: _Post, follower: SubscribedFollower, batch: Batch) -> None:
-        """Deliver a batch, in as many lanes as are allowed, each in order, and acknowledge it."""
+        """Deliver a batch, in as many lanes as are allowed, each in order, and acknowledge it; if it is
+        broken off, what was taken before the first event that was not.
+        """
         self._notifier.metrics.missed[KIND] += batch.missed
         if batch.missed:
             _log.warning("Webhook %s misses %d events: retention deleted them", follower.key, batch.missed)
@@ -169,21 +171,27 @@ class Webhooks:
         for entry in batch.entries:
             lane = hash((entry.event.cluster, entry.event.proc)) % self._settings.lanes
             lanes.setdefault(lane, []).append(entry)
+        waiting = {entry.event.sequence for entry in batch.entries}
         try:
             async with asyncio.TaskGroup() as group:
                 for entries in lanes.values():
-                    group.create_task(self._push_lane(post, follower, entries))
+                    group.create_task(self._push_lane(post, follower, entries, waiting))
         except* _Gone:
             raise _Gone from None
-        await follower.acknowledge(batch.through)
+        finally:
+            await follower.acknowledge(min(waiting) - 1 if waiting else batch.through)
 
-    async def _push_lane(self, post: _Post, follower: SubscribedFollower, entries: Sequence[Entry]) -> None:
+    async def _push_lane(
+        self, post: _Post, follower: SubscribedFollower, entries: Sequence[Entry], waiting: set[int]
+    ) -> None:
         for entry in entries:
             await self._push_one(post, follower, entry)
+            waiting.remove(entry.event.sequence)
 
     async def _push_one(self, post: _Post, follower: SubscribedFollower, entry: Entry) -> None:
         settings, metrics = self._settings, self._notifier.metrics
-        started, attempts, refused, pause = time.monotonic(), 0, 0, settings.first_pause
+        started, attempts, refused = time.monotonic(), 0, 0
+        pauses = Pauses(settings.first_pause, settings.longest_pause)
         while True:
             attempts += 1
             failure = await post.attempt(entry.event, entry.rendered(post.form))
@@ -198,9 +206,7 @@ class Webhooks:
                 await self._give_up(follower.key, entry.event, attempts, failure.reason)
                 return
             metrics.retried[KIND] += 1
-            delay = max(pause * random.uniform(0.5, 1), failure.pause)
-            await asyncio.sleep(min(delay, settings.longest_pause))
-            pause = min(2 * pause, settings.longest_pause)
+            await asyncio.sleep(max(pauses.next(), min(failure.pause, settings.longest_pause)))
 
     async def _give_up(self, key: str, event: EventRecord, attempts: int, reason: str) -> None:
         _log.warning(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import json
 from dataclasses import replace
@@ -99,6 +100,19 @@ async def test_a_receiver_that_is_gone_ends_its_subscription(house: Open) -> Non
             while (await client.get(SUBSCRIPTIONS)).json()["subscriptions"]:
                 pass
     assert len(receiver.requests) == 1
+
+
+async def test_a_server_that_stops_remembers_what_was_taken(house: Open) -> None:
+    """The receiver takes all but what belongs to job 3; the events before it need not come again."""
+    with receiving(lambda headers, body: 503 if b'"subject":"3.0"' in body else 204) as receiver:
+        async with house() as open_house, serving(open_house) as client:
+            made = (await client.post(SUBSCRIPTIONS, json={"kind": "webhook", "url": receiver.url})).json()
+            await open_house.write(event(1), event(2), event(3), event(3))
+            while open_house.notifier.metrics.delivered["webhook"] < 2:
+                await asyncio.sleep(0)
+            assert open_house.notifier.subscriptions.get(made["id"]).cursor == 0
+        async with house() as open_house:
+            assert open_house.notifier.subscriptions.get(made["id"]).cursor == 2
 
 
 async def test_a_restarted_server_goes_on_where_the_receiver_was(house: Open) -> None:
