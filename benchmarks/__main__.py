@@ -18,7 +18,17 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import ad_lists, following, growth, guard, queries, small_calls, submissions, transfers
+from benchmarks import (
+    ad_lists,
+    following,
+    growth,
+    guard,
+    queries,
+    simulation,
+    small_calls,
+    submissions,
+    transfers,
+)
 from benchmarks.figures import Figure
 from benchmarks.scale import FULL, QUICK, Scale
 
@@ -29,6 +39,7 @@ GROUPS: dict[str, Callable[[Path, Scale], list[Figure]]] = {
     "transfers": transfers.figures,
     "queries": queries.figures,
     "growth": growth.figures,
+    "simulation": simulation.figures,
     "following": following.figures,
     "guard": guard.figures,
 }

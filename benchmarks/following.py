@@ -8,7 +8,7 @@ import socket
 import statistics
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -21,8 +21,9 @@ from birdbath.classads import Ad, Expression
 from birdbath.client import Schedd
 from birdbath.events import EventType, JobEvent
 from birdbath.pool.base import JobId, NewJob
-from birdbath.pool.simulated.job_table import JobTable
+from birdbath.pool.simulated.job_table import Charge, JobTable
 from birdbath.pool.simulated.pool import SimulatedPool
+from birdbath.pool.simulated.queued_job import QueuedJob
 from birdbath.store import UnitOfWork, Writer, open_engine
 from birdbath.store.sandbox import Spool
 
@@ -77,8 +78,18 @@ def _rate(writer: Writer, jobs: list[JobId], with_events: bool, scale: Scale) ->
     return rounds * len(jobs) / (time.perf_counter() - started)
 
 
+class _NoClaims:
+    """Nothing is claimed."""
+
+    def submitter(self, ad: Ad) -> str:
+        return ""
+
+    def change(self, unit: UnitOfWork, moved: Sequence[QueuedJob], charges: Sequence[Charge]) -> None:
+        raise AssertionError("no job has a slot")
+
+
 def _change(unit: UnitOfWork, jobs: list[JobId], number: int, with_events: bool) -> None:
-    table = JobTable(unit, lambda ad: "")
+    table = JobTable(unit, lambda ad: "", _NoClaims(), time.time())
     for identifier in jobs:
         queued = table.load(identifier)
         assert queued is not None

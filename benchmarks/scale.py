@@ -17,6 +17,8 @@ class Scale:
     grown: tuple[int, int]
     submissions: int
     transfer: int
+    simulated_day: int
+    simulated_jobs: tuple[int, int]
 
 
 FULL = Scale(
@@ -28,6 +30,8 @@ FULL = Scale(
     grown=(1_000, 100_000),
     submissions=400,
     transfer=64 << 20,
+    simulated_day=50_000,
+    simulated_jobs=(10_000, 1_000_000),
 )
 QUICK = Scale(
     calls=300,
@@ -38,4 +42,6 @@ QUICK = Scale(
     grown=(100, 1_000),
     submissions=20,
     transfer=2 << 20,
+    simulated_day=100,
+    simulated_jobs=(100, 200),
 )

@@ -59,6 +59,10 @@ def serve(
             help="Listen on another address than loopback though nobody is asked who he is.",
         ),
     ] = None,
+    pool: Annotated[
+        str | None,
+        typer.Option(help="The simulated pool: laptop, campus, grid, or a TOML file.", metavar="NAME|FILE"),
+    ] = None,
     speed: Annotated[
         str | None,
         typer.Option(help="Pool seconds per second, or max: jump from event to event.", metavar="N|max"),
@@ -95,6 +99,7 @@ def serve(
             public_url=public_url,
             strict=strict,
             without_authentication=without_authentication,
+            pool=pool,
             speed=speed,
             execute=execute,
             log_level=log_level,

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from math import inf
 from types import FrameType
+from typing import Any
 from urllib.parse import urlsplit
 
 import uvicorn
@@ -29,14 +30,16 @@ from birdbath.classads import AdMemory, Constraint
 from birdbath.collector import CollectorSettings
 from birdbath.errors import InvalidAd
 from birdbath.execution import Processes
-from birdbath.http.application import HttpSettings, create_application
+from birdbath.http.application import HttpSettings, Routes, create_application
 from birdbath.http.authentication import Authentication
+from birdbath.http.clock_routes import ClockRoutes
 from birdbath.http.tls import ServerTls
 from birdbath.listening import CannotStart, listen, restart, url_of
 from birdbath.listening import listeners as open_listeners
 from birdbath.notify import Notifier
 from birdbath.pool.simulated.clock import ClockState, VirtualClock
 from birdbath.pool.simulated.description import PoolDescription, PoolIdentity
+from birdbath.pool.simulated.description_file import InvalidDescription, load_description
 from birdbath.pool.simulated.local_runs import LocalLimits, LocalRuns
 from birdbath.pool.simulated.pool import SimulatedPool
 from birdbath.pool.simulated.state import read_clock, save_clock
@@ -108,9 +111,7 @@ def build(settings: Settings, address: str) -> Parts:
     pool = SimulatedPool(
         engine,
         spool,
-        PoolDescription(
-            cycle_interval=settings.negotiator_interval, default_runtime=settings.program_duration
-        ),
+        _description(settings),
         clock=writer.write_now(lambda unit: _clock(settings, unit)),
         memory=AdMemory(settings.ad_memory_bytes),
         identity=PoolIdentity(settings.schedd_name, address, version_string(), platform_string()),
@@ -138,6 +139,17 @@ def local_runs(settings: Settings) -> LocalRuns | None:
         raise CannotStart("Jobs are executed by one server only: execute needs SQLite as the database")
     limits = LocalLimits(settings.execute_cpu_time, settings.execute_file_size)
     return LocalRuns(Processes(settings.execute_account), limits)
+
+
+def _description(settings: Settings) -> PoolDescription:
+    """The pool's description, with what the settings say otherwise."""
+    try:
+        description = load_description(settings.pool)
+    except InvalidDescription as error:
+        raise CannotStart(f"pool: {error}") from None
+    given = {"cycle_interval": settings.negotiator_interval, "default_runtime": settings.program_duration}
+    changed: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    return replace(description, uid_domain=settings.uid_domain, **changed)
 
 
 def _clock(settings: Settings, unit: UnitOfWork) -> VirtualClock:
@@ -270,7 +282,7 @@ async def _serve(
         parts.backend,
         _http_settings(settings),
         authentication=authentication,
-        events=following.routes(settings, parts.notifier),
+        routes=_routes(settings, parts),
         guard=guard,
     )
     config = uvicorn.Config(
@@ -308,6 +320,13 @@ async def _follow_certificate(tls: ServerTls) -> None:
     while True:
         await asyncio.sleep(CERTIFICATE_CHECK)
         await asyncio.to_thread(tls.look)
+
+
+def _routes(settings: Settings, parts: Parts) -> list[Routes]:
+    found: list[Routes] = [following.routes(settings, parts.notifier)]
+    if isinstance(parts.pool.clock, VirtualClock):
+        found.append(ClockRoutes(parts.pool, parts.pool.clock, parts.writer))
+    return found
 
 
 class _AnnouncedServer(uvicorn.Server):

@@ -57,9 +57,16 @@ class Settings(BaseSettings):
 
     schedd_name: str = Field("schedd@birdbath.example.org", description="SCHEDD_NAME")
     uid_domain: str = Field("birdbath.example.org", description="UID_DOMAIN, the part of User after the @")
-    negotiator_interval: float = Field(5.0, gt=0, description="NEGOTIATOR_INTERVAL, seconds between cycles")
-    program_duration: float = Field(
-        1.0, ge=0, description="seconds that a simulated program runs unless it says otherwise"
+    pool: str = Field(
+        "laptop", description="the simulated pool: laptop, campus, grid, or a TOML file that describes one"
+    )
+    negotiator_interval: float | None = Field(
+        None,
+        gt=0,
+        description="NEGOTIATOR_INTERVAL, seconds between cycles; default: as the pool's description says",
+    )
+    program_duration: float | None = Field(
+        None, ge=0, description="seconds that a simulated program runs unless something else says how long"
     )
 
     speed: float | Literal["max"] | None = Field(

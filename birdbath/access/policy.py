@@ -143,6 +143,8 @@ ROUTES: Final[dict[str, Policy]] = {
     "POST /events/*": Policy(Level.WRITE, Ownership.OWN),
     "PATCH /events/*": Policy(Level.WRITE, Ownership.OWN),
     "DELETE /events/*": Policy(Level.WRITE, Ownership.OWN),
+    "GET /pool/clock": Policy(Level.READ),
+    "POST /pool/clock": Policy(Level.ADMINISTRATOR),
     "POST *": Policy(Level.NONE),  # SOAP: what counts is the operation
 }
 """Every HTTP route by method and path; HEAD is allowed where GET is."""

@@ -31,6 +31,17 @@ HIDDEN = PRIVATE | SPECIAL
 """Attributes that are not shown among the others, in lower case."""
 
 
+_GOOD_NAMES: set[str] = set()
+"""Names that were found to be some, few of which are seen very often."""
+
+
+def _check_name(name: str) -> None:
+    if not valid_name(name):
+        raise InvalidAd(f"not an attribute name: {name[:80]!r}")
+    if len(_GOOD_NAMES) < 20_000:
+        _GOOD_NAMES.add(name)
+
+
 class Ad:
     """A mutable ad. Names compare case-insensitively; the spelling and the place of the first definition
     stay.
@@ -75,8 +86,8 @@ class Ad:
         """Set an attribute to a Python value or an Expression. Raises InvalidAd for what a ClassAd cannot
         hold.
         """
-        if not valid_name(name):
-            raise InvalidAd(f"not an attribute name: {name[:80]!r}")
+        if name not in _GOOD_NAMES:
+            _check_name(name)
         kind, text = canonical_value(value) if isinstance(value, Expression) else literal(value)
         self.put(name, kind, text)
 

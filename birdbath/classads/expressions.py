@@ -147,6 +147,8 @@ def literal(value: Scalar) -> tuple[str, str]:
 
     Raises InvalidAd for what a ClassAd cannot hold.
     """
+    if type(value) is str and value.isascii() and "\0" not in value:
+        return "s", value
     if isinstance(value, bool):
         return "b", "TRUE" if value else "FALSE"
     if isinstance(value, int):

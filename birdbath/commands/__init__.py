@@ -10,6 +10,7 @@ import typer
 
 from birdbath.commands import (
     act,
+    clock,
     credentials,
     doctor,
     fetch,
@@ -36,6 +37,7 @@ def register(app: typer.Typer) -> None:
     app.command("listen")(listen.listen)
     app.command("replay")(replay.replay)
     app.command("wsdl")(wsdl.wsdl)
+    app.command("clock")(clock.clock)
     app.command("passwd")(credentials.passwd)
     app.command("token")(credentials.token)
     app.command("doctor")(doctor.doctor)

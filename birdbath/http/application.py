@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
-from birdbath.access import Caller
+from birdbath.access import Caller, Level
 from birdbath.http import addresses, pages, probes
 from birdbath.http.asgi import (
     Disconnected,
@@ -26,7 +27,6 @@ from birdbath.http.audit import Audit
 from birdbath.http.authentication import Authentication
 from birdbath.http.bounds import Traffic
 from birdbath.http.browsers import ANY, Browsers, Refused
-from birdbath.http.event_routes import EventRoutes
 from birdbath.http.metrics import Metrics
 from birdbath.http.probes import Probes
 from birdbath.http.soap_calls import OnceBackend, SoapCalls
@@ -39,6 +39,19 @@ _ALLOW: Headers = [(b"allow", b"GET, HEAD, POST")]
 UNDECLARED_BYTES: Final = 1 << 20
 _TEXT = "text/plain; charset=utf-8"
 _BODY_STATUS = {TooLarge: 413, TooSlow: 408, Stopping: 503}
+
+
+class Routes(Protocol):
+    """Routes besides SOAP, such as those of the event stream."""
+
+    def handles(self, scope: Scope) -> bool:
+        """Whether a request is for these routes."""
+
+    def level(self, scope: Scope) -> Level:
+        """The level that it needs."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send, caller: Caller) -> None:
+        """Answer it."""
 
 
 @dataclass(frozen=True)
@@ -79,13 +92,13 @@ def create_application(
     settings: HttpSettings | None = None,
     default_service: Literal["schedd", "collector"] = "schedd",
     authentication: Authentication | None = None,
-    events: EventRoutes | None = None,
+    routes: Sequence[Routes] = (),
     guard: Guard | None = None,
 ) -> HttpApplication:
     """The application over `backend`; `default_service` is whose WSDL `/?wsdl` gives.
 
     Both services are answered whatever the path. Without `authentication` nobody is asked who he is, and
-    everybody may do everything; without `events` there is nothing to follow. Raises ValueError for settings
+    everybody may do everything; `routes` answer what they handle. Raises ValueError for settings
     that make no sense.
     """
     return HttpApplication(
@@ -93,7 +106,7 @@ def create_application(
         settings or HttpSettings(),
         default_service,
         authentication or Authentication(),
-        events,
+        routes,
         guard or Guard(),
     )
 
@@ -107,10 +120,10 @@ class HttpApplication:
         settings: HttpSettings,
         default_service: str,
         authentication: Authentication,
-        events: EventRoutes | None,
+        routes: Sequence[Routes],
         guard: Guard,
     ) -> None:
-        self._events = events
+        self._routes = routes
         self._backend = backend
         self._settings = settings
         self._authentication = authentication
@@ -134,8 +147,8 @@ class HttpApplication:
             await _lifespan(receive, send)
         elif scope["type"] != "http":
             await send({"type": "websocket.close"})
-        elif self._events is not None and self._events.handles(scope):
-            await self._follow(self._events, scope, receive, send)
+        elif (routes := next((some for some in self._routes if some.handles(scope)), None)) is not None:
+            await self._follow(routes, scope, receive, send)
         elif scope["method"] == "POST":
             await self._post(scope, receive, send)
         elif scope["method"] in ("GET", "HEAD"):
@@ -144,14 +157,14 @@ class HttpApplication:
             text = f"{scope['method']} is not supported here: SOAP comes by POST, the WSDL by GET.\n"
             await respond(send, 405, _TEXT, [text.encode()], extra=_ALLOW)
 
-    async def _follow(self, events: EventRoutes, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _follow(self, routes: Routes, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             self._browsers.check_host(scope)
             if scope["method"] != "GET":
                 self._browsers.check_origin(scope)
             caller = await self._caller(scope)
-            self._authentication.demand(caller, events.level(scope))
-            await events(scope, receive, with_headers(send, self._browsers.sharing(scope)), caller)
+            self._authentication.demand(caller, routes.level(scope))
+            await routes(scope, receive, with_headers(send, self._browsers.sharing(scope)), caller)
         except Refused as error:  # the body stays unread
             await respond(send, error.status, _TEXT, [f"{error}\n".encode()], extra=error.headers + _CLOSE)
         except (TooLarge, TooSlow, Stopping) as error:

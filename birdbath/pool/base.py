@@ -45,6 +45,9 @@ class JobAction(enum.StrEnum):
     HOLD = "hold"
     RELEASE = "release"
     REMOVE = "remove"
+    SUSPEND = "suspend"
+    CONTINUE = "continue"
+    VACATE = "vacate"
 
 
 @dataclass(frozen=True)
@@ -95,8 +98,8 @@ class JobQueue(Protocol):
         """The jobs of a cluster that are in the queue as this unit sees it, by proc."""
 
     def act(self, unit: UnitOfWork, action: JobAction, job: JobId, details: ActionDetails) -> None:
-        """Hold, release or remove a job, with its event. Raises UnknownJob; WrongJobStatus when its state
-        forbids it.
+        """Hold, release, remove, suspend, continue or vacate a job, with its event. Raises UnknownJob;
+        WrongJobStatus when its state forbids it.
         """
 
     def collected(self, unit: UnitOfWork, job: JobId) -> None:

@@ -114,7 +114,7 @@ simulated_jobs = Table(
     metadata,
     Column("cluster_id", Integer, primary_key=True, autoincrement=False),
     Column("proc_id", Integer, primary_key=True, autoincrement=False),
-    Column("signature", String(32)),
+    Column("signature", String(600)),
     Column("precedence", BigInteger, nullable=False),
     Column("slot", String(255), unique=True),
     Column("phase", String(16)),
@@ -122,16 +122,27 @@ simulated_jobs = Table(
     Column("ends_at", Float),
     Column("progress", BigInteger, nullable=False),
     Column("next_policy_at", Float),
+    Column("submitter", String(255), nullable=False, server_default=""),
+    Column("cpus", Integer, nullable=False, server_default="0"),
+    Column("memory", Integer, nullable=False, server_default="0"),
+    Column("gpus", Integer, nullable=False, server_default="0"),
+    Column("disk", BigInteger, nullable=False, server_default="0"),
+    Column("claimed_at", Float),
+    Column("claim_rank", Float, nullable=False, server_default="0"),
+    Column("limits", String(255), nullable=False, server_default=""),
     Index("simulated_jobs_idle", "signature", "precedence", "cluster_id", "proc_id"),
     Index("simulated_jobs_due", "due_at"),
     Index("simulated_jobs_policy", "next_policy_at"),
 )
 """What the simulated pool keeps of each job in its queue, besides the ad.
 
-An idle job has the `signature` it shares with all jobs that match the same slots, and its place among them
-(`precedence`, minus JobPrio). A running one has a `slot` (none on the submit machine), a `phase`, the pool
-time at which that phase is over (`due_at`), the time at which the program ends (`ends_at`) and how many bytes
-of output it has written (`progress`). `next_policy_at` is set when a periodic expression has to be looked at.
+An idle job has the `signature` of its lane, which it shares with all jobs of its submitter that match the
+same slots, and its place among them (`precedence`, minus JobPrio). A running one has a `slot` (none on the
+submit machine), what it holds of it (`cpus`, `memory` in MiB, `disk` in KiB, `gpus`) since when
+(`claimed_at`), a
+`phase`, the pool time at which that phase is over (`due_at`), the time at which the program ends (`ends_at`)
+and how many bytes of output it has written (`progress`). `next_policy_at` is set when a periodic expression
+has to be looked at.
 """
 
 simulated_pool = Table(
@@ -141,10 +152,26 @@ simulated_pool = Table(
     Column("time", Float, nullable=False),
     Column("cycle_at", Float),
     Column("clock", Text),
+    Column("born", Float, nullable=False, server_default="0"),
+    Column("last_cycle", Float, nullable=False, server_default="0"),
+    Column("revision", BigInteger, nullable=False, server_default="0"),
+    Column("rule", String(32), nullable=False, server_default=""),
 )
-"""One row, 1: the pool time up to which everything has happened, when to negotiate next, and how the clock
-stands (JSON).
+"""One row, 1: the pool time up to which everything has happened, when the pool was born, when it negotiated
+last and will next, how the clock stands (JSON), the revision of its claims, and the rule by which lanes are
+computed.
 """
+
+simulated_submitters = Table(
+    "simulated_submitters",
+    metadata,
+    Column("name", String(255), primary_key=True),
+    *(
+        Column(name, Float, nullable=False)
+        for name in ("priority", "factor", "accumulated", "began_at", "used_at", "updated_at", "in_use")
+    ),
+)
+"""The negotiator's accounts of submitters, each as of `updated_at` (pool time)."""
 
 simulated_programs = Table(
     "simulated_programs",

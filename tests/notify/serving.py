@@ -42,7 +42,7 @@ async def serving(
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A client of a server over the house's events."""
     routes = EventRoutes(house.notifier, Webhooks(house.notifier, settings), max_followers)
-    application = create_application(Daemons(), authentication=Authentication([Named()]), events=routes)
+    application = create_application(Daemons(), authentication=Authentication([Named()]), routes=[routes])
     listener = listen("127.0.0.1", 0)
     server = uvicorn.Server(uvicorn.Config(application, lifespan="off", log_config=None))
     task = asyncio.create_task(server._serve([listener]))

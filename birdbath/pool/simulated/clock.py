@@ -135,6 +135,12 @@ class VirtualClock:
             self._steps += 1
         self._changed()
 
+    @property
+    def stands(self) -> bool:
+        """Whether it is paused, and no step is still to be taken."""
+        with self._lock:
+            return self._paused and not self._steps and self._expected > self._anchor
+
     def time(self) -> float:
         with self._lock:
             return max(self._anchor, min(self._running(), self._expected))

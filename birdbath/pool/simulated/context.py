@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -11,17 +11,20 @@ from sqlalchemy import bindparam, select
 from birdbath.classads import Ad, AdMemory
 from birdbath.events import JobEvent
 from birdbath.pool.base import JobId, JobStatus
+from birdbath.pool.simulated.accountant import Accountant
 from birdbath.pool.simulated.autoclusters import Autoclusters
 from birdbath.pool.simulated.clock import Clock
 from birdbath.pool.simulated.description import PoolDescription, PoolIdentity
+from birdbath.pool.simulated.floor import Floor
 from birdbath.pool.simulated.hosted import ProgramTable
-from birdbath.pool.simulated.job_table import JobTable
+from birdbath.pool.simulated.job_table import Charge, JobTable
 from birdbath.pool.simulated.local_runs import LocalRuns
-from birdbath.pool.simulated.machines import Slot
+from birdbath.pool.simulated.machines import Machine, Slot
 from birdbath.pool.simulated.mirror import QueueMirror
 from birdbath.pool.simulated.policies import next_evaluation, stays_in_queue
 from birdbath.pool.simulated.queued_job import STOPPING, QueuedJob
 from birdbath.pool.simulated.state import negotiate_by, read_state
+from birdbath.pool.simulated.user_log import write_user_log
 from birdbath.store.sandbox import Sandbox, Spool
 from birdbath.store.tables import jobs
 from birdbath.store.unit_of_work import UnitOfWork
@@ -50,19 +53,36 @@ class PoolContext:
     slots: dict[str, Slot]
     started: float
     programs: ProgramTable
+    machines: list[Machine]
     local: LocalRuns | None = None
     autoclusters: Autoclusters = field(init=False)
+    floor: Floor = field(init=False)
+    accountant: Accountant = field(init=False)
     kick: Callable[[], None] = field(default=lambda: None)
     asked: bool = False
     promised: float | None = None
     instant: float | None = None
 
     def __post_init__(self) -> None:
-        self.autoclusters = Autoclusters(slot.ad for slot in self.slots.values())
+        kinds = {slot.kind: slot.ad for slot in self.slots.values()}
+        schedds = [schedd.name for schedd in self.description.schedds]
+        self.autoclusters = Autoclusters(kinds.values(), schedds, self.description.uid_domain)
+        self.floor = Floor(self.slots)
+        self.accountant = Accountant(self.description)
 
     def table(self, unit: UnitOfWork) -> JobTable:
-        """The jobs of the queue as `unit` sees and changes them."""
-        return JobTable(unit, self.autoclusters.signature)
+        """The jobs of the queue as `unit` sees and changes them, now."""
+        return JobTable(unit, self.autoclusters.lane, self, self.now())
+
+    def submitter(self, ad: Ad) -> str:
+        """Who is charged for a job."""
+        return self.autoclusters.submitter(ad)
+
+    def change(self, unit: UnitOfWork, moved: Sequence[QueuedJob], charges: Sequence[Charge]) -> None:
+        """See `job_table.Claims`."""
+        if moved:
+            self.floor.change(unit, moved)
+        self.accountant.charge(unit, charges)
 
     def now(self) -> float:
         """The pool time at which a unit of work does what it does."""
@@ -97,6 +117,9 @@ class PoolContext:
         self, unit: UnitOfWork, table: JobTable, job: QueuedJob, events: Iterable[JobEvent], now: float
     ) -> None:
         """Save a job whose state changed, or let it leave when it is finished and nothing keeps it."""
+        events = list(events)
+        if events and "UserLog" in job.ad:
+            write_user_log(unit, self.files_of(unit, job), job, events)
         table.save(job, events)
         self._stop(unit, job)
         ended = job.status in (JobStatus.COMPLETED, JobStatus.REMOVED) and job.phase != STOPPING

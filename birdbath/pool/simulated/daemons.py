@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from birdbath.classads import Ad, Expression
+from birdbath.classads.syntax import quote
 from birdbath.pool.base import JobStatus
 from birdbath.pool.simulated.context import PoolContext
-from birdbath.pool.simulated.machines import Slot, machine_address, placeholders
+from birdbath.pool.simulated.machines import (
+    Machine,
+    Resources,
+    Slot,
+    part_number,
+    placeholders,
+    set_resources,
+)
 from birdbath.pool.simulated.negotiator import Statistics
 from birdbath.pool.simulated.templates import daemon_ad
 
@@ -47,14 +55,51 @@ def slot_ad(context: PoolContext, slot: Slot, job: Ad | None, since: float, now:
     return ad
 
 
-def startd_ad(context: PoolContext, index: int, busy: int, now: float) -> Ad:
+def make_dynamic(ad: Ad, slot: Slot, name: str, resources: Resources) -> None:
+    """Make the ad of a partitionable slot that of its part `name`."""
+    set_resources(ad, resources, slot.resources.gpus > 0)
+    ad.update({"Name": name, "SlotType": "Dynamic", "DynamicSlot": True, "DSlotId": part_number(name)})
+    ad.update({"ParentSlotId": slot.place.slot_id, "SlotTypeID": -1})
+    ad.update({"TotalSlotCpus": resources.cpus, "TotalSlotMemory": resources.memory})
+    ad.set("TotalSlotDisk", float(resources.disk))
+    for attribute in ("PartitionableSlot", "NumDynamicSlots"):
+        ad.delete(attribute)
+
+
+def partitionable_ad(
+    context: PoolContext, slot: Slot, parts: Sequence[tuple[str, Resources, Ad]], now: float
+) -> Ad:
+    """The ad of a partitionable slot, parts of which are taken by jobs: what is left, and the Child lists."""
+    ad = slot_ad(context, slot, None, context.started, now)
+    left = slot.resources
+    for _, resources, _ in parts:
+        left = left.minus(resources)
+    set_resources(ad, left, slot.resources.gpus > 0)
+    ad.update({"NumDynamicSlots": len(parts), "NumDynamicSlotsTime": int(now)})
+    users = [job.string("User") or job.string("Owner") for _, _, job in parts]
+    lists = {
+        "Cpus": [str(resources.cpus) for _, resources, _ in parts],
+        "Memory": [str(resources.memory) for _, resources, _ in parts],
+        "Disk": [str(resources.disk) for _, resources, _ in parts],
+        "DSlotId": [str(part_number(name)) for name, _, _ in parts],
+        "Name": [quote(name) for name, _, _ in parts],
+        "RemoteUser": [quote(user) for user in users],
+        "RemoteOwner": [quote(user) for user in users],
+        "State": ['"Claimed"' for _ in parts],
+        "Activity": ['"Busy"' for _ in parts],
+    }
+    ad.update({f"Child{name}": Expression(f"{{ {', '.join(values)} }}") for name, values in lists.items()})
+    return ad
+
+
+def startd_ad(context: PoolContext, machine: Machine, busy: int, now: float) -> Ad:
     """The ad of a machine's startd, `busy` of whose cores are in use."""
-    machine = context.description.machines[index]
-    address = machine_address(index)
-    ad = daemon_ad("startd", "StartD", placeholders(context.identity, machine.name, address, context.started))
-    ad.update({"Name": machine.name, "TotalSlots": machine.slots, "TotalCpus": float(machine.cpus)})
-    ad.update({"DetectedCpus": machine.cpus, "DetectedMemory": machine.memory, "TotalMemory": machine.memory})
-    ad.update({"TotalDisk": machine.disk, "DetectedDisk": machine.disk, "TotalInUseCpus": float(busy)})
+    of = machine.description
+    values = placeholders(context.identity, machine.name, machine.address, context.started)
+    ad = daemon_ad("startd", "StartD", values)
+    ad.update({"Name": machine.name, "TotalSlots": of.slots, "TotalCpus": float(of.cpus)})
+    ad.update({"DetectedCpus": of.cpus, "DetectedMemory": of.memory, "TotalMemory": of.memory})
+    ad.update({"TotalDisk": of.disk, "DetectedDisk": of.disk, "TotalInUseCpus": float(busy)})
     return _heard(ad, now)
 
 

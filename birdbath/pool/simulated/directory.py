@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Engine, select
@@ -15,7 +16,7 @@ from birdbath.pool.identity import identity_key
 from birdbath.pool.simulated import daemons
 from birdbath.pool.simulated.context import PoolContext
 from birdbath.pool.simulated.inserted_ads import InsertedAds
-from birdbath.pool.simulated.lifecycle import Place
+from birdbath.pool.simulated.machines import Machine, Resources, Slot, parent_name, part_number
 from birdbath.pool.simulated.negotiator import Negotiator
 from birdbath.store.reader import Reader
 from birdbath.store.tables import simulated_jobs
@@ -25,10 +26,17 @@ UPDATE_INTERVAL = 300.0
 """Seconds after which a daemon sends its ad again although nothing changed."""
 
 _s = simulated_jobs.c
-_TAKEN = select(_s.slot, _s.cluster_id, _s.proc_id).where(_s.slot > "")
+_TAKEN = select(_s.slot, _s.cluster_id, _s.proc_id, _s.cpus, _s.memory, _s.disk, _s.gpus).where(_s.slot > "")
 
 _SUBMITTER = "submitter "
 Build = Callable[[float], Ad]
+
+
+class Taken(NamedTuple):
+    """Who has a slot, and how much that is."""
+
+    job: JobId
+    resources: Resources
 
 
 class SimulatedDirectory:
@@ -111,23 +119,52 @@ class SimulatedDirectory:
         self._own[name] = state, now, record
         return record
 
-    def _taken(self) -> dict[str, JobId]:
-        return {row[0]: JobId(row[1], row[2]) for row in self._reader.rows(_TAKEN)}
+    def _taken(self) -> dict[str, Taken]:
+        rows = self._reader.rows(_TAKEN)
+        return {row[0]: Taken(JobId(row[1], row[2]), Resources(*row[3:])) for row in rows}
 
     def _slots(self) -> list[AdRecord]:
         taken = self._taken()
-        return [self._slot(name, taken.get(name)) for name in self._context.slots]
+        parts: dict[str, list[tuple[str, Taken]]] = {}
+        for name, part in taken.items():
+            parts.setdefault(parent_name(name), []).append((name, part))
+        outages = self._negotiator.outages
+        dead = frozenset[int]() if outages is None else outages.dead(self._context.clock.time())
+        found: list[AdRecord] = []
+        for name, slot in self._context.slots.items():
+            if slot.machine.number in dead:
+                continue
+            of_it = sorted(parts.get(name, ()), key=lambda part: part_number(part[0]))
+            if slot.partitionable:
+                found.append(self._partitionable(slot, of_it))
+                found += [self._slot(slot, part, claim) for part, claim in of_it]
+            else:
+                found.append(self._slot(slot, name, taken.get(name)))
+        return found
 
-    def _slot(self, name: str, job: JobId | None) -> AdRecord:
+    def _partitionable(self, slot: Slot, parts: list[tuple[str, Taken]]) -> AdRecord:
+        def build(now: float) -> Ad:
+            claims = [(name, claim.resources, self._context.mirror.get(claim.job)) for name, claim in parts]
+            known = [
+                (name, resources, record.ad()) for name, resources, record in claims if record is not None
+            ]
+            return daemons.partitionable_ad(self._context, slot, known, now)
+
+        return self._record(slot.name, tuple(parts), build)
+
+    def _slot(self, slot: Slot, name: str, claim: Taken | None) -> AdRecord:
         context = self._context
-        running = None if job is None else context.mirror.get(job)
+        running = None if claim is None else context.mirror.get(claim.job)
 
         def build(now: float) -> Ad:
             ad = None if running is None else running.ad()
             since = self._since.get(name, context.started)
-            return daemons.slot_ad(context, context.slots[name], ad, since, now)
+            built = daemons.slot_ad(context, slot, ad, since, now)
+            if slot.partitionable and claim is not None:
+                daemons.make_dynamic(built, slot, name, claim.resources)
+            return built
 
-        state = None if running is None else (job, running.source)
+        state = None if running is None else (claim, running.source)
         return self._record(name, state, build)
 
     def _schedd(self) -> list[AdRecord]:
@@ -175,12 +212,12 @@ class SimulatedDirectory:
         ]
 
     def _startds(self) -> list[AdRecord]:
-        taken = [self._context.slots[name].place for name in self._taken() if name in self._context.slots]
-        return [self._startd(index, taken) for index in range(len(self._context.description.machines))]
+        busy: Counter[str] = Counter()
+        for name, claim in self._taken().items():
+            busy[name.partition("@")[2]] += claim.resources.cpus
+        return [self._startd(machine, busy[machine.name]) for machine in self._context.machines]
 
-    def _startd(self, index: int, taken: list[Place]) -> AdRecord:
-        name = self._context.description.machines[index].name
-        busy = sum(place.cpus for place in taken if place.machine == name)
+    def _startd(self, machine: Machine, busy: int) -> AdRecord:
         return self._record(
-            f"startd {name}", busy, lambda now: daemons.startd_ad(self._context, index, busy, now)
+            f"startd {machine.name}", busy, lambda now: daemons.startd_ad(self._context, machine, busy, now)
         )

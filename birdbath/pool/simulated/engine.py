@@ -10,22 +10,26 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from math import inf
+from math import inf, nextafter
+from typing import NamedTuple
 
 from sqlalchemy import func, select
 
+from birdbath.events import JobEvent
 from birdbath.pool.base import ActionDetails, JobId
-from birdbath.pool.simulated import lifecycle, policies
+from birdbath.pool.simulated import interruptions, lifecycle, policies
+from birdbath.pool.simulated.autoclusters import SUBMIT_MACHINE
 from birdbath.pool.simulated.context import PoolContext
 from birdbath.pool.simulated.execution import MAX_OPEN_FILES
 from birdbath.pool.simulated.hosting import Hosting
-from birdbath.pool.simulated.job_table import JobTable
-from birdbath.pool.simulated.machines import Slot
-from birdbath.pool.simulated.negotiator import Negotiator, any_idle
+from birdbath.pool.simulated.job_table import JobTable, renew_lanes
+from birdbath.pool.simulated.machines import Resources, parent_name
+from birdbath.pool.simulated.negotiator import Negotiator, any_idle, any_idle_of, first_of
+from birdbath.pool.simulated.outages import Outages
 from birdbath.pool.simulated.policies import Verdict
 from birdbath.pool.simulated.queued_job import PROGRAM, STOPPING, QueuedJob
 from birdbath.pool.simulated.runs import WRITE_STEP, Runs
-from birdbath.pool.simulated.state import PoolState, read_state, save_state
+from birdbath.pool.simulated.state import PoolState, read_state, save_state, take_rule
 from birdbath.store.tables import simulated_jobs
 from birdbath.store.unit_of_work import UnitOfWork
 
@@ -37,7 +41,6 @@ RETRY_AFTER = 0.1
 """So long (pool seconds) the driver rests when too many files were open."""
 
 _s = simulated_jobs.c
-_TAKEN = select(_s.slot).where(_s.slot > "")
 # Not "slot IS NULL": an index on slots would lead through all idle jobs.
 _LOCAL_RUNS = select(_s.cluster_id).where(_s.due_at > 0, func.coalesce(_s.slot, "") == "")
 
@@ -46,13 +49,14 @@ _LOCAL_RUNS = select(_s.cluster_id).where(_s.due_at > 0, func.coalesce(_s.slot, 
 class Agenda:
     """When what is due next: infinity for never."""
 
+    outage: float
     run: float
     policy: float
     cycle: float
 
     @property
     def first(self) -> float:
-        return min(self.run, self.policy, self.cycle)
+        return min(self.outage, self.run, self.policy, self.cycle)
 
 
 class Engine:
@@ -62,13 +66,16 @@ class Engine:
         self._context = context
         self._negotiator = negotiator
         self._hosting = hosting
-        self._verdicts_end = 0.0
+        self._rule = ""
+        slots = context.slots.values()
+        self._watched = frozenset(slot.kind for slot in slots if slot.machine.description.preempt != "false")
 
     def advance(self, unit: UnitOfWork) -> float | None:
         """Do what the clock has reached, as far as one step goes; when something is due next (None: never).
 
         A time that the clock has reached already means that there is more to do at once.
         """
+        self._renew_lanes(unit)
         step = _Step(self, self._context, unit)
         step.run()
         due = step.agenda.first
@@ -78,6 +85,71 @@ class Engine:
             return step.state.time
         return None if due == inf else due
 
+    def _renew_lanes(self, unit: UnitOfWork) -> None:
+        """Compute the lanes of all idle jobs anew when the pool's description has changed what they depend
+        on.
+        """
+        context = self._context
+        rule = context.autoclusters.rule
+        if self._rule == rule:
+            return
+        read_state(unit, context.started)
+        if take_rule(unit, rule):
+            renew_lanes(unit, context.autoclusters.lane)
+        unit.after_commit(lambda: setattr(self, "_rule", rule))
+
+    def outages(self, state: PoolState) -> Outages:
+        """The pool's outages, from its birth on."""
+        known = self._negotiator.outages
+        if known is None:
+            context = self._context
+            known = self._negotiator.outages = Outages(context.description, context.machines, state.born)
+        return known
+
+    def next_watch(self, unit: UnitOfWork, now: float) -> float:
+        """When machines look at their PREEMPT next: together, every policy interval, if jobs run where it
+        matters.
+        """
+        kinds = self._context.floor.read(unit).kinds if self._watched else {}
+        if not any(kinds.get(kind) for kind in self._watched):
+            return inf
+        interval = self._context.description.policy_interval
+        return (now // interval + 1) * interval
+
+    def _watch(self, step: _Step) -> None:
+        now, context = step.state.time, self._context
+        self._negotiator.verdicts.begin(now)
+        for claim in sorted(context.floor.read(step.unit).jobs.values(), key=lambda claim: claim.job):
+            slot = context.slots.get(parent_name(claim.slot))
+            if slot is None or slot.kind not in self._watched:
+                continue
+            job = step.table.load(claim.job)
+            if job is not None and job.running and self._negotiator.verdicts.wants_off(slot, job.ad, now):
+                evicted = interruptions.evict(job, now, "The machine's PREEMPT became true")
+                context.settle(step.unit, step.table, job, evicted, now)
+
+    def suffer(self, step: _Step) -> None:
+        """Let machines die, come back, or look at their PREEMPT."""
+        now, context = step.state.time, self._context
+        if self._watched and now % context.description.policy_interval == 0:
+            self._watch(step)
+        dead = set(self.outages(step.state).begun(now))
+        claims = context.floor.read(step.unit).jobs.values()
+        for claim in sorted(claims, key=lambda claim: claim.job):
+            if context.slots[parent_name(claim.slot)].machine.number in dead:
+                job = step.table.load(claim.job)
+                if job is not None and job.running:
+                    lost = self._lose(job, now)
+                    context.settle(step.unit, step.table, job, lost, now)
+        step.spent += 1
+        step.negotiate_now()
+
+    @staticmethod
+    def _lose(job: QueuedJob, now: float) -> list[JobEvent]:
+        if job.ad.integer("JobLeaseDuration") > 0:
+            return interruptions.disconnect(job, now)
+        return interruptions.evict(job, now, f"The machine of {job.ad.string('RemoteHost')} died")
+
     def go_on(self, step: _Step) -> None:
         """Let the runs of jobs go on that are due before anything else is."""
         runs = Runs(self._context, step.unit, step.table, step.state.time, self._hosting)
@@ -85,16 +157,42 @@ class Engine:
             runs.now = step.state.time
             if job.phase in (PROGRAM, STOPPING):
                 step.table.flush()
+                save_state(step.unit, step.state)
                 self._hosting.go_on(step.unit, step.table, job, step.state.time)
+                # The program may have asked for a cycle by what it did.
+                step.state.cycle_at = min(step.state.cycle_at, read_state(step.unit, 0.0).cycle_at)
                 step.spent += 1
                 return
-            before = job.running
+            before, claim = job.running, self._claim_of(job)
             step.written += runs.go_on(job)
             if runs.put_off or job.progress or job.due_at == step.state.time:
                 step.end()  # what was written must be durable before the run goes on
-            if before and not job.running:
+            if before and not job.running and not self._reuse(step, runs, claim):
                 step.negotiate_now()
             step.put_off = step.put_off or runs.put_off
+
+    def _claim_of(self, job: QueuedJob) -> _Reusable | None:
+        if not job.slot or job.claimed_at is None or not self._context.description.claim_worklife:
+            return None
+        resources = Resources(job.cpus, job.memory, job.disk, job.gpus)
+        return _Reusable(job.slot, job.submitter, resources, job.claimed_at, job.claim_rank)
+
+    def _reuse(self, step: _Step, runs: Runs, claim: _Reusable | None) -> bool:
+        """Give the claim of a job that has ended to another of the same submitter, as a schedd does."""
+        now, context = step.state.time, self._context
+        if claim is None or now >= claim.since + context.description.claim_worklife:
+            return False
+        slot = context.slots.get(parent_name(claim.slot))
+        if slot is None or slot.machine.number in self.outages(step.state).dead(now):
+            return False
+        if not any_idle_of(step.unit, claim.submitter):
+            return False
+        step.table.flush()
+        following = self._negotiator.next_for(step.unit, claim.submitter, slot, claim.resources, now)
+        if following is None:
+            return False
+        place = slot.part(claim.slot, claim.resources)
+        return runs.start(following, place, claim.rank, claim.since)
 
     def apply_policies(self, step: _Step) -> None:
         """Look at the periodic expressions of jobs that are due for it."""
@@ -126,14 +224,22 @@ class Engine:
     def negotiate(self, step: _Step) -> None:
         """Match idle jobs with free slots."""
         context, unit, now = self._context, step.unit, step.state.time
-        if now >= self._verdicts_end:
-            self._negotiator.begin_cycle(now)
-            self._verdicts_end = now + context.description.cycle_interval
+        step.state.last_cycle = now
+        if self.outages(step.state).negotiator_stands(now):
+            step.state.cycle_at = now + context.description.cycle_interval
+            return
         runs = Runs(context, unit, step.table, now, self._hosting)
-        running_here = len(unit.execute(_LOCAL_RUNS))
-        for job in self._negotiator.local_jobs(unit, context.description.max_local_jobs - running_here):
+        room = context.description.max_local_jobs - len(unit.execute(_LOCAL_RUNS))
+        for job in first_of(unit, SUBMIT_MACHINE, room):
             runs.start(job, None)
-        more = self._negotiator.match(unit, self._free_slots(unit), now, runs.start, MAX_EVALUATIONS)
+        context.floor.read(unit)
+
+        def evict(job_id: JobId, reason: str) -> None:
+            job = step.table.load(job_id)
+            if job is not None and job.running:
+                context.settle(unit, step.table, job, interruptions.evict(job, now, reason), now)
+
+        more = self._negotiator.match(unit, now, runs.start, evict, MAX_EVALUATIONS)
         step.spent += 1
         step.put_off = step.put_off or runs.put_off
         if more or runs.put_off:
@@ -142,9 +248,15 @@ class Engine:
         else:
             step.state.cycle_at = now + context.description.cycle_interval
 
-    def _free_slots(self, unit: UnitOfWork) -> dict[str, Slot]:
-        taken = {row[0] for row in unit.execute(_TAKEN)}
-        return {name: slot for name, slot in self._context.slots.items() if name not in taken}
+
+class _Reusable(NamedTuple):
+    """The claim of a job that may have ended."""
+
+    slot: str
+    submitter: str
+    resources: Resources
+    since: float
+    rank: float
 
 
 class _Step:
@@ -156,7 +268,7 @@ class _Step:
         self.unit = unit
         self.table: JobTable = context.table(unit)
         self.state: PoolState = read_state(unit, context.started)
-        self.agenda = Agenda(inf, inf, inf)
+        self.agenda = Agenda(inf, inf, inf, inf)
         self.spent = 0
         self.written = 0
         self.put_off = False
@@ -164,7 +276,8 @@ class _Step:
 
     def negotiate_now(self) -> None:
         """Let a negotiation cycle be due at this very instant."""
-        self.state.cycle_at = self._barrier = min(self.state.cycle_at, self.state.time)
+        self.state.cycle_at = min(self.state.cycle_at, self.state.time)
+        self._barrier = min(self._barrier, self._cycle())
 
     def end(self) -> None:
         """Nothing more in this step."""
@@ -180,9 +293,6 @@ class _Step:
                 self._enter(self.agenda.first)
                 self._act()
                 self.table.flush()
-                # Others may have asked for an earlier cycle meanwhile, programs that run inside the pool.
-                self.state.cycle_at = min(self.state.cycle_at, read_state(self.unit, 0.0).cycle_at)
-                save_state(self.unit, self.state)
         finally:
             self._context.instant = None
         if self.state != stand:
@@ -198,17 +308,25 @@ class _Step:
         run, policy = self.table.next_due()
         if not any_idle(self.unit):
             self.state.cycle_at = inf
-        self.agenda = Agenda(run, policy, self.state.cycle_at)
+        outage = self._engine.outages(self.state).next_change(self.state.time)
+        outage = min(outage, self._engine.next_watch(self.unit, self.state.time))
+        self.agenda = Agenda(outage, run, policy, self._cycle())
+
+    def _cycle(self) -> float:
+        """When the next cycle may be: not too soon after the last one, unless that goes on."""
+        pause = self._context.description.cycle_pause
+        if self.state.last_cycle == self.state.time:
+            return self.state.cycle_at
+        return max(self.state.cycle_at, self.state.last_cycle + pause)
 
     def _enter(self, instant: float) -> None:
-        self.state.time = self._context.instant = max(self.state.time, instant)
+        self.state.time = self._context.instant = self.table.now = max(self.state.time, instant)
 
     def _act(self) -> None:
         agenda = self.agenda
-        negotiating = agenda.cycle < min(agenda.run, agenda.policy)
-        self.state.cycle_at = inf if negotiating else self.state.cycle_at
-        save_state(self.unit, self.state)
-        if agenda.run <= min(agenda.policy, agenda.cycle):
+        if agenda.outage <= min(agenda.run, agenda.policy, agenda.cycle):
+            self._engine.suffer(self)
+        elif agenda.run <= min(agenda.policy, agenda.cycle):
             self._engine.go_on(self)
         elif agenda.policy <= agenda.cycle:
             self._engine.apply_policies(self)
@@ -221,16 +339,16 @@ class _Step:
         What the treatment of one makes due comes in its turn.
         """
         most = MAX_TRANSITIONS - self.spent
-        self._barrier = min(self.agenda.policy, self.agenda.cycle)
+        before_outage = nextafter(self.agenda.outage, 0.0) if self.agenda.outage < inf else inf
+        self._barrier = min(self.agenda.policy, self.agenda.cycle, before_outage)
         found = self.table.due(self._barrier, most)
         # What lies beyond those that were found must wait: there may be others before it.
-        horizon = found[-1].due_at if len(found) == most else None
-        queue = [(job.due_at or 0.0, job.id) for job in found]
-        waiting = {job.id: job for job in found}
-        while queue and not self._exhausted():
+        horizon = found[-1][0] if len(found) == most else None
+        queue = found
+        while queue and queue[0][0] <= self._barrier and not self._exhausted():
             at, key = heapq.heappop(queue)
-            job = waiting[key]
-            if job.due_at != at or at > self._barrier:
+            job = self.table.load(key)
+            if job is None or job.due_at != at:
                 continue
             if not self._context.clock.reach(at):
                 return
@@ -238,13 +356,10 @@ class _Step:
             self.table.scheduled.clear()
             yield job
             self.spent += 1
-            self._take_scheduled(queue, waiting, horizon)
+            self._take_scheduled(queue, horizon)
 
-    def _take_scheduled(
-        self, queue: list[tuple[float, JobId]], waiting: dict[JobId, QueuedJob], horizon: float | None
-    ) -> None:
+    def _take_scheduled(self, queue: list[tuple[float, JobId]], horizon: float | None) -> None:
         for job in self.table.scheduled:
             self._barrier = min(self._barrier, inf if job.next_policy_at is None else job.next_policy_at)
             if job.due_at is not None and (horizon is None or job.due_at < horizon):
-                waiting[job.id] = job
                 heapq.heappush(queue, (job.due_at, job.id))

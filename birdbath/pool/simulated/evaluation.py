@@ -12,7 +12,7 @@ _WORD = re.compile(r"[a-z_]\w*")
 _TIME_CALL = re.compile(
     r"""("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|\btime\s*\(\s*\)""", re.IGNORECASE | re.DOTALL
 )
-_TIMELY = frozenset({"time", "currenttime", "servertime", "random", "mycurrenttime"})
+TIMELY = frozenset({"time", "currenttime", "servertime", "random", "mycurrenttime"})
 
 
 @lru_cache(maxsize=4096)
@@ -38,7 +38,7 @@ def closure(ad: Ad, names: Iterable[str]) -> list[Attribute]:
 
 def depends_on_time(ad: Ad, name: str) -> bool:
     """Whether the attribute's value may change although the ad does not."""
-    return any(kind == "x" and not _TIMELY.isdisjoint(words(text)) for _, kind, text in closure(ad, (name,)))
+    return any(kind == "x" and not TIMELY.isdisjoint(words(text)) for _, kind, text in closure(ad, (name,)))
 
 
 def compiled_at(attributes: Iterable[Attribute], now: float) -> CompiledAd:

@@ -100,8 +100,11 @@ class _SandboxFiles:
         self._sandbox = sandbox
         self._old_sizes = old_sizes
         self._inside = f"{sandbox.path}/"
+        self._nothing = not sandbox.exists()
 
     def find(self, path: str) -> FileRange | None:
+        if self._nothing:
+            return None
         name = path.removeprefix(self._inside).removeprefix("./")
         try:
             size = self._sandbox.size(name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from math import inf
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import and_, bindparam, delete, insert, select, update
 
@@ -30,12 +30,17 @@ _ROW = (
         _s.ends_at,
         _s.progress,
     )
-    .add_columns(_s.next_policy_at)
+    .add_columns(_s.next_policy_at, _s.submitter, _s.cpus, _s.memory, _s.disk, _s.gpus)
+    .add_columns(_s.claimed_at, _s.claim_rank)
     .join_from(jobs, simulated_jobs, and_(jobs.c.cluster_id == _s.cluster_id, jobs.c.proc_id == _s.proc_id))
 )
 _ONE = _ROW.where(_s.cluster_id == bindparam("cluster"), _s.proc_id == bindparam("proc"))
-_DUE = _ROW.where(_s.due_at <= bindparam("now")).order_by(_s.due_at, _s.cluster_id, _s.proc_id)
-_DUE = _DUE.limit(bindparam("most"))
+_DUE = (
+    select(_s.due_at, _s.cluster_id, _s.proc_id)
+    .where(_s.due_at <= bindparam("now"))
+    .order_by(_s.due_at, _s.cluster_id, _s.proc_id)
+    .limit(bindparam("most"))
+)
 _POLICY = _ROW.where(_s.next_policy_at <= bindparam("now")).order_by(
     _s.next_policy_at, _s.cluster_id, _s.proc_id
 )
@@ -51,7 +56,9 @@ _SAVE_JOB = (
     .where(jobs.c.cluster_id == bindparam("cluster"), jobs.c.proc_id == bindparam("proc"))
     .values({name: bindparam(f"new_{name}") for name in ("version", "in_queue", "status", "ad")})
 )
-_STATE = ("signature", "precedence", "slot", "phase", "due_at", "ends_at", "progress", "next_policy_at")
+_RUN = ("slot", "phase", "due_at", "ends_at", "progress")
+_CLAIM = ("submitter", "cpus", "memory", "disk", "gpus", "claimed_at", "claim_rank", "limits")
+_STATE = ("signature", "precedence", *_RUN, "next_policy_at", *_CLAIM)
 _SAVE_SIMULATED = (
     update(simulated_jobs)
     .where(_s.cluster_id == bindparam("cluster"), _s.proc_id == bindparam("proc"))
@@ -61,7 +68,35 @@ _DROP_SIMULATED = delete(simulated_jobs).where(
     _s.cluster_id == bindparam("cluster"), _s.proc_id == bindparam("proc")
 )
 
+_IDLE = select(_s.cluster_id, _s.proc_id, jobs.c.ad).join_from(
+    simulated_jobs, jobs, and_(jobs.c.cluster_id == _s.cluster_id, jobs.c.proc_id == _s.proc_id)
+)
+_IDLE = _IDLE.where(_s.signature > "")
+_SET_LANE = (
+    update(simulated_jobs)
+    .where(_s.cluster_id == bindparam("cluster"), _s.proc_id == bindparam("proc"))
+    .values(signature=bindparam("new"))
+)
+
 _MAX_PRIORITY = 2**31
+
+
+class Charge(NamedTuple):
+    """From `time` on the submitter uses slots of so much more weight."""
+
+    time: float
+    submitter: str
+    weight: int
+
+
+class Claims(Protocol):
+    """Whoever keeps account of what is claimed."""
+
+    def submitter(self, ad: Ad) -> str:
+        """Who is charged for a job."""
+
+    def change(self, unit: UnitOfWork, moved: Sequence[QueuedJob], charges: Sequence[Charge]) -> None:
+        """Jobs got or gave back slots, as is being written; `charges` are in the order of their time."""
 
 
 class JobTable:
@@ -69,9 +104,12 @@ class JobTable:
     numbers.
     """
 
-    def __init__(self, unit: UnitOfWork, signature: Callable[[Ad], str]) -> None:
+    def __init__(self, unit: UnitOfWork, signature: Callable[[Ad], str], claims: Claims, now: float) -> None:
         self._unit = unit
         self._signature = signature
+        self._claims = claims
+        self._charges: list[Charge] = []
+        self.now = now
         self._loaded: dict[JobId, QueuedJob] = {}
         self._added: dict[JobId, QueuedJob] = {}
         self._changed: dict[JobId, QueuedJob] = {}
@@ -91,9 +129,10 @@ class JobTable:
             loaded = None if row is None else self._keep(row)
         return loaded
 
-    def due(self, now: float, most: int) -> list[QueuedJob]:
-        """Jobs with a phase that is over by `now`, the earliest first, as written so far."""
-        return self._rows(_DUE, now, most)
+    def due(self, now: float, most: int) -> list[tuple[float, JobId]]:
+        """Which jobs have a phase that is over by `now`, and when, the earliest first, as written so far."""
+        rows = self._unit.execute(_DUE, {"now": now, "most": most})
+        return [(row[0], JobId(row[1], row[2])) for row in rows]
 
     def policies_due(self, now: float, most: int) -> list[QueuedJob]:
         """Jobs whose periodic expressions are to be looked at by `now`, the earliest first."""
@@ -107,7 +146,8 @@ class JobTable:
         return (inf if phase is None else phase[0]), (inf if policy is None else policy[0])
 
     def add(self, job: QueuedJob) -> None:
-        """Put a new job into the queue."""
+        """Put a new job into the queue, which it may leave again at once."""
+        job.submitter = self._claims.submitter(job.ad)
         self.scheduled.append(job)
         self._loaded[job.id] = self._added[job.id] = job
 
@@ -115,6 +155,9 @@ class JobTable:
         """Write the job's new version at the next flush."""
         if job.id not in self._added:
             self._changed[job.id] = job
+        if job.weight != job.charged:
+            self._charges.append(Charge(self.now, job.submitter, job.weight - job.charged))
+            job.charged = job.weight
         self.scheduled.append(job)
         parent = job.parent
         for event in events:
@@ -157,13 +200,18 @@ class JobTable:
             version = self._unit.advance("version", count) - count
             version = self._write_added(version)
             self._write_changed(version)
+        moved = [job for job in (self._changed | self._left).values() if job.slot != job.kept_slot]
         self._write_states()
+        if moved or self._charges:
+            self._claims.change(self._unit, moved, self._charges)
         last = append_all(self._unit, self._events)
         first = last - len(self._events) + 1
         rows = [{"sequence": first + index, "cluster_id": cluster} for index, cluster in self._notices]
         self._unit.execute_many(_ADD_NOTICE, rows)
         self._added, self._changed, self._touched, self._left, self._events = {}, {}, {}, {}, []
-        self._notices, self.scheduled = [], []
+        self._notices, self._charges = [], []
+        for job in moved:
+            job.kept_slot = job.slot
         return count
 
     def _write_added(self, version: int) -> int:
@@ -211,6 +259,14 @@ class JobTable:
             "ends_at": job.ends_at,
             "progress": job.progress,
             "next_policy_at": job.next_policy_at,
+            "submitter": job.submitter,
+            "cpus": job.cpus,
+            "memory": job.memory,
+            "disk": job.disk,
+            "gpus": job.gpus,
+            "claimed_at": job.claimed_at,
+            "claim_rank": job.claim_rank,
+            "limits": job.ad.string("ConcurrencyLimits")[:255] if job.slot else "",
         }
 
     def _rows(self, statement: Any, now: float, most: int) -> list[QueuedJob]:
@@ -218,10 +274,22 @@ class JobTable:
         return [self._keep(row) for row in rows]
 
     def _keep(self, row: Row) -> QueuedJob:
-        job = QueuedJob(JobId(row[0], row[1]), row[2], Ad.from_json(row[3]), *row[4:])
-        return self._loaded.setdefault(job.id, job)
+        key = JobId(row[0], row[1])
+        known = self._loaded.get(key)
+        if known is None:
+            known = self._loaded[key] = QueuedJob(key, row[2], Ad.from_json(row[3]), *row[4:])
+        return known
 
 
 def _renamed(job: QueuedJob, values: dict[str, Any]) -> dict[str, Any]:
     named = {f"new_{name}": value for name, value in values.items()}
     return {"cluster": job.id.cluster, "proc": job.id.proc, **named}
+
+
+def renew_lanes(unit: UnitOfWork, lane: Callable[[Ad], str]) -> None:
+    """Compute the lane of every idle job anew."""
+    rows = [
+        {"cluster": row.cluster_id, "proc": row.proc_id, "new": lane(Ad.from_json(row.ad))}
+        for row in unit.execute(_IDLE)
+    ]
+    unit.execute_many(_SET_LANE, rows)

@@ -12,24 +12,10 @@ from dataclasses import dataclass
 from birdbath.classads import Ad, Expression, Scalar
 from birdbath.events import EventType, JobEvent
 from birdbath.pool.base import ActionDetails, JobStatus
-from birdbath.pool.simulated.queued_job import FINISH, IMAGE, PROGRAM, QueuedJob
+from birdbath.pool.simulated.queued_job import FINISH, IMAGE, PROGRAM, Place, QueuedJob
 
 _VACATED_BY_REMOVAL = 1023
 _REQUEUED = 1022
-_EVICTED = 1009
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a job runs: a slot, or the submit machine. Memory in MiB, disk in KiB."""
-
-    slot: str
-    slot_id: int
-    machine: str
-    address: str
-    cpus: int
-    memory: int
-    disk: int
 
 
 @dataclass(frozen=True)
@@ -60,14 +46,16 @@ class Ending:
 Fields = dict[str, Scalar | Expression]
 
 
-def _event(job: QueuedJob, kind: EventType, now: float, fields: Fields | None = None) -> JobEvent:
+def event(job: QueuedJob, kind: EventType, now: float, fields: Fields | None = None) -> JobEvent:
+    """Something that happened to the job."""
     return JobEvent(kind, job.id.cluster, job.id.proc, job.owner, now, fields or {})
 
 
 _LARGEST = 2**62
 
 
-def _increase(ad: Ad, name: str, by: int = 1) -> None:
+def increase(ad: Ad, name: str, by: int = 1) -> None:
+    """Count something."""
     # A client may have begun at the end of all integers: that is its own joke, not the pool's failure.
     ad.set(name, max(-_LARGEST, min(ad.integer(name) + by, _LARGEST)))
 
@@ -86,7 +74,8 @@ def _move(ad: Ad, old: str, new: str) -> None:
         ad.delete(old)
 
 
-def _enter(job: QueuedJob, status: JobStatus, now: float) -> None:
+def enter(job: QueuedJob, status: JobStatus, now: float) -> None:
+    """The job is in another state from now on."""
     job.ad.set("LastJobStatus", int(job.status))
     job.ad.set("JobStatus", int(status))
     job.ad.set("EnteredCurrentStatus", int(now))
@@ -98,7 +87,7 @@ def submit(job: QueuedJob, now: float, submit_host: str) -> list[JobEvent]:
     """
     if job.status not in (JobStatus.HELD, JobStatus.REMOVED):
         job.ad.set("JobStatus", int(JobStatus.IDLE))
-    events = [_event(job, EventType.SUBMIT, now, {"SubmitHost": submit_host})]
+    events = [event(job, EventType.SUBMIT, now, {"SubmitHost": submit_host})]
     if job.status is JobStatus.HELD:
         events.append(_held_event(job, now))
     elif job.status is JobStatus.REMOVED:
@@ -113,7 +102,7 @@ def start(
     bytes. None: a program that runs inside the pool will say when.
     """
     moment, ad = int(now), job.ad
-    _enter(job, JobStatus.RUNNING, now)
+    enter(job, JobStatus.RUNNING, now)
     if ad.integer("JobStartDate") == 0:
         ad.update(
             {
@@ -124,7 +113,7 @@ def start(
         ad.set("FirstJobMatchDate", moment)
     _move(ad, "JobCurrentStartDate", "JobLastStartDate")
     for name in ("NumJobMatches", "NumJobStarts", "NumShadowStarts", "JobRunCount"):
-        _increase(ad, name)
+        increase(ad, name)
     for name in ("LastMatchTime", "JobCurrentStartDate", "JobCurrentStartExecutingDate", "ShadowBday"):
         ad.set(name, moment)
     for name in ("TransferInStarted", "TransferInFinished", "LastJobLeaseRenewal"):
@@ -148,7 +137,7 @@ def start(
         "SlotName": place.slot,
         "ExecuteProps": Expression(properties),
     }
-    return [_event(job, EventType.EXECUTE, now, fields)]
+    return [event(job, EventType.EXECUTE, now, fields)]
 
 
 _IMAGE_KIB, _RESIDENT_KIB = 5092, 4852
@@ -163,7 +152,7 @@ def grow(job: QueuedJob, now: float) -> list[JobEvent]:
     ad.set("LastJobLeaseRenewal", int(now))
     job.phase, job.due_at = FINISH, job.ends_at
     fields: Fields = {"Size": _IMAGE_KIB, "MemoryUsage": 5, "ResidentSetSize": _RESIDENT_KIB}
-    return [_event(job, EventType.IMAGE_SIZE, now, fields)]
+    return [event(job, EventType.IMAGE_SIZE, now, fields)]
 
 
 def _stop(job: QueuedJob, now: float) -> float:
@@ -184,6 +173,7 @@ def _stop(job: QueuedJob, now: float) -> float:
 
 def note_exit(job: QueuedJob, ending: Ending) -> None:
     """Set the attributes that OnExitHold and OnExitRemove look at."""
+    increase(job.ad, "NumJobCompletions")
     if ending.signal:
         job.ad.update({"ExitBySignal": True, "ExitSignal": ending.signal, "ExitStatus": ending.signal})
         job.ad.delete("ExitCode")
@@ -203,17 +193,17 @@ def _account(job: QueuedJob, ending: Ending) -> None:
 def complete(job: QueuedJob, now: float, ending: Ending) -> list[JobEvent]:
     """The running program ended and the job is done: Completed."""
     ad, moment = job.ad, int(now)
-    note_exit(job, ending)
     _account(job, ending)
     wall = _stop(job, now)
-    _enter(job, JobStatus.COMPLETED, now)
-    _increase(ad, "CommittedTime", int(wall))
+    enter(job, JobStatus.COMPLETED, now)
+    increase(ad, "CommittedTime", int(wall))
     _add_seconds(ad, "CommittedSlotTime", wall * max(1, ad.integer("MachineAttrSlotWeight0", 1)))
-    _increase(ad, "NumJobCompletions")
-    for name in ("CompletionDate", "JobFinishedHookDone", "TransferOutStarted", "TransferOutFinished"):
+    for name in ("CompletionDate", "JobFinishedHookDone", "TransferOutFinished"):
         ad.set(name, moment)
+    if ad.integer("TransferOutStarted") < ad.integer("JobCurrentStartDate"):
+        ad.set("TransferOutStarted", moment)
     ad.set("TerminationPending", True)
-    return [_event(job, EventType.JOB_TERMINATED, now, _terminated_fields(job, ending, wall))]
+    return [event(job, EventType.JOB_TERMINATED, now, _terminated_fields(job, ending, wall))]
 
 
 def _usage(seconds: float) -> str:
@@ -221,10 +211,14 @@ def _usage(seconds: float) -> str:
     return f"Usr {days} {rest // 3600:02}:{rest // 60 % 60:02}:{rest % 60:02}, Sys 0 00:00:00"
 
 
-def _terminated_fields(job: QueuedJob, ending: Ending, wall: float) -> Fields:
-    fields: Fields = {"TerminatedNormally": True, "ReturnValue": ending.exit_code}
+def _how_it_ended(ending: Ending) -> Fields:
     if ending.signal:
-        fields = {"TerminatedNormally": False, "TerminatedBySignal": ending.signal}
+        return {"TerminatedNormally": False, "TerminatedBySignal": ending.signal}
+    return {"TerminatedNormally": True, "ReturnValue": ending.exit_code}
+
+
+def _terminated_fields(job: QueuedJob, ending: Ending, wall: float) -> Fields:
+    fields = _how_it_ended(ending)
     used = _usage(ending.cpu)
     fields |= {"RunLocalUsage": _usage(0), "RunRemoteUsage": used, "TotalLocalUsage": _usage(0)}
     total = job.ad.get("RemoteUserCpu")
@@ -245,39 +239,27 @@ def _evicted_event(
     fields |= {"SentBytes": 0.0, "ReceivedBytes": received if isinstance(received, float) else 0.0}
     fields |= {"TerminatedAndRequeued": False, "TerminatedNormally": False}
     fields |= {"Reason": reason, "ReasonCode": code, "ReasonSubCode": subcode}
-    return _event(job, EventType.JOB_EVICTED, now, fields | more)
+    return event(job, EventType.JOB_EVICTED, now, fields | more)
 
 
-def _vacate(job: QueuedJob, now: float, reason: str, code: int, subcode: int = 0) -> list[JobEvent]:
+def vacate(job: QueuedJob, now: float, reason: str, code: int, subcode: int = 0) -> list[JobEvent]:
     """Stop the program before its end, if it runs."""
     if not job.running:
         return []
     _stop(job, now)
     job.ad.update({"LastVacateTime": int(now), "VacateReason": reason, "VacateReasonCode": code})
     job.ad.set("VacateReasonSubCode", subcode)
-    _increase(job.ad, "NumVacates")
+    increase(job.ad, "NumVacates")
     return [_evicted_event(job, now, reason, code, subcode)]
-
-
-def evict(job: QueuedJob, now: float, reason: str) -> list[JobEvent]:
-    """The program was stopped through no doing of the job's: back to Idle."""
-    events = _vacate(job, now, reason, _EVICTED)
-    _enter(job, JobStatus.IDLE, now)
-    return events
 
 
 def requeue(job: QueuedJob, now: float, ending: Ending) -> list[JobEvent]:
     """The program ended, but OnExitRemove wants it to run again: back to Idle."""
-    note_exit(job, ending)
     _account(job, ending)
     _stop(job, now)
-    _enter(job, JobStatus.IDLE, now)
+    enter(job, JobStatus.IDLE, now)
     reason = "OnExitRemove is false: the job runs again"
-    more: Fields = {
-        "TerminatedAndRequeued": True,
-        "TerminatedNormally": True,
-        "ReturnValue": ending.exit_code,
-    }
+    more: Fields = {"TerminatedAndRequeued": True, **_how_it_ended(ending)}
     return [_evicted_event(job, now, reason, _REQUEUED, 0, **more)]
 
 
@@ -286,15 +268,15 @@ def hold(job: QueuedJob, now: float, why: Hold) -> list[JobEvent]:
     ad = job.ad
     if job.status is JobStatus.REMOVED:
         ad.set("JobStatusOnRelease", int(JobStatus.REMOVED))
-    events = _vacate(job, now, why.reason or "Unspecified", why.code, why.subcode)
-    _enter(job, JobStatus.HELD, now)
+    events = vacate(job, now, why.reason or "Unspecified", why.code, why.subcode)
+    enter(job, JobStatus.HELD, now)
     if why.reason is not None:
         ad.set("HoldReason", why.reason)
     ad.update({"HoldReasonCode": why.code, "HoldReasonSubCode": why.subcode, "LastSuspensionTime": 0})
     _move(ad, "ReleaseReason", "LastReleaseReason")
-    _increase(ad, "NumHolds")
+    increase(ad, "NumHolds")
     if why.system:
-        _increase(ad, "NumSystemHolds")
+        increase(ad, "NumSystemHolds")
     return [*events, _held_event(job, now, _mail(why.email_user, why.email_admin))]
 
 
@@ -310,21 +292,21 @@ def _held_event(job: QueuedJob, now: float, mail: Fields | None = None) -> JobEv
         "HoldReasonCode": ad.integer("HoldReasonCode"),
         "HoldReasonSubCode": ad.integer("HoldReasonSubCode"),
     }
-    return _event(job, EventType.JOB_HELD, now, fields | (mail or {}))
+    return event(job, EventType.JOB_HELD, now, fields | (mail or {}))
 
 
 def release(job: QueuedJob, now: float, details: ActionDetails) -> list[JobEvent]:
     """A Held job goes back to what it was before, Removed or else Idle (reference section 3.13)."""
     ad = job.ad
     removed = ad.get("JobStatusOnRelease") == JobStatus.REMOVED
-    _enter(job, JobStatus.REMOVED if removed else JobStatus.IDLE, now)
+    enter(job, JobStatus.REMOVED if removed else JobStatus.IDLE, now)
     ad.delete("JobStatusOnRelease")
     _forget_hold(ad)
     ad.set("LastSuspensionTime", 0)
     if details.reason is not None:
         ad.set("ReleaseReason", details.reason)
     fields: Fields = {"Reason": details.reason} if details.reason else {}
-    return [_event(job, EventType.JOB_RELEASED, now, fields | _mail(details.email_user, details.email_admin))]
+    return [event(job, EventType.JOB_RELEASED, now, fields | _mail(details.email_user, details.email_admin))]
 
 
 def _forget_hold(ad: Ad) -> None:
@@ -339,8 +321,8 @@ def remove(job: QueuedJob, now: float, reason: str | None) -> list[JobEvent]:
         job.ad.set("RemoveReason", reason)
     if again:
         return []
-    events = _vacate(job, now, reason or "Unspecified", _VACATED_BY_REMOVAL)
-    _enter(job, JobStatus.REMOVED, now)
+    events = vacate(job, now, reason or "Unspecified", _VACATED_BY_REMOVAL)
+    enter(job, JobStatus.REMOVED, now)
     job.ad.delete("JobStatusOnRelease")
     _forget_hold(job.ad)
     return [*events, _aborted_event(job, now)]
@@ -348,4 +330,4 @@ def remove(job: QueuedJob, now: float, reason: str | None) -> list[JobEvent]:
 
 def _aborted_event(job: QueuedJob, now: float) -> JobEvent:
     reason = job.ad.string("RemoveReason")
-    return _event(job, EventType.JOB_ABORTED, now, {"Reason": reason} if reason else {})
+    return event(job, EventType.JOB_ABORTED, now, {"Reason": reason} if reason else {})

@@ -1,30 +1,88 @@
-"""The machines of the pool and their slots."""
+"""The machines of the pool, their slots, and what of them is claimed."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
-from birdbath.classads import Ad, CompiledAd
+from birdbath.classads import Ad, Expression
 from birdbath.pool.simulated.description import MachineDescription, PoolDescription, PoolIdentity
-from birdbath.pool.simulated.evaluation import compiled_at
-from birdbath.pool.simulated.lifecycle import Place
+from birdbath.pool.simulated.queued_job import Place
 from birdbath.pool.simulated.templates import daemon_ad
+
+
+class Resources(NamedTuple):
+    """Cores, MiB of memory, KiB of disk and GPUs."""
+
+    cpus: int
+    memory: int
+    disk: int
+    gpus: int = 0
+
+    def minus(self, other: Resources) -> Resources:
+        return Resources(*(mine - its for mine, its in zip(self, other, strict=True)))
+
+    def plus(self, other: Resources) -> Resources:
+        return Resources(*(mine + its for mine, its in zip(self, other, strict=True)))
+
+    def holds(self, other: Resources) -> bool:
+        return all(mine >= its for mine, its in zip(self, other, strict=True))
+
+
+@dataclass(frozen=True)
+class Machine:
+    """One machine; `number` is its place in the pool."""
+
+    name: str
+    number: int
+    address: str
+    pool: str
+    description: MachineDescription
 
 
 @dataclass(frozen=True)
 class Slot:
-    """One static slot: where jobs run, and its ad as it is while unclaimed."""
+    """One slot as it is configured, static or partitionable, and its ad as it is while nothing claims it.
+
+    `kind` is the same for slots that differ in nothing but their names and addresses; `number` is the slot's
+    place in the pool.
+    """
 
     place: Place
     ad: Ad
+    machine: Machine
+    number: int
+    kind: int
+    resources: Resources
 
     @property
     def name(self) -> str:
         return self.place.slot
 
-    def parsed_at(self, now: float) -> CompiledAd:
-        """The unclaimed slot's ad as matchmaking evaluates it at pool time `now`."""
-        return compiled_at(self.ad, now)
+    @property
+    def partitionable(self) -> bool:
+        return self.machine.description.partitionable
+
+    def part(self, name: str, resources: Resources) -> Place:
+        """The place that an existing claim on this slot, or on a part of it, means."""
+        return self.dynamic(part_number(name), resources) if self.partitionable else self.place
+
+    def dynamic(self, number: int, resources: Resources) -> Place:
+        """Where a job runs that got `resources` of this partitionable slot."""
+        slot = f"slot{self.place.slot_id}_{number}@{self.machine.name}"
+        cpus, memory, disk, gpus = resources
+        return replace(self.place, slot=slot, cpus=cpus, memory=memory, disk=disk, gpus=gpus)
+
+
+def part_number(slot: str) -> int:
+    """The number of a dynamic slot; 0 for one that is none."""
+    return int(slot.partition("@")[0].partition("_")[2] or 0)
+
+
+def parent_name(slot: str) -> str:
+    """The configured slot of which a (perhaps dynamic) slot is a part."""
+    local, _, machine = slot.partition("@")
+    return f"{local.partition('_')[0]}@{machine}"
 
 
 def machine_address(index: int) -> str:
@@ -50,35 +108,75 @@ def placeholders(identity: PoolIdentity, machine: str, address: str, start: floa
     }
 
 
-def build_slots(description: PoolDescription, identity: PoolIdentity, start: float) -> dict[str, Slot]:
-    """All slots of the pool by name, in the description's order; their daemons started at `start`."""
+def build_machines(description: PoolDescription) -> list[Machine]:
+    """All machines of the pool, in the description's order."""
+    named = [(name, machine) for machine in description.machines for name in machine.names]
+    return [
+        Machine(name, number, machine_address(number), machine.pool or description.pools[0], machine)
+        for number, (name, machine) in enumerate(named)
+    ]
+
+
+def build_slots(machines: list[Machine], identity: PoolIdentity, start: float) -> dict[str, Slot]:
+    """All configured slots by name, in order; their daemons started at `start`."""
     slots: dict[str, Slot] = {}
-    for index, machine in enumerate(description.machines):
-        address = machine_address(index)
-        template = _machine_ad(machine, placeholders(identity, machine.name, address, start))
-        for number in range(1, machine.slots + 1):
-            slot = _slot(machine, number, address, template)
+    kinds: dict[int, int] = {}
+    for machine in machines:
+        kind = kinds.setdefault(id(machine.description), len(kinds))
+        template = _machine_ad(machine, placeholders(identity, machine.name, machine.address, start))
+        for number in range(1, machine.description.slots + 1):
+            slot = _slot(machine, number, len(slots), kind, template)
             slots[slot.name] = slot
     return slots
 
 
-def _machine_ad(machine: MachineDescription, values: dict[str, str | int]) -> Ad:
+_GPUS = "ifthenelse(TARGET.RequestGPUs =?= undefined,0,TARGET.RequestGPUs)"
+
+
+def _machine_ad(machine: Machine, values: dict[str, str | int]) -> Ad:
     """What the ads of all slots of a machine have in common."""
+    of = machine.description
     ad = daemon_ad("slot", "Machine", values, target_type="Job")
-    ad.update({"TotalCpus": float(machine.cpus), "DetectedCpus": machine.cpus, "TotalSlots": machine.slots})
-    ad.update({"TotalMemory": machine.memory, "DetectedMemory": machine.memory})
-    ad.update({"TotalDisk": machine.disk, "DetectedDisk": machine.disk})
-    ad.update({"TotalVirtualMemory": machine.memory * 1024})
+    ad.update({"TotalCpus": float(of.cpus), "DetectedCpus": of.cpus, "TotalSlots": of.slots})
+    ad.update({"TotalMemory": of.memory, "DetectedMemory": of.memory})
+    ad.update({"TotalDisk": of.disk, "DetectedDisk": of.disk})
+    ad.update({"TotalVirtualMemory": of.memory * 1024})
+    ad.update(
+        {"OpSys": of.opsys, "Arch": of.arch, "Start": Expression(of.start), "Rank": Expression(of.rank)}
+    )
+    if of.preempt != "false":
+        ad.set("Preempt", Expression(of.preempt))
+    within = ad.attribute("WithinResourceLimits")
+    assert within is not None
+    if of.gpus:
+        ad.update(
+            {"TotalGPUs": of.gpus, "DetectedGPUs": of.gpus, "MachineResources": "Cpus Memory Disk Swap GPUs"}
+        )
+        ad.set("WithinResourceLimits", Expression(f"{within[2]} && {_GPUS} <= MY.GPUs"))
     return ad
 
 
-def _slot(machine: MachineDescription, number: int, address: str, template: Ad) -> Slot:
+def _slot(machine: Machine, number: int, place: int, kind: int, template: Ad) -> Slot:
+    of = machine.description
     name = f"slot{number}@{machine.name}"
-    cpus, memory = machine.cpus // machine.slots, machine.memory // machine.slots
-    disk = machine.disk // machine.slots
+    share = Resources(of.cpus // of.slots, of.memory // of.slots, of.disk // of.slots, of.gpus // of.slots)
     ad = Ad(template)
-    ad.update({"Name": name, "SlotID": number, "Cpus": cpus, "Memory": memory, "Disk": disk})
-    ad.update({"TotalSlotCpus": cpus, "TotalSlotMemory": memory, "TotalSlotDisk": float(disk)})
-    ad.set("VirtualMemory", memory * 1024)
-    ad.update(dict(machine.attributes))
-    return Slot(Place(name, number, machine.name, address, cpus, memory, disk), ad)
+    ad.update({"Name": name, "SlotID": number})
+    ad.update(
+        {"TotalSlotCpus": share.cpus, "TotalSlotMemory": share.memory, "TotalSlotDisk": float(share.disk)}
+    )
+    ad.set("VirtualMemory", share.memory * 1024)
+    set_resources(ad, share, of.gpus > 0)
+    if of.partitionable:
+        ad.update({"SlotType": "Partitionable", "PartitionableSlot": True, "NumDynamicSlots": 0})
+    ad.update(dict(of.attributes))
+    ad.update({name: Expression(text) for name, text in of.expressions.items()})
+    where = Place(name, number, machine.name, machine.address, *share)
+    return Slot(where, ad, machine, place, kind, share)
+
+
+def set_resources(ad: Ad, resources: Resources, gpus: bool) -> None:
+    """Put what a slot has into its ad."""
+    ad.update({"Cpus": resources.cpus, "Memory": resources.memory, "Disk": resources.disk})
+    if gpus:
+        ad.set("GPUs", resources.gpus)

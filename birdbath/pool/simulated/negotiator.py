@@ -1,26 +1,38 @@
 """Matchmaking: which idle job gets which free slot.
 
-Jobs come by JobPrio, then in the order of submission; both sides' Requirements must be true; the job's Rank
-chooses among the slots. Idle jobs are looked at by autocluster: however many there are of one kind, they cost
-one evaluation a slot, and nothing is evaluated when no slot is free.
+A cycle goes through the pools in their order, first with the jobs of their own schedds, then with those that
+flock to them because their own pool had no room. In each pool whose turn it is say `shares`; a submitter's
+jobs come by JobPrio, then in the order of submission. Both sides' Requirements must be true. Of the slots
+the machine's Rank chooses first, then the job's, then the best fit: the fewest cores, the least memory. A
+partitionable slot gives a part of itself. At last, where policies allow it, running jobs make room for
+better ones.
+
+However many jobs there are of one kind and slots of another, they cost one evaluation.
 """
 
 from __future__ import annotations
 
 import heapq
-import math
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from bisect import insort
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import bindparam, func, literal_column, select
 
-from birdbath.classads import Ad, CompiledAd, matches, python_value
-from birdbath.classads.expressions import EVALUATION_ERRORS
+from birdbath.classads import Ad
 from birdbath.pool.base import JobId
-from birdbath.pool.simulated.autoclusters import SUBMIT_MACHINE, Autoclusters
-from birdbath.pool.simulated.evaluation import compiled_at
-from birdbath.pool.simulated.machines import Slot
+from birdbath.pool.simulated.accountant import Accountant
+from birdbath.pool.simulated.autoclusters import SUBMIT_MACHINE, Autoclusters, Lane
+from birdbath.pool.simulated.description import PoolDescription
+from birdbath.pool.simulated.floor import Claim, Floor
+from birdbath.pool.simulated.machines import Resources, Slot, parent_name, part_number
+from birdbath.pool.simulated.outages import Outages
+from birdbath.pool.simulated.preemption import Preemption
+from birdbath.pool.simulated.queued_job import Place
+from birdbath.pool.simulated.shares import Shares, limits_of
+from birdbath.pool.simulated.verdicts import Suitor, Verdict, Verdicts
 from birdbath.store.tables import jobs, simulated_jobs
 from birdbath.store.unit_of_work import UnitOfWork
 
@@ -28,9 +40,7 @@ _s = simulated_jobs.c
 
 
 def _signatures() -> Any:
-    """Every signature of idle jobs with its best precedence, by one step through the index for each
-    signature.
-    """
+    """Every lane of idle jobs with its best precedence, by one step through the index for each lane."""
     found = select(func.min(_s.signature).label("signature")).cte("found", recursive=True)
     following = select(func.min(_s.signature)).where(_s.signature > found.c.signature).scalar_subquery()
     found = found.union_all(select(following).where(found.c.signature.is_not(None)))
@@ -39,6 +49,11 @@ def _signatures() -> Any:
 
 
 _SIGNATURES = _signatures()
+_LANES_OF = (
+    select(_s.signature, func.min(_s.precedence).label("precedence"))
+    .where(_s.signature > bindparam("low"), _s.signature < bindparam("high"))
+    .group_by(_s.signature)
+)
 _FIRST = (
     select(_s.precedence, _s.cluster_id, _s.proc_id)
     .where(_s.signature == bindparam("signature"))
@@ -47,13 +62,37 @@ _FIRST = (
 )
 _ANY_IDLE: Any = select(literal_column("1")).where(_s.signature > "").limit(1)
 _AD = select(jobs.c.ad).where(jobs.c.cluster_id == bindparam("cluster"), jobs.c.proc_id == bindparam("proc"))
+_LIMITED = select(_s.limits).where(_s.slot > "", _s.limits != "")
 
-_UNRESOLVED = -1
+_ANY_OF: Any = (
+    select(literal_column("1"))
+    .where(_s.signature > bindparam("low"), _s.signature < bindparam("high"))
+    .limit(1)
+)
+
+BATCH = 500
+"""So many jobs of a lane are looked at in one step."""
+
+Start = Callable[[JobId, Place, float], bool]
+"""Starts a job at a place whose Rank of it is given; false when it does not start after all."""
+Evict = Callable[[JobId, str], None]
+"""Takes a running job off its slot, for that reason."""
+
+
+def any_idle_of(unit: UnitOfWork, submitter: str) -> bool:
+    """Whether a submitter may have jobs to negotiate for, as written so far."""
+    return unit.first(_ANY_OF, {"low": f"{submitter}\t", "high": f"{submitter}\n"}) is not None
 
 
 def any_idle(unit: UnitOfWork) -> bool:
     """Whether there is anything to negotiate for."""
     return unit.first(_ANY_IDLE) is not None
+
+
+def first_of(unit: UnitOfWork, signature: str, most: int) -> list[JobId]:
+    """The first idle jobs of a lane."""
+    rows = unit.execute(_FIRST, {"signature": signature, "most": most}) if most > 0 else ()
+    return [JobId(row[1], row[2]) for row in rows]
 
 
 @dataclass
@@ -64,6 +103,25 @@ class Statistics:
     matches: int = 0
     rejections: int = 0
     considered: int = 0
+    submitters: tuple[str, ...] = ()
+
+
+@dataclass
+class Queue:
+    """The waiting jobs of one lane, as one step sees them."""
+
+    signature: str
+    lane: Lane
+    precedence: int
+    route: tuple[str, ...]
+    waiting: list[tuple[int, int, int]] | None = None
+    cut: bool = False
+    suitor: Suitor | None = None
+    limits: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def order(self) -> tuple[int, int, int]:
+        return self.waiting[-1] if self.waiting else (self.precedence, 0, 0)
 
 
 class Negotiator:
@@ -71,154 +129,365 @@ class Negotiator:
     lost.
     """
 
-    def __init__(self, autoclusters: Autoclusters) -> None:
+    def __init__(
+        self,
+        description: PoolDescription,
+        autoclusters: Autoclusters,
+        slots: Mapping[str, Slot],
+        floor: Floor,
+        accountant: Accountant,
+    ) -> None:
+        self._description = description
         self._autoclusters = autoclusters
-        self._ranks: dict[str, dict[str, float | None]] = {}
-        self._parsed_slots: dict[str, CompiledAd] = {}
-        self.evaluations = 0
+        self._floor = floor
+        self._accountant = accountant
+        self.outages: Outages | None = None
+        self._numbered = list(slots.values())
+        self._totals = {
+            pool: float(sum(slot.resources.cpus for slot in slots.values() if slot.machine.pool == pool))
+            for pool in description.pools
+        }
+        schedds = {schedd.name: schedd for schedd in description.schedds}
+        first = description.pools[0]
+        self._routes = {name: (s.pool or first, *s.flock_to) for name, s in schedds.items()}
+        self.verdicts = Verdicts(slots.values())
         self.statistics = Statistics()
 
-    def begin_cycle(self, now: float) -> None:
-        """Forget earlier verdicts: what an expression says may have changed with time."""
-        self._ranks.clear()
-        self._parsed_slots.clear()
-        self.statistics = Statistics(time=now)
+    @property
+    def pools(self) -> tuple[str, ...]:
+        """The pools, in the order in which they are negotiated for."""
+        return self._description.pools
 
-    def local_jobs(self, unit: UnitOfWork, most: int) -> list[JobId]:
-        """The first idle jobs that need no slot but run on the submit machine."""
-        rows = unit.execute(_FIRST, {"signature": SUBMIT_MACHINE, "most": most}) if most > 0 else ()
-        return [JobId(row[1], row[2]) for row in rows]
+    @property
+    def evaluations(self) -> int:
+        """How many times a job was matched against a slot so far."""
+        return self.verdicts.evaluations
 
-    def match(
-        self,
-        unit: UnitOfWork,
-        free: Mapping[str, Slot],
-        now: float,
-        start: Callable[[JobId, Slot], bool],
-        most_evaluations: int,
-    ) -> bool:
-        """Give free slots to idle jobs through `start`, which says whether the slot is now taken.
+    def route(self, schedd: str) -> tuple[str, ...]:
+        """The pools that a schedd's jobs may run in, its own first."""
+        return self._routes.get(schedd, self._description.pools[:1])
 
-        Returns whether there is more to do at once: the bound was reached, or some jobs did not take what
-        they got.
+    def match(self, unit: UnitOfWork, now: float, start: Start, evict: Evict, most_evaluations: int) -> bool:
+        """Give free slots to idle jobs through `start`, and those of worse ones, once they are gone through
+        `evict`. Returns whether there is more to do at once.
         """
-        step = _Step(self, unit, dict(free), now, self.evaluations + most_evaluations)
-        return step.run(start)
+        if now != self.statistics.time:
+            self.statistics = Statistics(time=now)
+        self.verdicts.begin(now)
+        step = _Step(self, unit, now, start, evict, self.evaluations + most_evaluations)
+        return step.run()
 
-    def evaluate(self, signature: str, job: CompiledAd, slots: Iterable[Slot], now: float) -> None:
-        """Match a parsed job of an autocluster with slots, both ways, and remember the verdicts."""
-        ranks = self._ranks.setdefault(signature, {})
-        for slot in slots:
-            parsed = self._parsed_slots.get(slot.name)
-            if parsed is None:
-                parsed = self._parsed_slots[slot.name] = slot.parsed_at(now)
-            ranks[slot.name] = match_rank(job, parsed)
-            self.evaluations += 1
+    def next_for(
+        self, unit: UnitOfWork, submitter: str, slot: Slot, left: Resources, now: float
+    ) -> JobId | None:
+        """The first idle job of a submitter that may go on with a claim of his."""
+        self.verdicts.begin(now)
+        found = []
+        for queue in self.queues(unit, submitter):
+            if slot.machine.pool in queue.route and self.suitor(unit, queue, now, 1) and not queue.limits:
+                assert queue.suitor is not None
+                assert queue.waiting is not None
+                verdict = self.verdicts.judge(queue.suitor, slot, left)
+                if verdict is not None and _fits(slot, verdict, left):
+                    found.append(queue.waiting[-1])
+        return JobId(*min(found)[1:]) if found else None
 
-    def unknown(self, signature: str, free: Iterable[Slot]) -> list[Slot]:
-        """The slots for which there is no verdict yet."""
-        ranks = self._ranks.get(signature, {})
-        return [slot for slot in free if slot.name not in ranks]
+    def queues(self, unit: UnitOfWork, submitter: str = "") -> list[Queue]:
+        """The lanes that have idle jobs, of one submitter or of all."""
+        found = []
+        bounds = {"low": f"{submitter}\t", "high": f"{submitter}\n"}
+        for row in unit.execute(_LANES_OF, bounds) if submitter else unit.execute(_SIGNATURES):
+            if row.signature != SUBMIT_MACHINE:
+                lane = Lane.of(row.signature)
+                found.append(Queue(row.signature, lane, row.precedence, self.route(lane.schedd)))
+        return found
 
-    def matching(self, signature: str, free: Iterable[Slot]) -> Slot | None:
-        """The best of the slots known to match: highest Rank, else first."""
-        ranks = self._ranks.get(signature, {})
-        ranked = [
-            (-rank, index, slot)
-            for index, slot in enumerate(free)
-            if (rank := ranks.get(slot.name)) is not None
+    def suitor(self, unit: UnitOfWork, queue: Queue, now: float, most: int = BATCH) -> bool:
+        """Find the queue's first jobs, and what matchmaking looks at of the first; false when none is
+        left.
+        """
+        if queue.waiting is None:
+            rows = unit.execute(_FIRST, {"signature": queue.signature, "most": most})
+            queue.waiting = [(row[0], row[1], row[2]) for row in reversed(rows)]
+            queue.cut = len(rows) == most
+        if queue.suitor is None and queue.waiting:
+            row = unit.first(_AD, {"cluster": queue.waiting[-1][1], "proc": queue.waiting[-1][2]})
+            assert row is not None
+            ad = Ad.from_json(row[0])
+            queue.limits = limits_of(ad.string("ConcurrencyLimits"))
+            queue.suitor = self.verdicts.suitor(queue.lane.cluster, self._autoclusters.significant(ad), now)
+        return bool(queue.waiting)
+
+    def weights(self) -> Counter[str]:
+        """What each submitter uses now."""
+        return Counter(self._floor.weights)
+
+    def shares(
+        self, unit: UnitOfWork, submitters: set[str], weights: Counter[str], total: float, now: float
+    ) -> Shares:
+        """The shares of those who take part in a pool of that weight."""
+        accounts = self._accountant.accounts(unit, now)
+        priorities = {
+            name: max(self._accountant.account(accounts, name, now).effective, 1e-9) for name in submitters
+        }
+        return Shares(total, self._description.groups, priorities, weights)
+
+    def supply(self, pool: str, now: float) -> Supply:
+        """What is free in a pool."""
+        dead = frozenset[int]() if self.outages is None else self.outages.dead(now)
+        return Supply(self._numbered, self._floor, pool, dead)
+
+    @property
+    def preempts(self) -> bool:
+        """Whether any policy may take a running job off its slot for a better one."""
+        ranked = any(machine.rank not in ("0", "0.0") for machine in self._description.machines)
+        return ranked or self._description.preemption_requirements != "false"
+
+    @property
+    def preemption_requirements(self) -> str:
+        """PREEMPTION_REQUIREMENTS."""
+        return self._description.preemption_requirements
+
+    def claims(self, pool: str, now: float) -> list[tuple[Claim, Slot]]:
+        """What is claimed in a pool as the floor says, by slot."""
+        dead = frozenset[int]() if self.outages is None else self.outages.dead(now)
+        slots = {slot.name: slot for slot in self._numbered}
+        found = [(claim, slots.get(parent_name(claim.slot))) for claim in self._floor.claims.values()]
+        alive = [
+            (claim, slot)
+            for claim, slot in found
+            if slot is not None and slot.machine.pool == pool and slot.machine.number not in dead
         ]
-        return min(ranked, key=lambda entry: entry[:2])[2] if ranked else None
+        return sorted(alive, key=lambda pair: (pair[1].number, pair[0].slot))
 
-    def parse_job(self, ad: Ad, now: float) -> CompiledAd:
-        """As much of a job's ad as matchmaking looks at."""
-        return compiled_at(self._autoclusters.significant(ad), now)
+    def total(self, pool: str) -> float:
+        """The weight of a pool's slots."""
+        return self._totals[pool]
+
+    def limit(self, name: str) -> float:
+        """How much of a concurrency limit there is; what has no limit is unlimited."""
+        limits = {
+            known.lower(): float(value) for known, value in self._description.concurrency_limits.items()
+        }
+        return limits.get(name, limits.get(name.partition(".")[0], float("inf")))
 
 
-def match_rank(job: CompiledAd, slot: CompiledAd) -> float | None:
-    """The job's Rank of the slot (0 when it has none), or None when either side's Requirements is not true.
+class Supply:
+    """What is free in a pool: slots that differ in nothing are together, the first of the pool first."""
 
-    Undefined, erroneous and missing Requirements match nothing.
-    """
-    if not matches(job, slot):
-        return None
-    try:
-        value = python_value(job.lookup("Rank").eval(job, slot)) if "Rank" in job else None
-    except EVALUATION_ERRORS:
-        value = None
-    return float(value) if isinstance(value, int | float) and not math.isnan(value) else 0.0
+    def __init__(self, slots: list[Slot], floor: Floor, pool: str, dead: frozenset[int]) -> None:
+        self._slots = slots
+        self._floor = floor
+        self._parts: dict[int, set[int]] = {}
+        self.piles = {pile: list(numbers) for pile, numbers in floor.piles[pool].items()}
+        if dead:
+            alive = {
+                pile: [n for n in ns if slots[n].machine.number not in dead]
+                for pile, ns in self.piles.items()
+            }
+            self.piles = {pile: numbers for pile, numbers in alive.items() if numbers}
+
+    def slot(self, number: int) -> Slot:
+        return self._slots[number]
+
+    def take(self, pile: tuple[int, Resources], number: int, request: Resources) -> None:
+        """A slot of a pile is claimed, if it is a partitionable one that much of it."""
+        self._drop(pile, number)
+        slot = self._slots[number]
+        left = pile[1].minus(request)
+        if slot.partitionable and left.cpus > 0:
+            insort(self.piles.setdefault((slot.kind, left), []), number)
+
+    def _drop(self, pile: tuple[int, Resources], number: int) -> None:
+        self.piles[pile].remove(number)
+        if not self.piles[pile]:
+            del self.piles[pile]
+
+    def place(self, slot: Slot, request: Resources) -> Place:
+        """Where a job goes that gets `request` of a slot."""
+        if not slot.partitionable:
+            return slot.place
+        used = self._parts.setdefault(
+            slot.number, {part_number(claim.slot) for claim in self._floor.claims_of(slot)}
+        )
+        part = next(number for number in range(1, len(used) + 2) if number not in used)
+        used.add(part)
+        return slot.dynamic(part, request)
 
 
 class _Step:
-    """One bounded step: autoclusters in the order of their best jobs, jobs of all of them in order."""
+    """One bounded step of a cycle."""
 
     def __init__(
-        self, negotiator: Negotiator, unit: UnitOfWork, free: dict[str, Slot], now: float, evaluations: int
+        self,
+        negotiator: Negotiator,
+        unit: UnitOfWork,
+        now: float,
+        start: Start,
+        evict: Evict,
+        last_evaluation: int,
     ) -> None:
         self._negotiator = negotiator
         self._unit = unit
-        self._free = free
         self._now = now
-        self._last_evaluation = evaluations
-        self._incomplete = False
-        self._heap: list[tuple[int, int, int, str]] = []
-        self._waiting: dict[str, list[tuple[int, int, int]]] = {}
+        self._start = start
+        self._evict = evict
+        self._last_evaluation = last_evaluation
+        self._queues = negotiator.queues(unit)
+        self._limits: Counter[str] = Counter()
+        # Of the whole step: what it starts is not on the floor before it is written.
+        self._supplies: dict[str, Supply] = {}
+        self._weights = negotiator.weights()
+        for row in unit.execute(_LIMITED):
+            self._take_limits(limits_of(row.limits))
 
-    def run(self, start: Callable[[JobId, Slot], bool]) -> bool:
-        if not self._free:
-            return False
-        for row in self._unit.execute(_SIGNATURES):
-            if row.signature != SUBMIT_MACHINE and self._promising(row.signature):
-                self._heap.append((row.precedence, _UNRESOLVED, 0, row.signature))
-        heapq.heapify(self._heap)
-        while self._heap and self._free:
-            _, cluster, proc, signature = heapq.heappop(self._heap)
-            if cluster == _UNRESOLVED:
-                if not self._resolve(signature):
+    def run(self) -> bool:
+        """One step; whether there is more to do at once."""
+        longest = max((len(queue.route) for queue in self._queues), default=0)
+        for level in range(longest):
+            for pool in self._negotiator.pools:
+                there = [q for q in self._queues if q.waiting != [] and q.route[level : level + 1] == (pool,)]
+                if there and not self._match_in(pool, there):
                     return True
-            else:
-                self._offer(JobId(cluster, proc), signature, start)
-        return self._incomplete
+        if any(queue.cut and queue.waiting == [] for queue in self._queues):
+            return True
+        for pool in self._negotiator.pools if self._negotiator.preempts else ():
+            self._preempt(pool, [q for q in self._queues if q.waiting != [] and q.route[0] == pool])
+        return False
 
-    def _promising(self, signature: str) -> bool:
-        negotiator, free = self._negotiator, self._free.values()
-        return bool(negotiator.unknown(signature, free)) or negotiator.matching(signature, free) is not None
-
-    def _resolve(self, signature: str) -> bool:
-        """Find out which slots the autocluster matches and, if any, queue its first jobs. False: bound
-        reached.
-        """
+    def _preempt(self, pool: str, queues: list[Queue]) -> None:
+        """Let jobs that the machines or the policy like better take the place of running ones."""
         negotiator = self._negotiator
-        if negotiator.evaluations >= self._last_evaluation:
-            return False
-        rows = self._unit.execute(_FIRST, {"signature": signature, "most": len(self._free)})
-        unknown = negotiator.unknown(signature, self._free.values())
-        if unknown and rows:
-            ad = self._unit.first(_AD, {"cluster": rows[0][1], "proc": rows[0][2]})
-            assert ad is not None
-            negotiator.evaluate(
-                signature, negotiator.parse_job(Ad.from_json(ad[0]), self._now), unknown, self._now
-            )
-            negotiator.statistics.considered += 1
-        if negotiator.matching(signature, self._free.values()) is None:
-            negotiator.statistics.rejections += 1
-        else:
-            self._waiting[signature] = [(row[0], row[1], row[2]) for row in reversed(rows)]
-            self._next_of(signature)
+        claims = negotiator.claims(pool, self._now)
+        if not queues or not claims:
+            return
+        submitters = {queue.lane.submitter for queue in queues} | {claim.submitter for claim, _ in claims}
+        shares = negotiator.shares(self._unit, submitters, self._weights, negotiator.total(pool), self._now)
+        rules = Preemption(negotiator.preemption_requirements, shares.priorities, self._now)
+        for queue in sorted(
+            queues, key=lambda q: (shares.priorities[q.lane.submitter], q.precedence, q.signature)
+        ):
+            while negotiator.suitor(self._unit, queue, self._now) and self._within_limits(queue):
+                found = rules.best(queue.suitor, queue.lane.submitter, claims, negotiator.verdicts)
+                if found is None or not shares.may_take(queue.lane.submitter, found[1].request.cpus):
+                    break
+                self._replace(queue, *found, claims)
+
+    def _replace(
+        self,
+        queue: Queue,
+        pair: tuple[Claim, Slot],
+        verdict: Verdict,
+        reason: str,
+        claims: list[tuple[Claim, Slot]],
+    ) -> None:
+        assert queue.waiting
+        _, cluster, proc = queue.waiting.pop()
+        claims.remove(pair)
+        claim, slot = pair
+        self._evict(claim.job, reason)
+        if self._start(JobId(cluster, proc), slot.part(claim.slot, claim.resources), verdict.slot_rank):
+            self._take_limits(queue.limits)
+            self._negotiator.statistics.matches += 1
+
+    def _match_in(self, pool: str, queues: list[Queue]) -> bool:
+        """Match in one pool; false when the bound is reached."""
+        supply = self._supplies.get(pool)
+        if supply is None:
+            supply = self._supplies[pool] = self._negotiator.supply(pool, self._now)
+        if not supply.piles:
+            return True
+        by_submitter: dict[str, list[Queue]] = {}
+        for queue in queues:
+            by_submitter.setdefault(queue.lane.submitter, []).append(queue)
+        negotiator = self._negotiator
+        shares = negotiator.shares(
+            self._unit, set(by_submitter), self._weights, negotiator.total(pool), self._now
+        )
+        turns = [turn for name in by_submitter if (turn := shares.turn(name)) is not None]
+        heapq.heapify(turns)
+        while turns and supply.piles:
+            turn = heapq.heappop(turns)
+            submitter = turn[-1]
+            current = shares.turn(submitter)
+            if current is None:
+                continue
+            if current != turn:  # others of the group took something meanwhile
+                heapq.heappush(turns, current)
+                continue
+            if negotiator.evaluations >= self._last_evaluation:
+                return False
+            if self._serve(submitter, by_submitter[submitter], supply, shares):
+                heapq.heappush(turns, current)
         return True
 
-    def _next_of(self, signature: str) -> None:
-        waiting = self._waiting[signature]
-        if waiting:
-            heapq.heappush(self._heap, (*waiting.pop(), signature))
+    def _serve(self, submitter: str, queues: list[Queue], supply: Supply, shares: Shares) -> bool:
+        """Match the submitter's first job that can be; false when none can."""
+        while queues:
+            queue = min(queues, key=lambda queue: (queue.precedence, *queue.order))
+            if queue.waiting is None:
+                self._negotiator.suitor(self._unit, queue, self._now)
+                continue
+            if not queue.waiting or not self._within_limits(queue):
+                queues.remove(queue)
+                continue
+            found = self._best(queue, supply)
+            if found is None or not shares.may_take(submitter, found[1].request.cpus):
+                self._negotiator.statistics.rejections += 1
+                queues.remove(queue)
+                continue
+            self._give(queue, *found, supply, shares)
+            return True
+        return False
 
-    def _offer(self, job: JobId, signature: str, start: Callable[[JobId, Slot], bool]) -> None:
-        slot = self._negotiator.matching(signature, self._free.values())
-        if slot is None:
+    def _give(
+        self,
+        queue: Queue,
+        slot: Slot,
+        verdict: Verdict,
+        pile: tuple[int, Resources],
+        supply: Supply,
+        shares: Shares,
+    ) -> None:
+        assert queue.waiting
+        _, cluster, proc = queue.waiting.pop()
+        queue.precedence = queue.waiting[-1][0] if queue.waiting else queue.precedence
+        place = supply.place(slot, verdict.request)
+        if not self._start(JobId(cluster, proc), place, verdict.slot_rank):
+            supply._parts.pop(slot.number, None)
             return
-        if start(job, slot):
-            del self._free[slot.name]
-            self._negotiator.statistics.matches += 1
-        else:
-            self._incomplete = True
-        self._next_of(signature)
+        supply.take(pile, slot.number, verdict.request)
+        shares.take(queue.lane.submitter, place.cpus)
+        self._take_limits(queue.limits)
+        self._negotiator.statistics.matches += 1
+
+    def _best(self, queue: Queue, supply: Supply) -> tuple[Slot, Verdict, tuple[int, Resources]] | None:
+        negotiator = self._negotiator
+        suitor = queue.suitor
+        assert suitor is not None
+        negotiator.statistics.considered += 1
+        best: tuple[Any, ...] | None = None
+        for pile, numbers in supply.piles.items():
+            one_by_one = negotiator.verdicts.is_particular(suitor, pile[0])
+            for number in numbers if one_by_one else numbers[:1]:
+                slot = supply.slot(number)
+                verdict = negotiator.verdicts.judge(suitor, slot, pile[1])
+                if verdict is None or not _fits(slot, verdict, pile[1]):
+                    continue
+                key = (-verdict.slot_rank, -verdict.job_rank, pile[1].cpus, pile[1].memory, number)
+                if best is None or key < best[0]:
+                    best = key, slot, verdict, pile
+        return None if best is None else (best[1], best[2], best[3])
+
+    def _within_limits(self, queue: Queue) -> bool:
+        limit = self._negotiator.limit
+        return all(self._limits[name] + taken <= limit(name) for name, taken in queue.limits.items())
+
+    def _take_limits(self, limits: dict[str, float]) -> None:
+        for name, taken in limits.items():
+            self._limits[name] += taken  # type: ignore[assignment]  # a sum of reals
+
+
+def _fits(slot: Slot, verdict: Verdict, left: Resources) -> bool:
+    """Whether a partitionable slot has room for the share, rounded up as it was."""
+    return not slot.partitionable or left.holds(verdict.request)

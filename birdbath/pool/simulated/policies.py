@@ -25,7 +25,7 @@ _PERIODIC = {
     JobStatus.COMPLETED: (),
     JobStatus.REMOVED: (),
     JobStatus.TRANSFERRING_OUTPUT: (),
-    JobStatus.SUSPENDED: (),
+    JobStatus.SUSPENDED: ("PeriodicHold", "PeriodicRemove"),
 }
 _FINISHED = (JobStatus.COMPLETED, JobStatus.REMOVED)
 

@@ -11,7 +11,7 @@ from sqlalchemy import Engine, select
 
 from birdbath.classads import AdMemory
 from birdbath.pool.base import JobId
-from birdbath.pool.simulated import lifecycle
+from birdbath.pool.simulated import interruptions
 from birdbath.pool.simulated.clock import Clock, ClockState, VirtualClock
 from birdbath.pool.simulated.context import PoolContext
 from birdbath.pool.simulated.dagman import dagman_programs
@@ -21,7 +21,7 @@ from birdbath.pool.simulated.engine import Engine as PoolEngine
 from birdbath.pool.simulated.hosted import ProgramFactory, ProgramTable
 from birdbath.pool.simulated.hosting import Hosting
 from birdbath.pool.simulated.local_runs import LocalRuns, lost
-from birdbath.pool.simulated.machines import build_slots
+from birdbath.pool.simulated.machines import build_machines, build_slots
 from birdbath.pool.simulated.mirror import QueueMirror
 from birdbath.pool.simulated.negotiator import Negotiator
 from birdbath.pool.simulated.queue import SimulatedQueue
@@ -58,12 +58,30 @@ class SimulatedPool:
         description, identity = description or PoolDescription(), identity or PoolIdentity()
         memory = memory or AdMemory()
         started = clock.time()
-        slots = build_slots(description, identity, started)
+        machines = build_machines(description)
+        slots = build_slots(machines, identity, started)
         mirror = QueueMirror(engine, memory)
         self._context = PoolContext(
-            description, identity, clock, spool, memory, mirror, slots, started, ProgramTable(programs), local
+            description,
+            identity,
+            clock,
+            spool,
+            memory,
+            mirror,
+            slots,
+            started,
+            ProgramTable(programs),
+            machines,
+            local,
         )
-        self._negotiator = Negotiator(self._context.autoclusters)
+        context = self._context
+        self._negotiator = Negotiator(
+            description,
+            context.autoclusters,
+            slots,
+            context.floor,
+            context.accountant,
+        )
         self.clock = clock
         self.queue = SimulatedQueue(self._context)
         self._hosting = Hosting(self._context, self._context.programs, self.queue)
@@ -116,7 +134,7 @@ class SimulatedPool:
         runs = Runs(context, unit, table, now, self._hosting)
         for job_id in gone:
             if (job := table.load(job_id)) is not None:
-                events = lifecycle.evict(job, now, "The server that ran the job was restarted")
+                events = interruptions.evict(job, now, "The server that ran the job was restarted")
                 context.settle(unit, table, job, events, now)
         for job_id, number, ended in over:
             job = table.load(job_id)

@@ -10,7 +10,7 @@ from birdbath.classads import Ad, AdList, AdRecord, Constraint
 from birdbath.errors import UnknownJob, WrongJobStatus
 from birdbath.events import JobEvent
 from birdbath.pool.base import ActionDetails, JobAction, JobId, JobStatus, NewJob
-from birdbath.pool.simulated import lifecycle
+from birdbath.pool.simulated import interruptions, lifecycle
 from birdbath.pool.simulated.context import PoolContext
 from birdbath.pool.simulated.fitness import unfitness
 from birdbath.pool.simulated.job_table import JobTable
@@ -134,4 +134,29 @@ def _remove(job: QueuedJob, now: float, details: ActionDetails) -> list[JobEvent
     return lifecycle.remove(job, now, details.reason)
 
 
-_ACTIONS = {JobAction.HOLD: _hold, JobAction.RELEASE: _release, JobAction.REMOVE: _remove}
+def _suspend(job: QueuedJob, now: float, details: ActionDetails) -> list[JobEvent]:
+    if job.status is not JobStatus.RUNNING or not job.slot:
+        raise WrongJobStatus(f"Job {job.id} does not run")
+    return interruptions.suspend(job, now)
+
+
+def _continue(job: QueuedJob, now: float, details: ActionDetails) -> list[JobEvent]:
+    if job.status is not JobStatus.SUSPENDED:
+        raise WrongJobStatus(f"Job {job.id} is not suspended")
+    return interruptions.unsuspend(job, now)
+
+
+def _vacate(job: QueuedJob, now: float, details: ActionDetails) -> list[JobEvent]:
+    if not job.running or not job.slot:
+        raise WrongJobStatus(f"Job {job.id} does not run")
+    return interruptions.evict(job, now, details.reason or "via condor_vacate_job")
+
+
+_ACTIONS = {
+    JobAction.HOLD: _hold,
+    JobAction.RELEASE: _release,
+    JobAction.REMOVE: _remove,
+    JobAction.SUSPEND: _suspend,
+    JobAction.CONTINUE: _continue,
+    JobAction.VACATE: _vacate,
+}

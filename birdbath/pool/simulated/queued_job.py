@@ -17,13 +17,36 @@ PROGRAM = "program"
 """The phase of a job whose program runs inside the pool, see `hosted`; due when it has to be woken."""
 EXECUTING = "executing"
 """The phase of a job whose program is a process of this machine, see `local_runs`; it ends by itself."""
+TRANSFER = "transfer"
+"""The program has ended, and its output is on its way."""
+SUSPENDED = "suspended"
+"""The program stands still, until somebody lets it go on."""
+DISCONNECTED = "disconnected"
+"""The machine does not answer; due when the job's lease is over."""
 STOPPING = "stopping"
 """The job runs no more, but its program is still to be told."""
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a job runs: a slot, or the submit machine. Memory in MiB, disk in KiB."""
+
+    slot: str
+    slot_id: int
+    machine: str
+    address: str
+    cpus: int
+    memory: int
+    disk: int
+    gpus: int = 0
+
+
 @dataclass(slots=True, eq=False)
 class QueuedJob:
-    """A job in the queue, as the unit of work that loaded it may change it; see `tables.simulated_jobs`."""
+    """A job in the queue, as the unit of work that loaded it may change it; see `tables.simulated_jobs`.
+
+    `kept_slot` is the slot as it was last written, `charged` the weight that the accountant knows of.
+    """
 
     id: JobId
     owner: str
@@ -34,6 +57,23 @@ class QueuedJob:
     ends_at: float | None = None
     progress: int = 0
     next_policy_at: float | None = None
+    submitter: str = ""
+    cpus: int = 0
+    memory: int = 0
+    disk: int = 0
+    gpus: int = 0
+    claimed_at: float | None = None
+    claim_rank: float = 0.0
+    kept_slot: str | None = None
+    charged: int = 0
+
+    def __post_init__(self) -> None:
+        self.kept_slot, self.charged = self.slot, self.weight
+
+    @property
+    def weight(self) -> int:
+        """What the accountant charges for what the job holds."""
+        return self.cpus if self.slot else 0
 
     @property
     def status(self) -> JobStatus:
@@ -51,6 +91,11 @@ class QueuedJob:
         """The job whose program is told of this job's events."""
         cluster = self.ad.integer("DAGManJobId")
         return JobId(cluster, 0) if cluster > 0 else None
+
+    def claim(self, place: Place, now: float, rank: float) -> None:
+        """Get what `place` says of a slot whose Rank of the job is given."""
+        self.slot, self.claimed_at, self.claim_rank = place.slot, now, rank
+        self.cpus, self.memory, self.disk, self.gpus = place.cpus, place.memory, place.disk, place.gpus
 
     def vacate(self, now: float) -> None:
         """Give the slot back and forget the run."""

@@ -6,9 +6,10 @@ from birdbath.errors import BirdbathError
 from birdbath.events import JobEvent
 from birdbath.execution import Command, Ended
 from birdbath.pool.base import JobId, JobStatus
-from birdbath.pool.simulated import lifecycle, policies
+from birdbath.pool.simulated import interruptions, lifecycle, policies
 from birdbath.pool.simulated.clock import LATEST
 from birdbath.pool.simulated.context import PoolContext
+from birdbath.pool.simulated.evaluation import evaluate_at
 from birdbath.pool.simulated.execution import (
     FAILED_TO_CREATE_PROCESS,
     OLD_SIZES,
@@ -20,15 +21,24 @@ from birdbath.pool.simulated.execution import (
     plan_run,
     write_outputs,
 )
+from birdbath.pool.simulated.fates import Cut, Fate
+from birdbath.pool.simulated.fates import fate as fate_of
 from birdbath.pool.simulated.hosting import Hosting
 from birdbath.pool.simulated.job_table import JobTable
-from birdbath.pool.simulated.lifecycle import Ending, Hold, Place
-from birdbath.pool.simulated.machines import Slot
+from birdbath.pool.simulated.lifecycle import Ending, Hold
 from birdbath.pool.simulated.policies import Verdict
-from birdbath.pool.simulated.queued_job import IMAGE, QueuedJob
+from birdbath.pool.simulated.queued_job import DISCONNECTED, IMAGE, TRANSFER, Place, QueuedJob
 from birdbath.store.unit_of_work import UnitOfWork
 
 TRANSFER_OUTPUT_ERROR = 12
+MISSED_DEFERRED_TIME = 18
+_HOLDS = {
+    Cut.TRANSFER_FAILURE: Hold(
+        "Transfer output files failure: the connection was lost", TRANSFER_OUTPUT_ERROR
+    ),
+    Cut.JOB_DURATION: Hold("The job exceeded allowed job duration", 46),
+    Cut.EXECUTE_DURATION: Hold("The job exceeded allowed execute duration", 47),
+}
 WRITE_STEP = 16 * 1024 * 1024
 """So many bytes of a job's output are written in one unit of work, so that none holds up the others for long.
 """
@@ -50,36 +60,40 @@ class Runs:
         self.put_off = False
         self._hosting = hosting
 
-    def start(self, job_id: JobId, slot: Slot | None) -> bool:
-        """Start an idle job on a slot (None: on the submit machine). False when it was held or put off
-        instead, or is not idle.
+    def start(
+        self, job_id: JobId, place: Place | None, rank: float = 0.0, since: float | None = None
+    ) -> bool:
+        """Start an idle job at a place whose Rank of it is given, by a claim made at `since` (None: on the
+        submit machine). False when it was held or put off instead, or is not idle.
         """
         job = self._table.load(job_id)
         if job is None or job.status is not JobStatus.IDLE:
             return False
-        if slot is None and self._hosting.hosts(self._unit, job):
+        if place is None and self._hosting.hosts(self._unit, job):
             self._settle(job, lifecycle.start(job, self._submit_machine(), self.now, None, 0.0, 0))
             return True
-        place = self._submit_machine() if slot is None else slot.place
+        where = place or self._submit_machine()
         command = None
         try:
-            run = self._plan(job, place.slot)
+            fate = self._plan(job, where.slot)
+            run, begins = fate.run, self._deferred(job)
             if self._context.local is not None:
                 sandbox = self._context.files_of(self._unit, job)
-                command = self._context.local.command(job.ad, sandbox, place.slot, place.memory)
+                command = self._context.local.command(job.ad, sandbox, where.slot, where.memory)
         except CannotRun as refused:
             self._hold(job, refused.hold)
             return False
         except (OSError, BirdbathError) as error:
             self._refuse(job, error, Hold(f"Transfer input files failure: {error}", TRANSFER_INPUT_ERROR))
             return False
-        job.slot = None if slot is None else slot.name
+        if place is not None:
+            job.claim(place, self.now if since is None else since, rank)
         if command is not None:
-            self._execute(job, command, lifecycle.start(job, place, self.now, LATEST, LATEST, run.received))
+            self._execute(job, command, lifecycle.start(job, where, self.now, LATEST, LATEST, run.received))
             return True
-        image_at = self.now + self._context.description.image_update_after
-        ends_at = self.now + run.duration
-        self._settle(job, lifecycle.start(job, place, self.now, ends_at, image_at, run.received))
+        image_at = begins + self._context.description.image_update_after
+        ends_at = begins + run.duration
+        self._settle(job, lifecycle.start(job, where, self.now, ends_at, image_at, run.received))
         return True
 
     def _execute(self, job: QueuedJob, command: Command, events: list[JobEvent]) -> None:
@@ -104,10 +118,20 @@ class Runs:
     def go_on(self, job: QueuedJob) -> int:
         """Do what is due with a running job; returns how many bytes of output that wrote."""
         if job.phase == IMAGE:
-            self._table.save(job, lifecycle.grow(job, self.now))
+            self._settle(job, lifecycle.grow(job, self.now))
+            return 0
+        if job.phase == DISCONNECTED:
+            self._settle(job, interruptions.give_up_reconnecting(job, self.now))
             return 0
         try:
-            run = self._plan(job, job.ad.string("RemoteHost"))
+            fate = self._plan(job, job.ad.string("RemoteHost"))
+            if fate.cut is not None:
+                self._settle(job, self._cut(job, fate.cut))
+                return 0
+            run = fate.run
+            if job.phase == TRANSFER:
+                self._settle(job, interruptions.output_arrived(job, self.now) + self._end(job, _ending(fate)))
+                return 0
             before = job.progress
             progress = self._write(job, run)
         except CannotRun as refused:
@@ -120,12 +144,37 @@ class Runs:
             job.progress = progress
             self._table.touch(job)
             return progress - before
-        self._settle(job, self._end(job, Ending(run.exit_code, run.cpu, run.received, run.sent)))
+        takes = self._context.description.transfer_output
+        if takes > 0 and job.slot:
+            self._settle(job, interruptions.send_output(job, self.now, takes))
+        else:
+            self._settle(job, self._end(job, _ending(fate)))
         return run.sent - before
 
-    def _plan(self, job: QueuedJob, slot: str) -> Run:
-        default = self._context.description.default_runtime
-        return plan_run(job.ad, self._context.files_of(self._unit, job), slot, self.now, default)
+    def _plan(self, job: QueuedJob, slot: str) -> Fate:
+        description, number = self._context.description, job.ad.integer("NumJobStarts") - job.running
+        sandbox = self._context.files_of(self._unit, job)
+        run = plan_run(job.ad, sandbox, slot, self.now, description.default_runtime)
+        return fate_of(description, job.ad, job.id, number, run, self.now)
+
+    def _cut(self, job: QueuedJob, cut: Cut) -> list[JobEvent]:
+        """End a run before its time."""
+        if cut is Cut.EVICTION:
+            return interruptions.evict(job, self.now, "The slot was wanted back")
+        if cut is Cut.SHADOW_EXCEPTION:
+            return interruptions.shadow_exception(job, self.now, "Error from simulated starter: it went away")
+        return lifecycle.hold(job, self.now, _HOLDS[cut])
+
+    def _deferred(self, job: QueuedJob) -> float:
+        """When the program begins: now, or at the DeferralTime. Raises CannotRun when that is over."""
+        wanted = evaluate_at(job.ad, "DeferralTime", self.now)
+        if not isinstance(wanted, int | float) or isinstance(wanted, bool):
+            return self.now
+        window = evaluate_at(job.ad, "DeferralWindow", self.now)
+        late = self.now - wanted
+        if late > (window if isinstance(window, int | float) else 0):
+            raise CannotRun(MISSED_DEFERRED_TIME, 0, "Job missed deferred execution time")
+        return max(self.now, float(wanted))
 
     def _write(self, job: QueuedJob, run: Run) -> int | None:
         """Write some of the run's output; the new progress, or None at its end."""
@@ -161,3 +210,8 @@ class Runs:
     def _submit_machine(self) -> Place:
         identity = self._context.identity
         return Place(identity.name, 0, identity.machine, identity.sinful, 1, 1024, 1024 * 1024)
+
+
+def _ending(fate: Fate) -> Ending:
+    run = fate.run
+    return Ending(run.exit_code, run.cpu, run.received, run.sent, fate.signal)

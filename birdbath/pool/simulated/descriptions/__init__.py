@@ -1,0 +1,1 @@
+"""Descriptions of pools that come with Birdbath."""
