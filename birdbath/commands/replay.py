@@ -42,6 +42,10 @@ def replay(
             help="A trace in the Standard Workload Format (also .gz), or an HTCondor event log.",
         ),
     ],
+    pool: Annotated[
+        str | None,
+        typer.Option(help="The pool: laptop, campus, grid, or a description file. Default: one machine."),
+    ] = None,
     processors: Annotated[
         int | None, typer.Option(min=1, help="Of the one machine. Default: what the trace says.")
     ] = None,
@@ -56,8 +60,10 @@ def replay(
 ) -> None:
     """Replay a recorded workload on a simulated pool, as fast as it goes, and report waits and utilisation.
 
-    Nothing is sent to a server. Where the trace tells how long jobs waited when it was recorded, the same
-    figures are printed of that run too.
+    Nothing is sent to a server. On the one machine jobs are served in the order in which they came, but one
+    that fits goes ahead of one that does not; in a `--pool` the negotiator shares it fairly among the users
+    of the trace. Where the trace tells how long jobs waited when it was recorded, the same figures are
+    printed of that run too.
     """
     from birdbath.commands.terminal import job_bar
     from birdbath.pool.simulated.replay import replay as run
@@ -67,11 +73,11 @@ def replay(
     jobs = trace.jobs[:most]
     if not jobs:
         raise TraceError(f"{file}: no job to replay")
-    description, total = _pool(processors, trace)
+    description, total = _pool(pool, processors, trace)
     for reason, count in trace.skipped.items():
         complain(f"left out: {count} line(s): {reason}")
     with tempfile.TemporaryDirectory(prefix="birdbath-replay-") as folder, job_bar(len(jobs)) as progress:
-        outcome = run(jobs, description, Path(folder), progress)
+        outcome = run(jobs, description, Path(folder), progress, fair=pool is not None)
     if outcome.unfinished:
         complain(f"warning: {outcome.unfinished} job(s) did not run to their end; does a machine have room?")
     recorded = [record for job in jobs if (record := job.recorded()) is not None]
@@ -102,12 +108,20 @@ def _read(file: Path) -> Trace:
     return read_event_log(file)
 
 
-def _pool(processors: int | None, trace: Trace) -> tuple[PoolDescription, int]:
+def _pool(name: str | None, processors: int | None, trace: Trace) -> tuple[PoolDescription, int]:
     """The pool to replay on, and how many processors it has."""
-    from birdbath.pool.simulated.replay import one_machine
+    from birdbath.pool.simulated.replay import eager, one_machine
+    from birdbath.traces import TraceError
 
-    total = processors or trace.processors or max(job.cpus for job in trace.jobs)
-    return one_machine(total), total
+    if name is None:
+        total = processors or trace.processors or max(job.cpus for job in trace.jobs)
+        return one_machine(total), total
+    if processors is not None:
+        raise TraceError("--processors is for the one machine that there is without --pool")
+    from birdbath.pool.simulated.description_file import load_description
+
+    description = load_description(name)
+    return eager(description), sum(machine.cpus * machine.count for machine in description.machines)
 
 
 def _print(simulated: Summary, recorded: Summary | None, as_json: bool) -> None:

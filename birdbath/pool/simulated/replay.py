@@ -44,7 +44,9 @@ class Outcome:
 
 def one_machine(processors: int) -> PoolDescription:
     """A pool of one machine with so many processors, which negotiates whenever something changes."""
-    machine = MachineDescription("machine", slots=processors, cpus=processors, memory=processors * 1_000_000)
+    machine = MachineDescription(
+        "machine", cpus=processors, memory=processors * 1_000_000, partitionable=True
+    )
     return eager(PoolDescription(machines=(machine,)))
 
 
@@ -58,17 +60,19 @@ def replay(
     description: PoolDescription,
     folder: Path,
     progress: Callable[[int], None] = lambda submitted: None,
+    fair: bool = False,
 ) -> Outcome:
     """Run the jobs (ascending by submit time) through a new pool whose database is made in `folder`.
 
-    `progress` is told now and then how many jobs have been submitted. A job that fits no machine stays
-    unfinished.
+    All jobs are one submitter's and so first come, first served, as far as they fit; with `fair` each user of
+    the trace is a submitter, and the negotiator shares fairly among them. `progress` is told now and then how
+    many jobs have been submitted. A job that fits no machine stays unfinished.
     """
     engine = open_engine(f"sqlite:///{folder / 'replay.db'}")
     clock = ManualClock(BEGIN + min((job.submit for job in jobs), default=0.0))
     writer = Writer(engine, clock.time)
     pool = SimulatedPool(engine, Spool(folder / "spool"), description, clock)
-    run = _Run(pool, clock, jobs)
+    run = _Run(pool, clock, jobs, fair)
     try:
         while not run.over:
             writer.write_now(run.some)
@@ -91,6 +95,7 @@ class _Run:
     pool: SimulatedPool
     clock: ManualClock
     jobs: Sequence[TraceJob]
+    fair: bool
     submitted: int = 0
     over: bool = False
     trace_jobs: dict[int, TraceJob] = field(default_factory=dict)
@@ -128,15 +133,20 @@ class _Run:
             job = self.jobs[self.submitted]
             cluster = self.pool.queue.reserve_cluster(unit)
             self.trace_jobs[cluster] = job
-            new.append(NewJob(JobId(cluster, 0), _ad(job, cluster, self.clock.time())))
+            new.append(
+                NewJob(
+                    JobId(cluster, 0),
+                    _ad(job, cluster, job.user if self.fair else "trace", self.clock.time()),
+                )
+            )
             self.submitted += 1
         if new:
             self.pool.queue.accept(unit, new)
 
 
-def _ad(job: TraceJob, cluster: int, now: float) -> Ad:
-    ad = job_template(cluster, 0, job.user, 5, "/trace/job", "", None, int(now), None, "", "")
-    ad.update({"User": f"{job.user}@birdbath.example.org", "Iwd": "/", "LeaveJobInQueue": False})
+def _ad(job: TraceJob, cluster: int, owner: str, now: float) -> Ad:
+    ad = job_template(cluster, 0, owner, 5, "/trace/job", "", None, int(now), None, "", "")
+    ad.update({"User": f"{owner}@birdbath.example.org", "Iwd": "/", "LeaveJobInQueue": False})
     ad.update({"SimRuntime": job.runtime, "RequestCpus": job.cpus, "RequestMemory": job.memory or 1})
     ad.update({"RequestDisk": 1, "Requirements": _REQUIREMENTS, "TransferExecutable": False})
     return ad
