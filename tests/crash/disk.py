@@ -9,6 +9,7 @@ decides; the cut comes between its commits.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -16,11 +17,17 @@ import stat
 from pathlib import Path
 
 
+def switch_of(home: Path) -> Path:
+    """The file that is locked while the power goes."""
+    return home / "power-switch"
+
+
 class Disk:
     """Watches a spool folder from now on, and loses power at the `cut`-th sync."""
 
     def __init__(self, spool: Path, cut: int) -> None:
         self._spool = spool
+        self._switch = os.open(switch_of(spool.parent), os.O_RDWR | os.O_CREAT, 0o600)
         self._remaining = cut
         self._contents: dict[int, bytes] = {}
         self._entries: dict[int, dict[str, int]] = {}
@@ -42,7 +49,11 @@ class Disk:
         self._fsync(descriptor)
 
     def lose_power(self) -> None:
-        """Put the spool into its synced state and die."""
+        """Put the spool into its synced state and die.
+
+        Half of that would be a disk that never was: whoever kills by the clock takes the same lock.
+        """
+        fcntl.flock(self._switch, fcntl.LOCK_EX)
         self._restore(self._spool)
         os.kill(os.getpid(), signal.SIGKILL)
 

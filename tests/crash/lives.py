@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import queue
@@ -11,8 +12,11 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.crash.disk import switch_of
 
 ROOT = Path(__file__).parents[2]
 _PATIENCE = 60.0
@@ -96,7 +100,13 @@ class Lives:
     def kill(self) -> None:
         """End the life that is now."""
         assert self._pid is not None
-        os.kill(self._pid, signal.SIGKILL)
+        switch = os.open(switch_of(self.home), os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(switch, fcntl.LOCK_EX)  # a disk that is losing power does so to its end
+            with suppress(ProcessLookupError):
+                os.kill(self._pid, signal.SIGKILL)
+        finally:
+            os.close(switch)
         self._await("ended")
 
     def close(self) -> None:
