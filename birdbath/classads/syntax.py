@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
+from birdbath.classads.patterns import check_patterns
 from birdbath.errors import InvalidAd
 
 MAX_EXPRESSION_LENGTH = 64 * 1024
@@ -97,6 +98,8 @@ def prepared(text: str) -> str:
         raise InvalidAd(f"an expression is longer than {MAX_EXPRESSION_LENGTH} characters")
     check_text(text)
     text = to_new_syntax(text)
+    if "(" in text:
+        check_patterns(text)
     if "//" in text or "/*" in text:
         text = _without_comments(text)
     if len(text) <= MAX_DEPTH or _depth(text) <= MAX_DEPTH:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 
 from birdbath.classads import Ad, Attribute, Item, attribute_from_item, valid_name
+from birdbath.classads.patterns import SlowPattern
 from birdbath.errors import BirdbathError, InvalidAd
 from birdbath.pool.base import JobId, JobStatus
 from birdbath.schedd.context import ScheddContext
@@ -54,8 +55,8 @@ def _attribute(name: str, kind: str, text: str | None) -> Attribute:
         raise InvalidAd("a line break cannot stand in a job attribute")
     try:
         return attribute_from_item(name, kind, text)
-    except InvalidAd:
-        if kind == "s" or not valid_name(name):
+    except InvalidAd as error:
+        if kind == "s" or not valid_name(name) or isinstance(error, SlowPattern):
             raise
         return name, "u", "undefined"
 
