@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from birdbath.access import OPERATIONS, Caller, Level, Ownership, Unit, check
+from birdbath.access import OPERATIONS, ROUTES, Caller, Level, Ownership, Unit, check
 from birdbath.access.policy import COLLECTOR, SCHEDD, Forbidden
 from birdbath.errors import PermissionDenied
+from birdbath.http.event_routes import EventRoutes
+from birdbath.http.probes import PATHS, Probes
 from birdbath.soap import SoapServer
 from tests.soap import contract
 
@@ -17,6 +19,21 @@ def test_every_operation_that_is_served_is_in_the_table_and_no_other() -> None:
         for descriptors in SoapServer().app.interface.service_method_map.values()
     }
     assert served == set(OPERATIONS)
+
+
+def test_every_route_that_is_served_is_in_the_table() -> None:
+    for path in PATHS:
+        assert Probes.level(path) is ROUTES[f"GET {path}"].level
+    for method, path, headers in (
+        ("GET", "/events", []),
+        ("GET", "/events/subscriptions", []),
+        ("POST", "/events/subscriptions", [(b"content-type", b"application/json")]),
+        ("PATCH", "/events/subscriptions/x", []),
+        ("DELETE", "/events/subscriptions/x", []),
+    ):
+        scope = {"type": "http", "method": method, "path": path, "headers": headers}
+        assert EventRoutes.handles(scope)
+        assert EventRoutes.level(scope) is not Level.NONE
 
 
 def test_every_operation_that_carries_a_transaction_or_names_a_job_says_whose_it_must_be() -> None:
