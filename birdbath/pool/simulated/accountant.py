@@ -20,7 +20,7 @@ from birdbath.store.unit_of_work import UnitOfWork
 MIN_PRIORITY = 0.5
 _c = simulated_submitters.c
 _COLUMNS = ("name", "priority", "factor", "accumulated", "began_at", "used_at", "updated_at", "in_use")
-_ALL = select(*(_c[name] for name in _COLUMNS)).order_by(_c.name)
+ALL_ACCOUNTS = select(*(_c[name] for name in _COLUMNS)).order_by(_c.name)
 _ONE = select(*(_c[name] for name in _COLUMNS)).where(_c.name == bindparam("who"))
 _ADD = insert(simulated_submitters)
 _SAVE = (
@@ -72,7 +72,7 @@ class Accountant:
 
     def accounts(self, unit: UnitOfWork, now: float) -> dict[str, Account]:
         """All accounts as of `now`."""
-        found = (Account(*row) for row in unit.execute(_ALL))
+        found = (Account(*row) for row in unit.execute(ALL_ACCOUNTS))
         return {account.name: account.at(now, self._halflife) for account in found}
 
     def account(self, accounts: dict[str, Account], name: str, now: float) -> Account:

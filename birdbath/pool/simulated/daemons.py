@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from birdbath.classads import Ad, Expression
 from birdbath.classads.syntax import quote
 from birdbath.pool.base import JobStatus
+from birdbath.pool.simulated.accountant import Account
 from birdbath.pool.simulated.context import PoolContext
 from birdbath.pool.simulated.machines import (
     Machine,
@@ -134,6 +135,21 @@ def submitter_ad(context: PoolContext, owner: str, jobs: Counter[JobStatus], now
     ad.update(
         {"WeightedIdleJobs": jobs[JobStatus.IDLE], "WeightedRunningJobs": float(jobs[JobStatus.RUNNING])}
     )
+    return _heard(ad, now)
+
+
+def accounting_ad(context: PoolContext, account: Account, now: float) -> Ad:
+    """What the negotiator knows of a submitter."""
+    group = account.name.partition("@")[0].rpartition(".")[0]
+    ad = Ad()
+    ad.update({"MyType": "Accounting", "Name": account.name, "NegotiatorName": context.identity.machine})
+    ad.update({"Priority": account.effective, "PriorityFactor": account.factor})
+    ad.update({"ResourcesUsed": int(account.in_use), "WeightedResourcesUsed": account.in_use})
+    ad.update({"AccumulatedUsage": account.accumulated, "WeightedAccumulatedUsage": account.accumulated})
+    ad.update({"BeginUsageTime": int(account.began_at), "LastUsageTime": int(account.used_at)})
+    ad.update({"UnchargedTime": 0, "WeightedUnchargedTime": 0.0, "LastUpdate": int(now)})
+    ad.update({"AccountingGroup": group or "<none>", "IsAccountingGroup": False, "Ceiling": -1, "Floor": 0})
+    ad.set("DaemonStartTime", int(context.started))
     return _heard(ad, now)
 
 

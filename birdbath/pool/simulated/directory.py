@@ -14,6 +14,7 @@ from birdbath.classads import Ad, AdList, AdRecord, Constraint
 from birdbath.pool.base import AdKind, JobId, JobStatus
 from birdbath.pool.identity import identity_key
 from birdbath.pool.simulated import daemons
+from birdbath.pool.simulated.accountant import ALL_ACCOUNTS, Account
 from birdbath.pool.simulated.context import PoolContext
 from birdbath.pool.simulated.inserted_ads import InsertedAds
 from birdbath.pool.simulated.machines import Machine, Resources, Slot, parent_name, part_number
@@ -58,7 +59,7 @@ class SimulatedDirectory:
             AdKind.MASTER: self._master,
             AdKind.SUBMITTOR: self._submitters,
             AdKind.NEGOTIATOR: self._negotiators,
-            AdKind.GENERIC: self._startds,
+            AdKind.GENERIC: self._generic,
         }
 
     def close(self) -> None:
@@ -210,6 +211,24 @@ class SimulatedDirectory:
                 "collector", state, lambda now: daemons.collector_ad(self._context, census, busy, now)
             )
         ]
+
+    def _generic(self) -> list[AdRecord]:
+        return self._startds() + self._accounting()
+
+    def _accounting(self) -> list[AdRecord]:
+        """What the negotiator knows of each submitter, as condor_userprio asks for it."""
+        halflife = self._context.description.priority_halflife
+        found = []
+        for row in self._reader.rows(ALL_ACCOUNTS):
+            account = Account(*row)
+            found.append(
+                self._record(
+                    f"accounting {account.name}",
+                    account,
+                    lambda now, a=account: daemons.accounting_ad(self._context, a.at(now, halflife), now),  # type: ignore[misc]
+                )
+            )
+        return found
 
     def _startds(self) -> list[AdRecord]:
         busy: Counter[str] = Counter()

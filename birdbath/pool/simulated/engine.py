@@ -23,8 +23,9 @@ from birdbath.pool.simulated.context import PoolContext
 from birdbath.pool.simulated.execution import MAX_OPEN_FILES
 from birdbath.pool.simulated.hosting import Hosting
 from birdbath.pool.simulated.job_table import JobTable, renew_lanes
+from birdbath.pool.simulated.lanes import any_idle, any_idle_of, first_of
 from birdbath.pool.simulated.machines import Resources, parent_name
-from birdbath.pool.simulated.negotiator import Negotiator, any_idle, any_idle_of, first_of
+from birdbath.pool.simulated.negotiator import Negotiator
 from birdbath.pool.simulated.outages import Outages
 from birdbath.pool.simulated.policies import Verdict
 from birdbath.pool.simulated.queued_job import PROGRAM, STOPPING, QueuedJob

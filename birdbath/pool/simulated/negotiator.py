@@ -13,13 +13,10 @@ However many jobs there are of one kind and slots of another, they cost one eval
 from __future__ import annotations
 
 import heapq
-from bisect import insort
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
-
-from sqlalchemy import bindparam, func, literal_column, select
 
 from birdbath.classads import Ad
 from birdbath.pool.base import JobId
@@ -27,72 +24,20 @@ from birdbath.pool.simulated.accountant import Accountant
 from birdbath.pool.simulated.autoclusters import SUBMIT_MACHINE, Autoclusters, Lane
 from birdbath.pool.simulated.description import PoolDescription
 from birdbath.pool.simulated.floor import Claim, Floor
-from birdbath.pool.simulated.machines import Resources, Slot, parent_name, part_number
+from birdbath.pool.simulated.lanes import BATCH, FIRST, JOB_AD, LANES_OF, LIMITED, SIGNATURES, Queue
+from birdbath.pool.simulated.machines import Resources, Slot, parent_name
 from birdbath.pool.simulated.outages import Outages
 from birdbath.pool.simulated.preemption import Preemption
 from birdbath.pool.simulated.queued_job import Place
 from birdbath.pool.simulated.shares import Shares, limits_of
-from birdbath.pool.simulated.verdicts import Suitor, Verdict, Verdicts
-from birdbath.store.tables import jobs, simulated_jobs
+from birdbath.pool.simulated.supply import Supply
+from birdbath.pool.simulated.verdicts import Verdict, Verdicts
 from birdbath.store.unit_of_work import UnitOfWork
-
-_s = simulated_jobs.c
-
-
-def _signatures() -> Any:
-    """Every lane of idle jobs with its best precedence, by one step through the index for each lane."""
-    found = select(func.min(_s.signature).label("signature")).cte("found", recursive=True)
-    following = select(func.min(_s.signature)).where(_s.signature > found.c.signature).scalar_subquery()
-    found = found.union_all(select(following).where(found.c.signature.is_not(None)))
-    best = select(func.min(_s.precedence)).where(_s.signature == found.c.signature).scalar_subquery()
-    return select(found.c.signature, best.label("precedence")).where(found.c.signature.is_not(None))
-
-
-_SIGNATURES = _signatures()
-_LANES_OF = (
-    select(_s.signature, func.min(_s.precedence).label("precedence"))
-    .where(_s.signature > bindparam("low"), _s.signature < bindparam("high"))
-    .group_by(_s.signature)
-)
-_FIRST = (
-    select(_s.precedence, _s.cluster_id, _s.proc_id)
-    .where(_s.signature == bindparam("signature"))
-    .order_by(_s.precedence, _s.cluster_id, _s.proc_id)
-    .limit(bindparam("most"))
-)
-_ANY_IDLE: Any = select(literal_column("1")).where(_s.signature > "").limit(1)
-_AD = select(jobs.c.ad).where(jobs.c.cluster_id == bindparam("cluster"), jobs.c.proc_id == bindparam("proc"))
-_LIMITED = select(_s.limits).where(_s.slot > "", _s.limits != "")
-
-_ANY_OF: Any = (
-    select(literal_column("1"))
-    .where(_s.signature > bindparam("low"), _s.signature < bindparam("high"))
-    .limit(1)
-)
-
-BATCH = 500
-"""So many jobs of a lane are looked at in one step."""
 
 Start = Callable[[JobId, Place, float], bool]
 """Starts a job at a place whose Rank of it is given; false when it does not start after all."""
 Evict = Callable[[JobId, str], None]
 """Takes a running job off its slot, for that reason."""
-
-
-def any_idle_of(unit: UnitOfWork, submitter: str) -> bool:
-    """Whether a submitter may have jobs to negotiate for, as written so far."""
-    return unit.first(_ANY_OF, {"low": f"{submitter}\t", "high": f"{submitter}\n"}) is not None
-
-
-def any_idle(unit: UnitOfWork) -> bool:
-    """Whether there is anything to negotiate for."""
-    return unit.first(_ANY_IDLE) is not None
-
-
-def first_of(unit: UnitOfWork, signature: str, most: int) -> list[JobId]:
-    """The first idle jobs of a lane."""
-    rows = unit.execute(_FIRST, {"signature": signature, "most": most}) if most > 0 else ()
-    return [JobId(row[1], row[2]) for row in rows]
 
 
 @dataclass
@@ -104,24 +49,6 @@ class Statistics:
     rejections: int = 0
     considered: int = 0
     submitters: tuple[str, ...] = ()
-
-
-@dataclass
-class Queue:
-    """The waiting jobs of one lane, as one step sees them."""
-
-    signature: str
-    lane: Lane
-    precedence: int
-    route: tuple[str, ...]
-    waiting: list[tuple[int, int, int]] | None = None
-    cut: bool = False
-    suitor: Suitor | None = None
-    limits: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def order(self) -> tuple[int, int, int]:
-        return self.waiting[-1] if self.waiting else (self.precedence, 0, 0)
 
 
 class Negotiator:
@@ -196,7 +123,7 @@ class Negotiator:
         """The lanes that have idle jobs, of one submitter or of all."""
         found = []
         bounds = {"low": f"{submitter}\t", "high": f"{submitter}\n"}
-        for row in unit.execute(_LANES_OF, bounds) if submitter else unit.execute(_SIGNATURES):
+        for row in unit.execute(LANES_OF, bounds) if submitter else unit.execute(SIGNATURES):
             if row.signature != SUBMIT_MACHINE:
                 lane = Lane.of(row.signature)
                 found.append(Queue(row.signature, lane, row.precedence, self.route(lane.schedd)))
@@ -207,11 +134,11 @@ class Negotiator:
         left.
         """
         if queue.waiting is None:
-            rows = unit.execute(_FIRST, {"signature": queue.signature, "most": most})
+            rows = unit.execute(FIRST, {"signature": queue.signature, "most": most})
             queue.waiting = [(row[0], row[1], row[2]) for row in reversed(rows)]
             queue.cut = len(rows) == most
         if queue.suitor is None and queue.waiting:
-            row = unit.first(_AD, {"cluster": queue.waiting[-1][1], "proc": queue.waiting[-1][2]})
+            row = unit.first(JOB_AD, {"cluster": queue.waiting[-1][1], "proc": queue.waiting[-1][2]})
             assert row is not None
             ad = Ad.from_json(row[0])
             queue.limits = limits_of(ad.string("ConcurrencyLimits"))
@@ -272,49 +199,6 @@ class Negotiator:
         return limits.get(name, limits.get(name.partition(".")[0], float("inf")))
 
 
-class Supply:
-    """What is free in a pool: slots that differ in nothing are together, the first of the pool first."""
-
-    def __init__(self, slots: list[Slot], floor: Floor, pool: str, dead: frozenset[int]) -> None:
-        self._slots = slots
-        self._floor = floor
-        self._parts: dict[int, set[int]] = {}
-        self.piles = {pile: list(numbers) for pile, numbers in floor.piles[pool].items()}
-        if dead:
-            alive = {
-                pile: [n for n in ns if slots[n].machine.number not in dead]
-                for pile, ns in self.piles.items()
-            }
-            self.piles = {pile: numbers for pile, numbers in alive.items() if numbers}
-
-    def slot(self, number: int) -> Slot:
-        return self._slots[number]
-
-    def take(self, pile: tuple[int, Resources], number: int, request: Resources) -> None:
-        """A slot of a pile is claimed, if it is a partitionable one that much of it."""
-        self._drop(pile, number)
-        slot = self._slots[number]
-        left = pile[1].minus(request)
-        if slot.partitionable and left.cpus > 0:
-            insort(self.piles.setdefault((slot.kind, left), []), number)
-
-    def _drop(self, pile: tuple[int, Resources], number: int) -> None:
-        self.piles[pile].remove(number)
-        if not self.piles[pile]:
-            del self.piles[pile]
-
-    def place(self, slot: Slot, request: Resources) -> Place:
-        """Where a job goes that gets `request` of a slot."""
-        if not slot.partitionable:
-            return slot.place
-        used = self._parts.setdefault(
-            slot.number, {part_number(claim.slot) for claim in self._floor.claims_of(slot)}
-        )
-        part = next(number for number in range(1, len(used) + 2) if number not in used)
-        used.add(part)
-        return slot.dynamic(part, request)
-
-
 class _Step:
     """One bounded step of a cycle."""
 
@@ -338,7 +222,7 @@ class _Step:
         # Of the whole step: what it starts is not on the floor before it is written.
         self._supplies: dict[str, Supply] = {}
         self._weights = negotiator.weights()
-        for row in unit.execute(_LIMITED):
+        for row in unit.execute(LIMITED):
             self._take_limits(limits_of(row.limits))
 
     def run(self) -> bool:

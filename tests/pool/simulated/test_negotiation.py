@@ -78,6 +78,18 @@ def test_who_has_used_much_comes_after_who_has_not(tmp_path: Path) -> None:
     assert greedy.accumulated == pytest.approx(1000.0)
 
 
+def test_accounts_are_told_in_ads(tmp_path: Path) -> None:
+    pool = pool_of(tmp_path, TEN)
+    jobs_of(pool, "alice", 3, AcctGroup="physics")
+    pool.pass_time(100)
+    found = pool.directory.query(
+        [AdKind.GENERIC], Constraint('MyType == "Accounting"'), pool.clock.time()
+    ).records
+    ad = found[0].ad()
+    assert (len(found), ad.string("AccountingGroup"), ad.integer("ResourcesUsed")) == (1, "physics", 3)
+    assert ad.get("AccumulatedUsage") == pytest.approx(3 * 100, abs=3)
+
+
 def test_the_leftover_of_one_share_goes_to_the_others(tmp_path: Path) -> None:
     pool = pool_of(tmp_path, TEN)
     alice, bob = jobs_of(pool, "alice", 2), jobs_of(pool, "bob", 20)
