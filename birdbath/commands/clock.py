@@ -56,6 +56,13 @@ def _is_number(text: str) -> bool:
         return False
 
 
+def _reason(text: str) -> str:
+    try:
+        return str(json.loads(text)["detail"])
+    except (ValueError, KeyError, TypeError):
+        return text.strip()[:300]
+
+
 def _ask(url: str, wanted: dict[str, Any]) -> dict[str, Any]:
     import requests
 
@@ -69,6 +76,6 @@ def _ask(url: str, wanted: dict[str, Any]) -> dict[str, Any]:
     except requests.RequestException as error:
         raise ConnectionFailed(str(error), url) from None
     if reply.status_code != 200:
-        raise Refused(f"{url}: {reply.text.strip()[:300] or reply.reason}")
+        raise Refused(f"{url}: {_reason(reply.text) or reply.reason}")
     state: dict[str, Any] = reply.json()
     return state
