@@ -1,47 +1,47 @@
-"""`python -m tests.fuzz request --seconds 3600`: fuzz one target; what crashes it is kept for the tests.
+"""`python -m tests.fuzz TARGET [--seconds N] [--corpus FOLDER] [--seed N]`: a coverage-guided run.
 
-The inputs that led to new code are kept in the corpus folder, so that the next run goes on from there.
+What makes the target fail is written to tests/fuzz/crashes/TARGET, where the tests try it again for ever.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 from pathlib import Path
 
 import atheris
 
-with atheris.instrument_imports(include=["birdbath"]):
-    from tests.fuzz.targets import TARGETS
-
-HERE = Path(__file__).parent
+CRASHES = Path(__file__).parent / "crashes"
 
 
 def main() -> None:
-    """Fuzz until the time is over; ends with a status other than 0 at the first crash."""
-    parser = argparse.ArgumentParser(prog="scripts/fuzz", description=__doc__)
-    parser.add_argument("target", choices=sorted(TARGETS))
-    parser.add_argument("--seconds", type=int, default=3600, help="how long; default: an hour")
-    parser.add_argument("--corpus", type=Path, help="folder that the inputs are kept in")
-    parser.add_argument("--crashes", type=Path, default=HERE / "crashes", help="folder for what crashes")
-    chosen = parser.parse_args()
-    folder = chosen.crashes / chosen.target
-    folder.mkdir(parents=True, exist_ok=True)
-    command = [
-        sys.argv[0],
-        f"-max_total_time={chosen.seconds}",
-        f"-artifact_prefix={folder}/",
-        "-max_len=8192",
-        "-timeout=10",
-        "-rss_limit_mb=4096",
-        "-print_final_stats=1",
-    ]
-    if chosen.corpus:
-        chosen.corpus.mkdir(parents=True, exist_ok=True)
-        command.append(str(chosen.corpus))
-    command.append(str(HERE / "seeds" / chosen.target))
-    atheris.Setup(command, TARGETS[chosen.target])
-    atheris.Fuzz()
+    """Run until the time is over or the target fails."""
+    parser = argparse.ArgumentParser(prog="scripts/fuzz", description="Fuzz one target.")
+    parser.add_argument("target", choices=["request", "ad"])
+    parser.add_argument("--seconds", type=int, default=3600)
+    parser.add_argument("--corpus", type=Path, help="folder that keeps what was found interesting")
+    parser.add_argument("--seed", type=int, default=0, help="0: a new one")
+    asked = parser.parse_args()
+    with atheris.instrument_imports(include=["birdbath.soap", "birdbath.classads"]):
+        from tests.fuzz.targets import CORPUS, TARGETS
+    with tempfile.TemporaryDirectory() as scratch:
+        corpus = asked.corpus or Path(scratch)
+        corpus.mkdir(parents=True, exist_ok=True)
+        for number, seed in enumerate(CORPUS[asked.target]):
+            (corpus / f"seed-{number}").write_bytes(seed)
+        (CRASHES / asked.target).mkdir(exist_ok=True)
+        options = [
+            f"-max_total_time={asked.seconds}",
+            "-max_len=4096",
+            "-timeout=20",
+            "-rss_limit_mb=4096",
+            f"-seed={asked.seed}",
+            f"-artifact_prefix={CRASHES / asked.target}/",
+            str(corpus),
+        ]
+        atheris.Setup([sys.argv[0], *options], TARGETS[asked.target])
+        atheris.Fuzz()
 
 
 if __name__ == "__main__":

@@ -1,87 +1,68 @@
-"""What is fuzzed: from a request's bytes to its reply, and from a client's attributes to an ad and back.
-
-A target takes any bytes and raises only when something is wrong.
+"""What is fuzzed: the reading of requests, and the conversion of ads. Each takes any bytes and fails when
+something is not as it has to be.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final, Literal
 
 from lxml import etree
 
-from birdbath.classads import Ad, AdRecord, Constraint, ad_from_items
-from birdbath.errors import BirdbathError, InvalidAd
-from birdbath.soap import SoapServer
+from birdbath.classads import AdList, AdRecord, Constraint, Item, ad_from_items
+from birdbath.errors import BirdbathError
+from birdbath.soap.writing import ad_chunks
+from tests.soap.test_properties import SEEDS, results
+from tests.soap.wire import SERVER, data
 
-Target = Callable[[bytes], None]
-
-_KINDS = ("s", "n", "f", "b", "x", "")
-_server: Final = SoapServer(understands_security=True)
-
-
-class _Answers:
-    """Daemons that refuse whatever they are asked."""
-
-    @property
-    def schedd(self) -> Any:
-        return self
-
-    collector = events = schedd
-
-    def __getattr__(self, name: str) -> Any:
-        def refuse(*arguments: object) -> None:
-            raise BirdbathError(repr(arguments)[:100])
-
-        return refuse
+KINDS: Final = ("s", "n", "f", "b", "x", "u", "e", "")
+DOINGS: Final[tuple[Literal["drop", "undefined"], ...]] = ("drop", "undefined")
+NOW: Final = 1_300_000_000
 
 
-def request(data: bytes) -> None:
-    """A request is answered with a well-formed envelope, whatever it is."""
-    call = _server.receive(data, "text/xml")
-    if call.is_refused:
-        reply = call.reply()
-    else:
-        try:
-            _ = call.security, call.ids
-            reply = call.execute(_Answers())
-        except BirdbathError as error:
-            reply = call.refuse(error)
-        except Exception as error:
-            if type(error).__name__ != "ClientFault":
-                raise
-            reply = call.fault(error)  # type: ignore[arg-type]
-    root = etree.fromstring(b"".join(reply.chunks))
-    assert etree.QName(root).localname == "Envelope"
+def request(given: bytes) -> None:
+    """A request is answered or refused; either way the reply is an envelope of one response or fault."""
+    received = SERVER.receive(given)
+    reply = received.reply() if received.is_refused else received.execute(results().operations)
+    (content,) = etree.fromstring(data(reply))[-1]
+    assert str(content.tag).endswith("Fault" if reply.status != 200 else "Response")
 
 
-def ad(data: bytes) -> None:
-    """Attributes become an ad or are refused; the ad is stored, read, compiled and shown as it was."""
-    text = data.decode("utf-8", "replace")
-    items = []
-    for number, line in enumerate(text.split("\n")):
-        name, _, value = line.partition("=")
-        items.append((name, _KINDS[number % len(_KINDS)], value))
-    try:
-        made = ad_from_items(items, "drop")
-        stored = made.to_json()
-    except InvalidAd:
-        return
-    again = Ad.from_json(stored)
-    assert list(again) == list(made)
-    again.compiled()
+def ad(given: bytes) -> None:
+    """Items become an ad that comes back from its stored form, matches, and is well-formed XML; or they are
+    refused.
+    """
+    items, constraint = items_of(given)
+    with contextlib.suppress(BirdbathError):
+        for unparsable in DOINGS:
+            made = ad_from_items(items, unparsable)
+            record = AdRecord.of(made)
+            assert record.ad().to_json() == made.to_json()
+            answer = b"".join(ad_chunks(AdList([record], NOW)))
+            etree.fromstring(b"<ads>" + answer + b"</ads>")
+            assert Constraint(constraint).select([record], NOW) in ([], [record])
 
 
-def constraint(data: bytes) -> None:
-    """A constraint is one, or is refused; it selects from an ad without a crash."""
-    try:
-        parsed = Constraint(data.decode("utf-8", "replace"))
-    except InvalidAd:
-        return
-    made = Ad()
-    made.update({"Owner": "ann", "ClusterId": 1, "ProcId": 0, "JobStatus": 1, "Rank": 1.5})
-    parsed.select([AdRecord.of(made)], 1_800_000_000.0)
-    parsed.pinned("owner", "clusterid")
+def items_of(given: bytes) -> tuple[list[Item], str]:
+    """Lines are items, the first a constraint: a byte for the kind, then name, tab, text."""
+    first, *lines = given.decode("utf-8", "surrogateescape").split("\n")
+    items: list[Item] = []
+    for line in lines:
+        kind = KINDS[ord(line[0]) % len(KINDS)] if line else ""
+        name, tab, text = line[1:].partition("\t")
+        items.append((name, kind, text if tab else None))
+    return items, first
 
 
-TARGETS: Final[dict[str, Target]] = {"request": request, "ad": ad, "constraint": constraint}
+TARGETS: Final[dict[str, Callable[[bytes], None]]] = {"request": request, "ad": ad}
+
+CORPUS: Final[dict[str, list[bytes]]] = {
+    "request": SEEDS,
+    "ad": [
+        b'Owner == "alice" && JobPrio > 1\nsOwner\talice\nnJobPrio\t5\nxRequirements\tTARGET.Memory >= 1024',
+        b'member("a", split(Names))\nsNames\ta, b\nfLoad\t0.5e-3\nbFlag\tTRUE\nuNone\t\neBad\tERROR',
+        b'regexp("^a+$", Name) || isUndefined(X)\nsName\t\xc3\xa9 \\"q\\"\nxL\t{1, 2.0, [a=1].a, now}',
+        b"(CurrentTime - QDate) > 10\nnQDate\t1300000000\nxQ\tifThenElse(MY.A =?= undefined, 1, time())",
+    ],
+}
