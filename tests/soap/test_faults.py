@@ -181,7 +181,7 @@ def test_an_error_after_the_work_replaces_its_reply() -> None:
     class Failing(Daemons):
         async def run(self, operation, caller, work):  # type: ignore[no-untyped-def]
             work(self.operations)
-            raise OSError("disk full")
+            raise RuntimeError("nobody expected this")
 
     reply = answer(Failing(), call("commitTransaction"))
     assert parts(reply)[0] == "SOAP-ENV:Server"
