@@ -136,5 +136,5 @@ def _outside(home: Path, name: str, scale: Scale) -> list[Figure]:
 
 
 def _memory(name: str, size: int) -> Figure:
-    megabytes = size / 1e6
+    megabytes = max(0, size) / 1e6  # the kernel may have taken some back meanwhile
     return Figure("ad lists", name, megabytes, "MB", "", None, megabytes, MEMORY_AT_MOST)
