@@ -1,10 +1,13 @@
 """What holds for every test: an environment without the caller's settings, and how Hypothesis searches."""
 
 import os
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.toolkit import in_ci
+from tests import htcondor_pool as pools
+from tests.toolkit import in_ci, require
 
 # A test and the servers it starts must not see the settings, proxies or language of whoever runs the tests.
 for _name in list(os.environ):
@@ -19,3 +22,12 @@ settings.register_profile(
     "birdbath", deadline=None, derandomize=in_ci(), suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("birdbath")
+
+
+@pytest.fixture(scope="session")
+def htcondor_pool() -> Iterator[pools.HTCondorPool]:
+    """A running HTCondor pool of one machine, the same for all tests of the run."""
+    missing = pools.install()
+    require(f"HTCondor ({missing})", found=not missing)
+    with pools.running() as pool:
+        yield pool

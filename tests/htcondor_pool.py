@@ -1,0 +1,140 @@
+"""A real HTCondor pool on a free loopback port, of `scripts/htcondor-pool` for as long as tests want it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tests.rabbitmq import free_port
+
+SCRIPT = Path(__file__).resolve().parent.parent / "scripts" / "htcondor-pool"
+
+
+def install() -> str:
+    """Unpack HTCondor where that was not done yet; empty, or why it cannot be had."""
+    done = subprocess.run([SCRIPT, "install"], capture_output=True, text=True, check=False, timeout=240)
+    return "" if done.returncode == 0 else (done.stderr.strip().splitlines() or ["scripts/htcondor-pool"])[-1]
+
+
+class HTCondorPool:
+    """One pool; what it keeps stays in `folder` over stop and start."""
+
+    domain = "example.org"
+    trust_domain = "pool.example.org"
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = free_port()
+
+    @property
+    def collector(self) -> str:
+        """COLLECTOR_HOST."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def configuration(self) -> Path:
+        """The file that CONDOR_CONFIG names."""
+        return self.folder / "etc" / "condor_config"
+
+    @property
+    def signing_key(self) -> Path:
+        """The key named POOL, which signs the pool's IDTOKENS."""
+        return self.folder / "etc" / "passwords.d" / "POOL"
+
+    @property
+    def event_log(self) -> Path:
+        """EVENT_LOG of the schedd."""
+        return self.folder / "var" / "log" / "EventLog"
+
+    def configure(self, *lines: str) -> None:
+        """Add lines to the pool's own configuration, for its next start."""
+        path = self.folder / "etc" / "local.conf"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a") as file:
+            file.writelines(f"{line}\n" for line in lines)
+
+    def start(self) -> None:
+        """Start it and wait until it takes jobs."""
+        self._script("start", str(self.folder))
+
+    def stop(self) -> None:
+        """Stop it, by the process id of its master, and wait until it is gone."""
+        self._script("stop", str(self.folder))
+
+    def run(self, program: str, *arguments: str) -> str:
+        """The standard output of one of the pool's programs."""
+        return self._script("run", str(self.folder), program, *arguments)
+
+    def submit(self, **commands: str) -> int:
+        """condor_submit a description with these commands; the cluster."""
+        file = self.folder / "var" / "run" / "description"
+        file.write_text("".join(f"{name} = {value}\n" for name, value in commands.items()) + "queue\n")
+        return int(self.run("condor_submit", "-terse", str(file)).partition(".")[0])
+
+    def token(self, user: str) -> str:
+        """An IDTOKEN, as condor_token_create makes it."""
+        return self._script("token", str(self.folder), user).strip()
+
+    def daemon(self, name: str) -> int:
+        """The process id of one of its daemons: SCHEDD, COLLECTOR, ..."""
+        master = int((self.folder / "var" / "run" / "master.pid").read_text())
+        for child in _children(master):
+            if any(part.endswith(f"/condor_{name.lower()}") for part in _command(child)):
+                return child
+        raise LookupError(f"{name} does not run")
+
+    @contextlib.contextmanager
+    def frozen(self, *daemons: str) -> Iterator[None]:
+        """Let daemons stand still for a while."""
+        processes = [self.daemon(name) for name in daemons]
+        for process in processes:
+            os.kill(process, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for process in processes:
+                os.kill(process, signal.SIGCONT)
+
+    def _script(self, *arguments: str) -> str:
+        environment = os.environ | {"POOL_PORT": str(self.port)}
+        done = subprocess.run(
+            [SCRIPT, *arguments],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        if done.returncode != 0:
+            raise RuntimeError(f"htcondor-pool {' '.join(arguments)}: {done.stdout}{done.stderr}")
+        return done.stdout
+
+
+def _children(process: int) -> Sequence[int]:
+    return [int(p) for p in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+
+
+def _command(process: int) -> list[str]:
+    return Path(f"/proc/{process}/cmdline").read_bytes().decode(errors="replace").rstrip("\0").split("\0")
+
+
+@contextlib.contextmanager
+def running(*configuration: str) -> Iterator[HTCondorPool]:
+    """Start a pool with these lines in its configuration; stop it and delete what it kept afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="birdbath-htcondor-"))
+    folder.chmod(0o755)  # the pool is another account's when root runs the tests
+    pool = HTCondorPool(folder)
+    pool.configure(*configuration)
+    try:
+        pool.start()
+        yield pool
+    finally:
+        pool.stop()
+        shutil.rmtree(folder, ignore_errors=True)
