@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.pool.harness import Harness, SimulatedHarness
+from tests.pool.harness import Harness
+from tests.pool.simulated.harness import SimulatedHarness
 
 
 @pytest.fixture

@@ -1,11 +1,10 @@
 """What the conformance suite needs of a pool besides the contract: a way to write, to let pool time pass, to
-look.
+look. Nothing here knows which pool it is: `conftest.harness` names those that the suite runs against.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Protocol, TypeVar
 
 from sqlalchemy import Engine, select
@@ -13,10 +12,7 @@ from sqlalchemy import Engine, select
 from birdbath.classads import Ad, Constraint, Expression, Scalar
 from birdbath.events import EventType
 from birdbath.pool.base import AdDirectory, JobId, JobQueue, JobStatus, NewJob
-from birdbath.pool.simulated import ManualClock, PoolDescription, SimulatedPool
-from birdbath.pool.simulated.hosted import ProgramFactory, no_programs
-from birdbath.store import UnitOfWork, Writer, open_engine
-from birdbath.store.sandbox import Spool
+from birdbath.store import UnitOfWork
 from birdbath.store.tables import events
 
 T = TypeVar("T")
@@ -25,9 +21,16 @@ NOT_COLLECTED = Expression("FilesRetrieved =?= false")
 
 
 class Harness(Protocol):
-    """A pool under test."""
+    """A pool under test, whose queue is empty when a test gets it.
+
+    It has a free slot for one job, runs `/bin/true`, `/bin/sleep`, `/bin/cat`, `/bin/sh` and `/bin/echo`, and
+    negotiates without being asked. `owners` are two accounts whose jobs it takes, `domain` is their
+    UID_DOMAIN. The events of its jobs are in the event log of `engine`.
+    """
 
     engine: Engine
+    owners: tuple[str, str]
+    domain: str
 
     @property
     def queue(self) -> JobQueue: ...
@@ -41,76 +44,8 @@ class Harness(Protocol):
     def wait_for(self, condition: Callable[[], bool], within: float = 1000.0) -> None:
         """Let pool time pass until `condition` holds; fail when it does not within so many pool seconds."""
 
-
-class SimulatedHarness:
-    """The simulated pool on a clock that moves only in `wait_for`."""
-
-    def __init__(
-        self,
-        home: Path,
-        description: PoolDescription | None = None,
-        programs: ProgramFactory = no_programs,
-    ) -> None:
-        self._home = home
-        self._programs = programs
-        self._description = description
-        self.clock = ManualClock()
-        self._open()
-
-    def _open(self) -> None:
-        self.engine = open_engine(f"sqlite:///{self._home}/pool.db")
-        self._writer = Writer(self.engine, self.clock.time)
-        self.spool = Spool(self._home / "spool")
-        self.pool = SimulatedPool(
-            self.engine, self.spool, self._description, self.clock, programs=self._programs
-        )
-
-    @property
-    def queue(self) -> JobQueue:
-        return self.pool.queue
-
-    @property
-    def directory(self) -> AdDirectory:
-        return self.pool.directory
-
-    def write(self, work: Callable[[UnitOfWork], T]) -> T:
-        return self._writer.write_now(work)
-
-    def step(self) -> float | None:
-        """Let the pool do what is due now, and say when something is due next."""
-        for _ in range(10_000):
-            due = self.write(self.pool.advance)
-            if due is None or due > self.clock.time():
-                return due
-        raise AssertionError("the pool always has more to do")
-
-    def wait_for(self, condition: Callable[[], bool], within: float = 1000.0) -> None:
-        end = self.clock.time() + within
-        while True:
-            due = self.step()
-            if condition():
-                return
-            assert due is not None, "nothing will happen any more"
-            assert due <= end, f"it did not come true within {within} s"
-            self.clock.step(due - self.clock.time())
-
     def pass_time(self, seconds: float) -> None:
-        """Let so many seconds pass, with all that is due in them at its time."""
-        end = self.clock.time() + seconds
-        while (due := self.step()) is not None and due <= end:
-            self.clock.step(due - self.clock.time())
-        self.clock.step(end - self.clock.time())
-        self.step()
-
-    def restart(self) -> None:
-        """What a kill and a new start leave: only the database and the spool folder."""
-        self.close()
-        self._open()
-
-    def close(self) -> None:
-        self.pool.close()
-        self._writer.close()
-        self.engine.dispose()
+        """Let so many pool seconds pass, with all that happens in them."""
 
 
 def job_ad(job: JobId, cmd: str, now: float, iwd: str, more: Mapping[str, Scalar | Expression]) -> Ad:
@@ -168,8 +103,9 @@ def submit_many(
 
 def new_job(harness: Harness, job: JobId, cmd: str, **more: Scalar | Expression) -> NewJob:
     """A job as it is handed over at commit."""
-    queue = harness.queue
-    return NewJob(job, job_ad(job, cmd, queue.time(), str(queue.sandbox(job).path), more))
+    queue, owner = harness.queue, str(more.get("Owner", harness.owners[0]))
+    whose = {"Owner": owner, "User": f"{owner}@{harness.domain}"}
+    return NewJob(job, job_ad(job, cmd, queue.time(), str(queue.sandbox(job).path), {**whose, **more}))
 
 
 def ad_of(harness: Harness, job: JobId) -> Ad:
@@ -205,6 +141,12 @@ def event_types(harness: Harness, job: JobId) -> list[EventType]:
     length.
     """
     return [kind for kind, _ in events_of(harness, job) if kind is not EventType.IMAGE_SIZE]
+
+
+def expect_events(harness: Harness, job: JobId, *kinds: EventType) -> None:
+    """The job's events are of these types, in this order, once as many have come."""
+    harness.wait_for(lambda: len(event_types(harness, job)) >= len(kinds))
+    assert event_types(harness, job) == list(kinds)
 
 
 def selected(harness: Harness, constraint: str | None) -> list[JobId]:

@@ -9,7 +9,8 @@ from birdbath.pool.base import ActionDetails, JobAction, JobId, JobStatus
 from birdbath.pool.simulated.execution import OLD_SIZES
 from birdbath.pool.simulated.runs import WRITE_STEP
 from birdbath.store import UnitOfWork
-from tests.pool.harness import SimulatedHarness, ad_of, becomes, status_of, submit
+from tests.pool.harness import ad_of, becomes, status_of, submit
+from tests.pool.simulated.harness import SimulatedHarness
 from tests.pool.test_action_contract import act
 
 SCRIPT = "-c 'echo second >> d.txt; cat d.txt > copy; date +%s >> new.txt'"

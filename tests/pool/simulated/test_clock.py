@@ -10,7 +10,8 @@ import pytest
 from birdbath.pool.base import JobId, JobStatus
 from birdbath.pool.simulated import ClockState, ManualClock, VirtualClock
 from birdbath.store import UnitOfWork
-from tests.pool.harness import SimulatedHarness, becomes, new_job, submit
+from tests.pool.harness import becomes, new_job, submit
+from tests.pool.simulated.harness import SimulatedHarness
 
 
 def test_a_manual_clock_moves_when_it_is_stepped() -> None:

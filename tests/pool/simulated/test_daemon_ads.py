@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from birdbath.classads import AdRecord, Constraint
 from birdbath.pool.base import AdKind, JobStatus
-from tests.pool.harness import SimulatedHarness, ad_of, becomes, submit
+from tests.pool.harness import ad_of, becomes, submit
+from tests.pool.simulated.harness import SimulatedHarness
 
 
 def slot(pool: SimulatedHarness, number: int = 1) -> AdRecord:

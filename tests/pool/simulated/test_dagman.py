@@ -10,7 +10,8 @@ import pytest
 from birdbath.classads import Scalar
 from birdbath.events import EventType
 from birdbath.pool.base import ActionDetails, JobAction, JobId, JobStatus
-from tests.pool.harness import SimulatedHarness, ad_of, becomes, event_types, selected, status_of, submit
+from tests.pool.harness import ad_of, becomes, event_types, selected, status_of, submit
+from tests.pool.simulated.harness import SimulatedHarness
 
 DIAMOND = """
 JOB A node.sub

@@ -12,7 +12,8 @@ from birdbath.events import EventType, JobEvent
 from birdbath.pool.base import ActionDetails, JobAction, JobId, JobStatus, NewJob
 from birdbath.pool.simulated.hosted import Host, Program
 from birdbath.store.sandbox import Sandbox
-from tests.pool.harness import SimulatedHarness, ad_of, becomes, job_ad, status_of, submit
+from tests.pool.harness import ad_of, becomes, job_ad, status_of, submit
+from tests.pool.simulated.harness import SimulatedHarness
 
 
 class Chain:

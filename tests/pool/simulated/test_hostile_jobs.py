@@ -6,7 +6,8 @@ import pytest
 
 from birdbath.classads import Expression, Scalar
 from birdbath.pool.base import ActionDetails, JobAction, JobStatus
-from tests.pool.harness import SimulatedHarness, ad_of, becomes, status_of, submit
+from tests.pool.harness import ad_of, becomes, status_of, submit
+from tests.pool.simulated.harness import SimulatedHarness
 from tests.pool.test_action_contract import act
 
 FINAL = (JobStatus.COMPLETED, JobStatus.HELD, JobStatus.REMOVED)

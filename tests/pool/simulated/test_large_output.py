@@ -19,7 +19,8 @@ from birdbath.pool.simulated.programs import FileRange, Piece
 from birdbath.pool.simulated.runs import WRITE_STEP
 from birdbath.store import UnitOfWork, Writer, open_engine
 from birdbath.store.sandbox import Sandbox, Spool
-from tests.pool.harness import SimulatedHarness, becomes, status_of, submit
+from tests.pool.harness import becomes, status_of, submit
+from tests.pool.simulated.harness import SimulatedHarness
 
 LARGE = 5 * WRITE_STEP + 12345
 

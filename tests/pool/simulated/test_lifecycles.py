@@ -19,7 +19,8 @@ from birdbath.pool.simulated.description import (
     PoolDescription,
     ProgramDescription,
 )
-from tests.pool.harness import SimulatedHarness, ad_of, becomes, event_types, events_of, status_of, submit
+from tests.pool.harness import ad_of, becomes, event_types, events_of, status_of, submit
+from tests.pool.simulated.harness import SimulatedHarness
 
 ONE = MachineDescription("one.example.org", cpus=1, memory=4096)
 

@@ -10,8 +10,9 @@ from birdbath.classads import Ad, Expression, Scalar
 from birdbath.pool.base import ActionDetails, JobAction, JobId, JobStatus
 from birdbath.pool.simulated import MachineDescription, PoolDescription
 from birdbath.pool.simulated.autoclusters import SUBMIT_MACHINE, Autoclusters
-from tests.pool.harness import SimulatedHarness, ad_of, becomes, status_of, submit, submit_many
+from tests.pool.harness import ad_of, becomes, status_of, submit, submit_many
 from tests.pool.simulated.differential import compare
+from tests.pool.simulated.harness import SimulatedHarness
 
 
 def pool_of(home: Path, *machines: MachineDescription, **habits: float) -> SimulatedHarness:

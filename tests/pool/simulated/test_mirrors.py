@@ -15,7 +15,8 @@ from birdbath.pool.simulated import SimulatedPool, mirror
 from birdbath.pool.simulated.mirror import QueueMirror
 from birdbath.store import UnitOfWork, Writer, open_engine
 from birdbath.store.sandbox import Spool
-from tests.pool.harness import SimulatedHarness, becomes, status_of, submit, submit_many
+from tests.pool.harness import becomes, status_of, submit, submit_many
+from tests.pool.simulated.harness import SimulatedHarness
 from tests.store import postgresql
 from tests.toolkit import require
 

@@ -26,7 +26,8 @@ from birdbath.pool.simulated.description_file import (
     read_description,
 )
 from birdbath.store.tables import simulated_submitters
-from tests.pool.harness import SimulatedHarness, ad_of, becomes, status_of, submit, submit_many
+from tests.pool.harness import ad_of, becomes, status_of, submit, submit_many
+from tests.pool.simulated.harness import SimulatedHarness
 
 TEN = MachineDescription("ten.example.org", slots=10, cpus=10, memory=10240)
 BIG = MachineDescription("big.example.org", cpus=16, memory=16384, gpus=2, partitionable=True)

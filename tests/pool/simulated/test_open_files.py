@@ -14,7 +14,8 @@ from birdbath.pool.base import JobId, JobStatus
 from birdbath.pool.simulated import PoolDescription
 from birdbath.pool.simulated.execution import MAX_OPEN_FILES
 from birdbath.store import UnitOfWork
-from tests.pool.harness import SimulatedHarness, becomes, event_types, status_of, submit, submit_many
+from tests.pool.harness import becomes, event_types, status_of, submit, submit_many
+from tests.pool.simulated.harness import SimulatedHarness
 
 TWELVE = "-c '" + "; ".join(f"echo {n} > f{n}" for n in range(12)) + "'"
 

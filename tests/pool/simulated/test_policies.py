@@ -9,7 +9,8 @@ from birdbath.events import EventType
 from birdbath.pool.base import ActionDetails, JobAction, JobStatus
 from birdbath.pool.simulated.evaluation import depends_on_time, evaluate_at
 from birdbath.pool.simulated.policies import next_evaluation
-from tests.pool.harness import SimulatedHarness, ad_of, becomes, event_types, events_of, status_of, submit
+from tests.pool.harness import ad_of, becomes, event_types, events_of, status_of, submit
+from tests.pool.simulated.harness import SimulatedHarness
 
 NEVER = Expression("false")
 

@@ -6,7 +6,8 @@ import pytest
 
 from birdbath.classads import Ad, Scalar
 from birdbath.pool.base import JobId, JobStatus
-from tests.pool.harness import SimulatedHarness, ad_of, becomes, new_job, status_of, submit
+from tests.pool.harness import ad_of, becomes, new_job, status_of, submit
+from tests.pool.simulated.harness import SimulatedHarness
 
 
 def run(

@@ -8,7 +8,8 @@ from birdbath.classads import Constraint, Expression
 from birdbath.events import EventType
 from birdbath.pool.base import AdKind, JobId, JobStatus
 from birdbath.store import UnitOfWork
-from tests.pool.harness import SimulatedHarness, ad_of, becomes, event_types, status_of, submit, submit_many
+from tests.pool.harness import ad_of, becomes, event_types, status_of, submit, submit_many
+from tests.pool.simulated.harness import SimulatedHarness
 from tests.pool.test_directory_contract import insert, inserted
 
 
