@@ -12,6 +12,7 @@ from birdbath.access.policy import (
     check,
     operation_info,
 )
+from birdbath.access.queue_rights import QueueRights
 from birdbath.access.rules import AccessRules, Everybody, InvalidRule
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "OperationInfo",
     "Ownership",
     "Policy",
+    "QueueRights",
     "Unit",
     "check",
     "operation_info",

@@ -177,7 +177,7 @@ class EventRoutes:
         return found
 
     def _owns(self, caller: Caller, subscription: Subscription) -> bool:
-        return self._notifier.visibility.owns(caller, subscription.account)
+        return self._notifier.visibility.owns(caller, subscription)
 
     def _shown(self, found: Subscription, with_secret: bool = False) -> dict[str, object]:
         options = {k: v for k, v in found.options.items() if with_secret or k != "secret"}

@@ -15,7 +15,8 @@ from birdbath.notify.filters import Filter
 class Delivery:
     """Events as they came, in order; `acknowledge` says that they are dealt with, and all before them.
 
-    What is not acknowledged comes again after a restart, with the same ids.
+    What is not acknowledged comes again after a restart, with the same ids. So does what was acknowledged
+    when the connection was lost; that is not told.
     """
 
     events: Sequence[EventRecord]

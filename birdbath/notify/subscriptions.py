@@ -22,6 +22,12 @@ from birdbath.store.subscriptions import DeadLetter, Subscription
 PULL = "pull"
 """The kind of a subscription that is followed by whoever connects and names it."""
 
+WEBHOOK = "webhook"
+"""The kind of a subscription that is delivered by HTTP requests."""
+
+CLIENT_KINDS = frozenset({PULL, WEBHOOK})
+"""The kinds that clients may ask for; those of all others are the server's own."""
+
 DEFAULT_LEASE = 7 * 86400.0
 """Seconds that such a subscription lives unless it says otherwise: forgotten, it would keep events for ever.
 """

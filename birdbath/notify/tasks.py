@@ -6,17 +6,21 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
+from birdbath.notify.log import LogClosed
 from birdbath.store.trouble import trouble_of
 
 _log = logging.getLogger(__name__)
 
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
+PATIENCE = 15.0
+"""Seconds after which a task that was cancelled and goes on is cancelled again."""
 
 
 class Tasks:
-    """Tasks of one event loop. A task that returns is over; one that raises is logged and started again,
-    after a pause that doubles from FIRST_PAUSE to LONGEST_PAUSE seconds.
+    """Tasks of one event loop. A task that returns is over, and so is one that raises LogClosed; one that
+    raises anything else is logged and started again, after a pause that doubles from FIRST_PAUSE to
+    LONGEST_PAUSE seconds.
     """
 
     def __init__(self) -> None:
@@ -35,10 +39,12 @@ class Tasks:
 
     async def stop(self, *names: str) -> None:
         """Cancel the tasks of these names, all without names, and return when they have ended."""
-        tasks = [task for name, task in self._tasks.items() if not names or name in names]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        tasks = {task for name, task in self._tasks.items() if not names or name in names}
+        while tasks:
+            # More than once: libraries that use wait_for of Python 3.11 swallow a cancellation now and then.
+            for task in tasks:
+                task.cancel()
+            _, tasks = await asyncio.wait(tasks, timeout=PATIENCE)
 
     async def _keep_running(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
         loop, pause = asyncio.get_running_loop(), FIRST_PAUSE
@@ -46,6 +52,8 @@ class Tasks:
             started = loop.time()
             try:
                 return await run()
+            except LogClosed:
+                return  # the server is stopping
             except Exception as error:
                 # Whatever it is, it has nobody else to tell, and the other tasks go on.
                 if loop.time() - started > LONGEST_PAUSE:

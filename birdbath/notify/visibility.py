@@ -4,39 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from birdbath.access import Caller
-from birdbath.notify.subscriptions import UnknownSubscription
+from birdbath.access import Caller, Level, QueueRights
+from birdbath.notify.subscriptions import CLIENT_KINDS, UnknownSubscription
 from birdbath.store.subscriptions import Subscription
 
 
 @dataclass(frozen=True)
-class Visibility:
-    """The rule, from HTCondor's settings QUEUE_ALL_USERS_TRUSTED and QUEUE_SUPER_USERS."""
-
-    queue_all_users_trusted: bool = True
-    queue_super_users: tuple[str, ...] = ("root", "condor")
-
-    def account_sees(self, account: str | None, owner: str) -> bool:
-        """Whether an account (None: somebody who did not prove to be anybody) gets events of jobs of `owner`.
-
-        Where not everybody is trusted, an account gets those of its own jobs, a super-user all, nobody none.
-        """
-        if self.queue_all_users_trusted:
-            return True
-        return account is not None and (account == owner or account in self.queue_super_users)
+class Visibility(QueueRights):
+    """The rule of the queue, for events and the subscriptions to them."""
 
     def sees(self, caller: Caller, owner: str) -> bool:
-        """The same for a caller."""
-        return self.account_sees(caller.account, owner)
+        """Whether a caller gets the events of the jobs of `owner`."""
+        return self.covers(caller.account, owner)
 
-    def owns(self, caller: Caller, account: str | None) -> bool:
-        """Whether `caller` may use and change a subscription that `account` made."""
-        if self.queue_all_users_trusted:
-            return True
-        mine = caller.account
-        return mine is not None and (mine == account or mine in self.queue_super_users)
+    def owns(self, caller: Caller, subscription: Subscription) -> bool:
+        """Whether a caller may use, change and end a subscription: its own, everybody's where everybody is
+        trusted. Those that the server made for itself are for administrators, wherever that is.
+        """
+        if subscription.kind not in CLIENT_KINDS:
+            return Level.ADMINISTRATOR in caller.levels
+        return self.covers(caller.account, subscription.account)
 
     def check(self, caller: Caller, subscription: Subscription) -> None:
         """Raise UnknownSubscription unless the caller may use it; whether there is one is not told."""
-        if not self.owns(caller, subscription.account):
+        if not self.owns(caller, subscription):
             raise UnknownSubscription(subscription.id)

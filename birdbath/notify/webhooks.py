@@ -21,16 +21,14 @@ import birdbath
 from birdbath.events import EventRecord, Form, form
 from birdbath.notify.entries import Entry
 from birdbath.notify.followers import Batch
-from birdbath.notify.log import LogClosed
 from birdbath.notify.notifier import Notifier
 from birdbath.notify.pauses import Pauses
 from birdbath.notify.receivers import AddressRule, ForbiddenAddress, InvalidWebhook, receiver
-from birdbath.notify.subscriptions import SubscribedFollower, Superseded
+from birdbath.notify.subscriptions import WEBHOOK, SubscribedFollower, Superseded
 from birdbath.store.subscriptions import DeadLetter, Subscription
 
 _log = logging.getLogger(__name__)
 
-KIND: Final = "webhook"
 PREFIX: Final = "whsec_"
 BATCH: Final = 500
 _IDLE = 60.0
@@ -38,7 +36,7 @@ _REPLY_BYTES = 64 * 1024
 _REFUSALS = frozenset(range(400, 500)) - {408, 409, 425, 429}
 _GONE = 410
 
-__all__ = ["KIND", "InvalidWebhook", "WebhookSettings", "Webhooks", "signature"]
+__all__ = ["InvalidWebhook", "WebhookSettings", "Webhooks", "signature"]
 
 
 @dataclass(frozen=True)
@@ -101,7 +99,7 @@ class Webhooks:
         self._settings = settings
         self._rule = AddressRule(settings.networks)
         self._tls = ssl.create_default_context()
-        notifier.kinds[KIND] = self.deliver
+        notifier.kinds[WEBHOOK] = self.deliver
 
     async def options(self, url: str, secret: str | None, form_name: str) -> dict[str, Any]:
         """The options of a new subscription; a secret is made when none is given.
@@ -130,7 +128,7 @@ class Webhooks:
         except _Gone:
             _log.warning("The receiver of webhook %s wants no more events (410 Gone)", subscription.id)
             await self._notifier.subscriptions.remove(subscription.id)
-        except (Superseded, LogClosed):
+        except Superseded:
             return
         finally:
             follower.close()
@@ -144,7 +142,7 @@ class Webhooks:
             failure = await post.attempt(letter.event, post.form(letter.event))
         if failure is not None:
             raise InvalidWebhook(f"The receiver did not take it: {failure.reason}")
-        self._notifier.metrics.delivered[KIND] += 1
+        self._notifier.metrics.delivered[WEBHOOK] += 1
         await self._notifier.subscriptions.remove_letter(subscription.id, letter.event.sequence)
 
     def _client(self) -> httpx.AsyncClient:
@@ -158,13 +156,13 @@ class Webhooks:
 
     def _sees(self, subscription: Subscription) -> Any:
         visibility = self._notifier.visibility
-        return lambda owner: visibility.account_sees(subscription.account, owner)
+        return lambda owner: visibility.covers(subscription.account, owner)
 
     async def _push(self, post: _Post, follower: SubscribedFollower, batch: Batch) -> None:
         """Deliver a batch, in as many lanes as are allowed, each in order, and acknowledge it; if it is
         broken off, what was taken before the first event that was not.
         """
-        self._notifier.metrics.missed[KIND] += batch.missed
+        self._notifier.metrics.missed[WEBHOOK] += batch.missed
         if batch.missed:
             _log.warning("Webhook %s misses %d events: retention deleted them", follower.key, batch.missed)
         lanes: dict[int, list[Entry]] = {}
@@ -197,7 +195,7 @@ class Webhooks:
             failure = await post.attempt(entry.event, entry.rendered(post.form))
             post.note(follower.key, entry.event, failure)
             if failure is None:
-                metrics.delivered[KIND] += 1
+                metrics.delivered[WEBHOOK] += 1
                 return
             if failure.status == _GONE:
                 raise _Gone
@@ -205,7 +203,7 @@ class Webhooks:
             if refused >= settings.refusals or time.monotonic() - started >= settings.give_up:
                 await self._give_up(follower.key, entry.event, attempts, failure.reason)
                 return
-            metrics.retried[KIND] += 1
+            metrics.retried[WEBHOOK] += 1
             await asyncio.sleep(max(pauses.next(), min(failure.pause, settings.longest_pause)))
 
     async def _give_up(self, key: str, event: EventRecord, attempts: int, reason: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from birdbath.access import Caller
+from birdbath.access import Caller, QueueRights
 from birdbath.classads import Constraint
 from birdbath.errors import BirdbathError, NotJobOwner, UnknownFile
 from birdbath.pool.base import JobId, JobQueue
@@ -16,7 +16,7 @@ from birdbath.store.unit_of_work import UnitOfWork
 
 
 @dataclass(frozen=True)
-class ScheddSettings:
+class ScheddSettings(QueueRights):
     """The Schedd's settings, named after HTCondor's configuration where it has one (reference section 6.4).
 
     `strict` turns on the checks and status codes that the contract names but no version implemented.
@@ -37,8 +37,6 @@ class ScheddSettings:
     max_staged_bytes_per_owner: int = 0
     min_free_bytes: int = 0
     max_file_reply: int = 64 * 1024 * 1024
-    queue_all_users_trusted: bool = True
-    queue_super_users: tuple[str, ...] = ("root", "condor")
     queue_super_user_may_impersonate: str | None = None
     authentication: bool = False
     private_jobs: bool = False
@@ -91,7 +89,7 @@ class ScheddContext:
     @property
     def is_super_user(self) -> bool:
         """Whether the caller is one of QUEUE_SUPER_USERS."""
-        return self.caller.account in self.settings.queue_super_users
+        return self.settings.is_super_user(self.caller.account)
 
     def may_submit_as(self, owner: str) -> bool:
         """Whether the Owner of the caller's jobs may be `owner`: its own account; that of others for a

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from birdbath.notify import Notifier, Visibility
+from birdbath.notify import Notifier, RetentionSettings, Visibility
 from birdbath.store import Writer, open_engine
 from tests.notify.broker import broker, certificates, shared_broker
 from tests.notify.house import House
@@ -36,7 +36,8 @@ def house(engine: Engine) -> Callable[..., object]:
     @asynccontextmanager
     async def opened(visibility: Visibility | None = None, **kinds: object) -> AsyncIterator[House]:
         writer = Writer(engine)
-        notifier = Notifier(engine, writer, visibility)
+        # The events of tests have times of long ago, and would be deleted as soon as retention looks at them.
+        notifier = Notifier(engine, writer, visibility, retention=RetentionSettings(max_age=0))
         notifier.kinds.update(kinds)  # type: ignore[arg-type]
         try:
             async with notifier.running():

@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import uvicorn
 
+from birdbath.access.rules import Rules
 from birdbath.http import create_application
 from birdbath.http.asgi import Scope, header
 from birdbath.http.authentication import Authentication
@@ -38,11 +39,16 @@ class Named:
 
 @asynccontextmanager
 async def serving(
-    house: House, settings: WebhookSettings = LOOPBACK, max_followers: int = 1000
+    house: House,
+    settings: WebhookSettings = LOOPBACK,
+    max_followers: int = 1000,
+    rules: Rules | None = None,
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A client of a server over the house's events."""
     routes = EventRoutes(house.notifier, Webhooks(house.notifier, settings), max_followers)
-    application = create_application(Daemons(), authentication=Authentication([Named()]), routes=[routes])
+    application = create_application(
+        Daemons(), authentication=Authentication([Named()], rules), routes=[routes]
+    )
     listener = listen("127.0.0.1", 0)
     server = uvicorn.Server(uvicorn.Config(application, lifespan="off", log_config=None))
     task = asyncio.create_task(server._serve([listener]))

@@ -131,6 +131,27 @@ async def test_a_pushing_kind_has_a_task_for_each_subscription(house: Open) -> N
             await asyncio.sleep(0)
 
 
+async def test_a_service_that_follows_ends_quietly_with_the_server(
+    house: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    ended = asyncio.Event()
+
+    async with house() as open_house:
+        notifier = open_house.notifier
+
+        async def follow() -> None:
+            try:
+                await Follower(notifier.log, 0, EVERYTHING).next()
+            finally:
+                ended.set()
+
+        notifier.tasks.start("a service", follow)
+        await asyncio.sleep(0)
+        notifier.log.end()
+        await ended.wait()
+    assert caplog.records == []
+
+
 async def test_two_servers_on_one_database_share_their_subscriptions(house: Open) -> None:
     async with house() as one, house() as other:
         mine, others = one.notifier.subscriptions, other.notifier.subscriptions

@@ -7,7 +7,8 @@ import asyncio
 import httpx
 import pytest
 
-from birdbath.notify import Visibility
+from birdbath.access import AccessRules, Level
+from birdbath.notify import Filter, Visibility
 from tests.notify.house import RELEASED, Open, event
 from tests.notify.serving import data, messages, serving
 
@@ -202,6 +203,25 @@ async def test_what_is_not_there_is_not_found(house: Open) -> None:
             ("GET", f"{SUBSCRIPTIONS}/x/dead-letters"),
         ]:
             assert (await client.request(method, path)).status_code == 404, path
+
+
+async def test_the_servers_own_subscriptions_are_for_administrators(house: Open) -> None:
+    everybody = {level: ["*"] for level in (Level.READ, Level.WRITE)}
+    rules = AccessRules.of({**everybody, Level.ADMINISTRATOR: ["root"]}, {})
+    async with house() as open_house, serving(open_house, rules=rules) as client:
+        await open_house.notifier.subscriptions.ensure("amqp", "amqp", Filter.of())
+        mine = (await client.post(SUBSCRIPTIONS, json={})).json()["id"]
+        location = f"{SUBSCRIPTIONS}/amqp"
+        for by, status, seen in (({}, 404, {mine}), ({"x-account": "root"}, 200, {mine, "amqp"})):
+            listed = (await client.get(SUBSCRIPTIONS, headers=by)).json()["subscriptions"]
+            assert {known["id"] for known in listed} == seen
+            assert (await client.get(location, headers=by)).status_code == status
+            changed = await client.patch(location, json={"topics": ["job.held.#"]}, headers=by)
+            assert changed.status_code == status
+            query: dict[str, str | int] = {"subscription": "amqp", "wait": 0}
+            assert (await client.get("/events", params=query, headers=by)).status_code == status
+        assert (await client.delete(location)).status_code == 404
+        assert (await client.delete(location, headers={"x-account": "root"})).status_code == 204
 
 
 async def test_nobody_gets_anything_of_another_owners_jobs(house: Open) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
@@ -13,6 +14,8 @@ from aiormq.exceptions import AMQPError
 from birdbath.errors import BirdbathError
 
 CONNECT_TIMEOUT = 20.0
+CLOSE_TIMEOUT = 5.0
+"""Seconds in which the broker may say goodbye; one that hangs shall not hold up whoever ends."""
 BROKER_ERRORS = (AMQPError, OSError, TimeoutError, RuntimeError)
 """What a broker that dies, restarts or hangs lets a call raise; a channel closed meanwhile, RuntimeError."""
 
@@ -51,4 +54,5 @@ async def connected(url: str) -> AsyncIterator[AbstractConnection]:
         yield connection
     finally:
         with suppress(*BROKER_ERRORS):
-            await connection.close()
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                await connection.close()

@@ -131,7 +131,15 @@ async def _next(session: _Session) -> Delivery | None:
             return None  # what is not acknowledged comes again
         events = [event for message in alive if (event := await _event(message)) is not None]
         if events:
-            return Delivery(events, partial(alive[-1].ack, multiple=True))
+            return Delivery(events, partial(_acknowledge, alive[-1]))
+
+
+async def _acknowledge(last: AbstractIncomingMessage) -> None:
+    try:
+        await last.ack(multiple=True)
+    except BROKER_ERRORS as error:
+        # The connection is lost, and the next delivery finds out. They come again, and are told by their ids.
+        _log.debug("Could not acknowledge: %s", error)
 
 
 async def _event(message: AbstractIncomingMessage) -> EventRecord | None:

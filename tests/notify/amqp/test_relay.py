@@ -6,7 +6,7 @@ import asyncio
 import json
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aio_pika
@@ -18,6 +18,7 @@ from birdbath.notify.amqp.connection import InvalidBrokerUrl, check_url, shown
 from birdbath.notify.amqp.consumer import AmqpSource, ConsumerSettings
 from birdbath.notify.amqp.relay import Relay, RelaySettings
 from birdbath.notify.pauses import Pauses
+from birdbath.notify.tasks import Tasks
 from tests.notify.house import RELEASED, House, Open, event
 from tests.rabbitmq import Broker
 
@@ -37,13 +38,12 @@ async def relaying(
     house: House, url: str, exchange: str, filter: Filter | None = None
 ) -> AsyncIterator[None]:
     settings = RelaySettings(url, form("cloudevents", "urn:pool"), filter or Filter.of(), exchange)
-    task = asyncio.create_task(Relay(house.notifier, settings, quick).run())
+    tasks = Tasks()
+    tasks.start("relay", Relay(house.notifier, settings, quick).run)
     try:
         yield
     finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        await tasks.stop()
 
 
 async def consume(
@@ -173,6 +173,27 @@ async def test_new_topics_are_for_the_broker(house: Open, broker: Broker) -> Non
                 await delivery.acknowledge()
             assert {found.cluster for found in delivery.events} <= {1, 3}
             await deliveries.aclose()
+
+
+async def test_what_could_not_be_acknowledged_comes_again(house: Open, broker: Broker) -> None:
+    exchange, queue = a_name(), a_name()
+    await declared(broker.url, exchange, queue)
+    async with house() as opened, relaying(opened, broker.url, exchange):
+        source = AmqpSource(ConsumerSettings(broker.url, exchange, queue), Filter.of(), quick)
+        deliveries = source.deliveries()
+        await opened.write(event(1))
+        first = await anext(deliveries)
+        assert source._session is not None
+        channel = await source._session.queue.channel.get_underlay_channel()
+        await channel.connection.close()
+        await first.acknowledge()
+        again = await anext(deliveries)
+        await again.acknowledge()
+        await opened.write(event(2))
+        last = await anext(deliveries)
+        await deliveries.aclose()
+    assert [found.id for found in again.events] == [found.id for found in first.events]
+    assert [found.cluster for found in last.events] == [2]
 
 
 async def test_nothing_is_published_twice_after_a_restart(house: Open, broker: Broker) -> None:
