@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import logging
 import platform
 import resource
 import signal
 import socket
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -24,8 +23,8 @@ from sqlalchemy import Engine
 
 import birdbath
 from birdbath import admission, following, guarding
-from birdbath.access import Caller
 from birdbath.backend import Backend
+from birdbath.background import Background
 from birdbath.classads import AdMemory, Constraint
 from birdbath.collector import CollectorSettings
 from birdbath.errors import InvalidAd
@@ -43,21 +42,13 @@ from birdbath.pool.simulated.description_file import InvalidDescription, load_de
 from birdbath.pool.simulated.local_runs import LocalLimits, LocalRuns
 from birdbath.pool.simulated.pool import SimulatedPool
 from birdbath.pool.simulated.state import read_clock, save_clock
-from birdbath.schedd import ScheddContext, ScheddSettings, expire_transactions, renew_all
-from birdbath.schedd.staging import all_jobs
+from birdbath.schedd import ScheddSettings, renew_all
 from birdbath.settings import Settings
 from birdbath.soap import Bounds
-from birdbath.store import UnitOfWork, Writer, kept_replies, open_engine
+from birdbath.store import UnitOfWork, Writer, open_engine
 from birdbath.store.files import make_directory
 from birdbath.store.sandbox import Spool
-from birdbath.store.trouble import trouble_of
 
-_log = logging.getLogger(__name__)
-
-LEASE_CHECK = 1.0
-LONGEST_REST = 5.0
-SWEEP_INTERVAL = 600.0
-CERTIFICATE_CHECK = 2.0
 __all__ = ["CannotStart", "listen", "restart", "serve", "url_of"]
 
 RELEASED = datetime(2026, 11, 20, tzinfo=UTC)
@@ -275,9 +266,12 @@ async def _serve(
 ) -> bool:
     settings = parts.settings
     open_connections = guarding.connections(settings)
-    guard = guarding.guard(
-        settings, parts.engine, parts.backend, parts.notifier.metrics, open_connections, {}
+    notifier = parts.notifier
+    background = Background(
+        parts.writer, parts.pool, parts.schedd, settings.abandoned_spool_age, tls, notifier.tasks.troubles
     )
+    checks = {"background": background.check}
+    guard = guarding.guard(settings, parts.engine, parts.backend, notifier.metrics, open_connections, checks)
     application = create_application(
         parts.backend,
         _http_settings(settings),
@@ -300,26 +294,14 @@ async def _serve(
         timeout_keep_alive=75,
         backlog=2048,
     )
-    server = _AnnouncedServer(config, ready, parts.notifier.log.end)
-    loops = [_drive(parts), _expire(parts), _sweep(parts)]
-    if tls is not None:
-        loops.append(_follow_certificate(tls))
-    background = [asyncio.create_task(loop) for loop in loops]
+    server = _AnnouncedServer(config, ready, notifier.log.end)
+    background.start()
     try:
-        async with parts.notifier.running():
+        async with notifier.running():
             await server.serve(sockets=listeners)
         return server.again
     finally:
-        for task in background:
-            task.cancel()
-        await asyncio.gather(*background, return_exceptions=True)
-
-
-async def _follow_certificate(tls: ServerTls) -> None:
-    """Use a renewed certificate without a restart."""
-    while True:
-        await asyncio.sleep(CERTIFICATE_CHECK)
-        await asyncio.to_thread(tls.look)
+        await background.stop()
 
 
 def _routes(settings: Settings, parts: Parts) -> list[Routes]:
@@ -377,73 +359,3 @@ def _http_settings(settings: Settings) -> HttpSettings:
         allowed_hosts=admission.own_hosts(settings),
         allowed_origins=settings.allowed_origins,
     )
-
-
-async def _drive(parts: Parts) -> None:
-    """Let the simulated pool do what is due, whenever something is."""
-    kicked = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def kick() -> None:
-        loop.call_soon_threadsafe(kicked.set)
-
-    parts.pool.on_change(kick)
-    while True:
-        kicked.clear()
-        due = await _unless_it_fails(
-            "advancing the pool", lambda: parts.writer.write(parts.pool.advance), LEASE_CHECK
-        )
-        # Not for ever: another server on the same database may have been killed in the middle of a run.
-        wait = min(LONGEST_REST, LONGEST_REST if due is None else parts.pool.clock.delay(due))
-        if wait == 0.0:
-            continue
-        with suppress(TimeoutError):
-            await asyncio.wait_for(kicked.wait(), wait)
-
-
-async def _expire(parts: Parts) -> None:
-    """Abort transactions whose lease has run out."""
-
-    def expire(unit: UnitOfWork) -> float:
-        context = ScheddContext(parts.schedd, parts.pool.queue, Caller("local"), unit)
-        ended = expire_transactions(context)
-        if ended:
-            _log.info("Transactions expired: %d", ended)
-        return LEASE_CHECK
-
-    while True:
-        await asyncio.sleep(LEASE_CHECK)
-        await _unless_it_fails("expiring transactions", lambda: parts.writer.write(expire), LEASE_CHECK)
-
-
-async def _sweep(parts: Parts) -> None:
-    """Delete spool directories that belong to no job and no transaction."""
-
-    def sweep(unit: UnitOfWork) -> float:
-        kept_replies.sweep(unit)
-        swept = parts.pool.sweep(unit, parts.settings.abandoned_spool_age, all_jobs(unit))
-        if swept:
-            _log.info("Abandoned spool directories deleted: %d", swept)
-        return SWEEP_INTERVAL
-
-    while True:
-        await _unless_it_fails("sweeping the spool", lambda: parts.writer.write_alone(sweep), SWEEP_INTERVAL)
-        await asyncio.sleep(SWEEP_INTERVAL)
-
-
-async def _unless_it_fails(
-    what: str, work: Callable[[], Awaitable[float | None]], instead: float
-) -> float | None:
-    """Run background work; a failure is logged, and `instead` seconds from now it is tried again.
-
-    The second of the two places that may catch everything: background work has nobody else to tell.
-    """
-    try:
-        return await work()
-    except Exception as error:
-        if (trouble := trouble_of(error)) is not None:
-            _log.error("Failed while %s; trying again: %s", what, trouble)
-        else:
-            _log.exception("Failed while %s; trying again", what)
-        await asyncio.sleep(instead)
-        return 0.0

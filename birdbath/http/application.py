@@ -48,7 +48,7 @@ class Routes(Protocol):
         """Whether a request is for these routes."""
 
     def level(self, scope: Scope) -> Level:
-        """The level that it needs."""
+        """The level that it needs, which callers are asked for before they get here."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send, caller: Caller) -> None:
         """Answer it."""
@@ -163,7 +163,10 @@ class HttpApplication:
             if scope["method"] != "GET":
                 self._browsers.check_origin(scope)
             caller = await self._caller(scope)
-            self._authentication.demand(caller, routes.level(scope))
+            level = routes.level(scope)
+            self._authentication.demand(caller, level)
+            if level not in caller.levels:
+                raise Refused("Permission denied", 403)
             await routes(scope, receive, with_headers(send, self._browsers.sharing(scope)), caller)
         except Refused as error:  # the body stays unread
             await respond(send, error.status, _TEXT, [f"{error}\n".encode()], extra=error.headers + _CLOSE)

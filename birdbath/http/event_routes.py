@@ -75,8 +75,6 @@ class EventRoutes:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send, caller: Caller) -> None:
         try:
-            if self.level(scope) not in caller.levels:
-                raise PermissionDenied
             await self._answer(scope, receive, send, caller)
         except _NoRoute as error:
             await _problem(send, HTTPStatus.NOT_FOUND, str(error))

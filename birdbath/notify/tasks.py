@@ -25,17 +25,28 @@ class Tasks:
 
     def __init__(self) -> None:
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._troubles: dict[str, str] = {}
 
     def start(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
         """Start `run` as the task `name`, unless it runs already."""
         if name not in self._tasks:
             task = self._tasks[name] = asyncio.create_task(self._keep_running(name, run), name=name)
-            task.add_done_callback(lambda _: self._tasks.pop(name, None))
+            task.add_done_callback(lambda _: self._over(name))
+
+    def _over(self, name: str) -> None:
+        self._tasks.pop(name, None)
+        self._troubles.pop(name, None)
 
     @property
     def names(self) -> frozenset[str]:
         """The tasks that run."""
         return frozenset(self._tasks)
+
+    def troubles(self) -> dict[str, str]:
+        """Why tasks failed, by name: from the failure until they have run again for as long as the pause
+        after it.
+        """
+        return dict(self._troubles)
 
     async def stop(self, *names: str) -> None:
         """Cancel the tasks of these names, all without names, and return when they have ended."""
@@ -47,7 +58,7 @@ class Tasks:
             _, tasks = await asyncio.wait(tasks, timeout=PATIENCE)
 
     async def _keep_running(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
-        loop, pause = asyncio.get_running_loop(), FIRST_PAUSE
+        loop, pause, well = asyncio.get_running_loop(), FIRST_PAUSE, None
         while True:
             started = loop.time()
             try:
@@ -59,6 +70,9 @@ class Tasks:
                 if loop.time() - started > LONGEST_PAUSE:
                     pause = FIRST_PAUSE
                 trouble = trouble_of(error)
+                if well is not None:
+                    well.cancel()
+                self._troubles[name] = str(trouble or type(error).__name__)
                 _log.error(
                     "%s failed; starting again in %g seconds: %s",
                     name,
@@ -67,4 +81,5 @@ class Tasks:
                     exc_info=trouble is None,
                 )
             await asyncio.sleep(pause)
+            well = loop.call_later(pause, self._troubles.pop, name, None)
             pause = min(2 * pause, LONGEST_PAUSE)

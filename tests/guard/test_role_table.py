@@ -6,16 +6,14 @@ another user, R a super-user, B an administrator who is no super-user.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import pytest
 
-from birdbath.access import OPERATIONS
-from tests.guard.world import ACCOUNTS, NOBODY, Answer, Credential, World, world
-
-ROLES = ("nobody", "owner", "other", "root", "boss")
-COLUMNS = dict(zip(ROLES, "AOSRB", strict=True))
+from birdbath.access import EVENT_OPERATIONS, OPERATIONS
+from tests.guard import test_event_roles
+from tests.guard.stage import ROLES, Stage, item, job_ad, letter
+from tests.guard.world import ACCOUNTS, Answer, Credential, world
 
 # Expected verdicts by role, A O S R B. D: 401; P: FAIL, Permission denied; J: FAIL, Not job owner;
 # F: a fault, Permission denied; I: INVALIDTRANSACTION; .: it is done. Where a call may carry a transaction:
@@ -57,84 +55,6 @@ FILES = ("declareFile", "sendFile")
 NEEDS_JOB = ("holdJob", "releaseJob", "removeJob", "removeCluster", "closeSpool", "getJobAd", "getFile")
 
 
-def item(name: str, kind: str, value: str) -> str:
-    return f"<item><name>{name}</name><type>{kind}-ATTR</type><value>{value}</value></item>"
-
-
-def job_ad(owner: str, cluster: int) -> str:
-    return (
-        item("Owner", "STRING", owner)
-        + item("Cmd", "STRING", "/bin/sleep")
-        + item("Arguments", "STRING", "100000")
-        + item("JobUniverse", "INTEGER", "5")
-        + item("Requirements", "EXPRESSION", "FALSE")
-        + item("LeaveJobInQueue", "EXPRESSION", "TRUE")
-        + item("ClusterId", "INTEGER", str(cluster))
-    )
-
-
-@dataclass
-class Staged:
-    """A transaction of somebody with a job and a declared file in it."""
-
-    xml: str
-    cluster: int
-
-
-class Stage:
-    """Acts as one account in one way of proving it, round robin, so that each way has its share."""
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self._ways: tuple[Callable[[str], Credential], ...] = (
-            world.basic,
-            world.certificate,
-            world.id_token,
-            world.access_token,
-            world.username_text,
-            world.username_digest,
-        )
-        self._made: dict[tuple[str, int], Credential] = {}
-        self._turn = 0
-
-    def credential(self, account: str) -> Credential:
-        if account == "nobody":
-            return NOBODY
-        self._turn += 1
-        way = self._turn % len(self._ways)
-        if (account, way) not in self._made:
-            self._made[account, way] = self._ways[way](account)
-        return self._made[account, way]
-
-    def call(self, account: str, name: str, children: str = "") -> Answer:
-        return self.world.call(self.credential(account), name, children)
-
-    def begin(self, account: str) -> str:
-        number = self.call(account, "beginTransaction", "<duration>600</duration>").number("id")
-        return f"<transaction><id>{number}</id><duration>600</duration></transaction>"
-
-    def staged(self, account: str) -> Staged:
-        xml = self.begin(account)
-        cluster = self.call(account, "newCluster", xml).number("integer")
-        assert self.call(account, "newJob", f"{xml}<clusterId>{cluster}</clusterId>").verdict == "SUCCESS"
-        job = f"{xml}<clusterId>{cluster}</clusterId><jobId>0</jobId>"
-        declared = self.call(account, "declareFile", f"{job}<name>in</name><size>2</size>")
-        assert declared.verdict == "SUCCESS"
-        return Staged(xml, cluster)
-
-    def committed(self, held: bool) -> int:
-        """The cluster of a job of the owner's, with a file."""
-        staged = self.staged("owner")
-        job = f"{staged.xml}<clusterId>{staged.cluster}</clusterId><jobId>0</jobId>"
-        ad = job_ad("owner", staged.cluster)
-        assert self.call("owner", "submit", f"{job}<jobAd>{ad}</jobAd>").verdict == "SUCCESS"
-        assert self.call("owner", "commitTransaction", staged.xml).verdict == "SUCCESS"
-        if held:
-            job = f"<clusterId>{staged.cluster}</clusterId><jobId>0</jobId>"
-            assert self.call("owner", "holdJob", job).verdict == "SUCCESS"
-        return staged.cluster
-
-
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     with world(tmp_path_factory.mktemp("roles")) as made:
@@ -172,24 +92,9 @@ def attempt(stage: Stage, name: str, role: str, way: str) -> Answer:
     return stage.call(role, name, children.get(name, job))
 
 
-def letter(answer: Answer) -> str:
-    if answer.verdict == "401":
-        assert "www-authenticate" in answer.headers
-        assert "SOAP-ENV:Fault" in answer.text
-        return "D"
-    if answer.verdict in ("SUCCESS", "OK"):
-        return "."
-    if answer.verdict == "INVALIDTRANSACTION":
-        return "I"
-    letters = {"Permission denied": "P", "Not job owner": "J"}
-    if answer.verdict == "FAULT":
-        assert answer.message == "Permission denied"
-        return "F"
-    return letters.get(answer.message, f"{answer.verdict}: {answer.message}")
-
-
 def test_the_table_has_every_operation() -> None:
     assert set(TABLE) == set(OPERATIONS)
+    assert set(test_event_roles.TABLE) == set(EVENT_OPERATIONS)
 
 
 @pytest.mark.parametrize("role", ROLES)

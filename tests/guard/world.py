@@ -87,6 +87,11 @@ class World:
         return self.post(credential, envelope(operation(name, children), header=soap), **headers)
 
     def post(self, credential: Credential, body: bytes, **headers: str) -> Answer:
+        return self.request("POST", "/", credential, body, **headers)
+
+    def request(
+        self, method: str, path: str, credential: Credential, body: bytes | None = None, **headers: str
+    ) -> Answer:
         address = urlsplit(self.server.url)
         connection = http.client.HTTPSConnection(
             address.hostname or "", address.port, context=self.context(credential.certificate), timeout=20
@@ -94,7 +99,7 @@ class World:
         sent = {"Content-Type": "text/xml; charset=utf-8"} | credential.headers
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
         with closing(connection):
-            connection.request("POST", "/", body, sent)
+            connection.request(method, path, body, sent)
             reply = connection.getresponse()
             received = {name.lower(): value for name, value in reply.headers.items()}
             return Answer(reply.status, received, reply.read().decode())

@@ -1,0 +1,174 @@
+"""What a server does by itself: let the pool do what is due, end leases, sweep; and whether it gets on."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import suppress
+
+from birdbath.access import Caller
+from birdbath.http.tls import ServerTls
+from birdbath.pool.simulated.pool import SimulatedPool
+from birdbath.schedd import ScheddContext, ScheddSettings, expire_transactions
+from birdbath.schedd.staging import all_jobs
+from birdbath.store import UnitOfWork, Writer, kept_replies
+from birdbath.store.trouble import trouble_of
+
+_log = logging.getLogger(__name__)
+
+LEASE_CHECK = 1.0
+LONGEST_REST = 5.0
+SWEEP_INTERVAL = 600.0
+CERTIFICATE_CHECK = 2.0
+PATIENCE = 60.0
+"""Seconds after which a piece of background work that has not ended counts as stuck."""
+
+
+class Watch:
+    """Runs pieces of background work, and knows which of them fail or are stuck at the moment."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._failing: dict[str, str] = {}
+        self._begun: dict[str, float] = {}
+
+    async def unless_it_fails(
+        self, what: str, work: Callable[[], Awaitable[float | None]], instead: float
+    ) -> float | None:
+        """Do `work`; a failure is logged, and `instead` seconds later 0.0 is returned: it is to be tried
+        again.
+
+        The second of the two places that may catch everything: background work has nobody else to tell.
+        """
+        self._begun[what] = self._now()
+        try:
+            done = await work()
+        except Exception as error:
+            trouble = trouble_of(error)
+            self._failing[what] = str(trouble or type(error).__name__)
+            if trouble is not None:
+                _log.error("Failed while %s; trying again: %s", what, trouble)
+            else:
+                _log.exception("Failed while %s; trying again", what)
+        else:
+            self._failing.pop(what, None)
+            return done
+        finally:
+            del self._begun[what]
+        await asyncio.sleep(instead)
+        return 0.0
+
+    def troubles(self) -> Iterator[str]:
+        """What fails since its last attempt, and what has taken longer than PATIENCE seconds so far."""
+        for what, text in self._failing.items():
+            yield f"failed while {what}: {text}"
+        for what, begun in self._begun.items():
+            if (seconds := self._now() - begun) > PATIENCE:
+                yield f"{what} has taken {seconds:.0f} seconds so far"
+
+
+class Background:
+    """The background work of one server: made with it, `start`ed in its event loop, `stop`ped at its end.
+
+    `others` tells what else runs in the background and fails at the moment, by name.
+    """
+
+    def __init__(
+        self,
+        writer: Writer,
+        pool: SimulatedPool,
+        schedd: ScheddSettings,
+        abandoned_spool_age: float,
+        tls: ServerTls | None,
+        others: Callable[[], Mapping[str, str]] = dict,
+    ) -> None:
+        self._writer = writer
+        self._pool = pool
+        self._schedd = schedd
+        self._abandoned_spool_age = abandoned_spool_age
+        self._tls = tls
+        self._others = others
+        self._watch = Watch()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begin, as tasks of the running event loop."""
+        loops = [self._drive(), self._expire(), self._sweep()]
+        if self._tls is not None:
+            loops.append(self._follow_certificate(self._tls))
+        self._tasks = [asyncio.create_task(loop) for loop in loops]
+
+    async def stop(self) -> None:
+        """Cancel all of it, and return when it has ended."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def check(self) -> str | None:
+        """What is wrong, for /health/ready."""
+        found = [*self._watch.troubles(), *(f"{name}: {text}" for name, text in self._others().items())]
+        if any(task.done() for task in self._tasks):
+            found.append("a loop has ended")
+        return "; ".join(found) or None
+
+    async def _drive(self) -> None:
+        """Let the simulated pool do what is due, whenever something is."""
+        kicked = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def kick() -> None:
+            loop.call_soon_threadsafe(kicked.set)
+
+        self._pool.on_change(kick)
+        while True:
+            kicked.clear()
+            due = await self._watch.unless_it_fails(
+                "advancing the pool", lambda: self._writer.write(self._pool.advance), LEASE_CHECK
+            )
+            # Not for ever: another server on the same database may have been killed in the middle of a run.
+            wait = min(LONGEST_REST, LONGEST_REST if due is None else self._pool.clock.delay(due))
+            if wait == 0.0:
+                continue
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await kicked.wait()
+
+    async def _expire(self) -> None:
+        """Abort transactions whose lease has run out."""
+
+        def expire(unit: UnitOfWork) -> float:
+            context = ScheddContext(self._schedd, self._pool.queue, Caller("local"), unit)
+            ended = expire_transactions(context)
+            if ended:
+                _log.info("Transactions expired: %d", ended)
+            return LEASE_CHECK
+
+        while True:
+            await asyncio.sleep(LEASE_CHECK)
+            await self._watch.unless_it_fails(
+                "expiring transactions", lambda: self._writer.write(expire), LEASE_CHECK
+            )
+
+    async def _sweep(self) -> None:
+        """Delete spool directories that belong to no job and no transaction."""
+
+        def sweep(unit: UnitOfWork) -> float:
+            kept_replies.sweep(unit)
+            swept = self._pool.sweep(unit, self._abandoned_spool_age, all_jobs(unit))
+            if swept:
+                _log.info("Abandoned spool directories deleted: %d", swept)
+            return SWEEP_INTERVAL
+
+        while True:
+            rest = await self._watch.unless_it_fails(
+                "sweeping the spool", lambda: self._writer.write_alone(sweep), LONGEST_REST
+            )
+            await asyncio.sleep(rest or 0.0)
+
+    async def _follow_certificate(self, tls: ServerTls) -> None:
+        """Use a renewed certificate without a restart."""
+        while True:
+            await asyncio.sleep(CERTIFICATE_CHECK)
+            await asyncio.to_thread(tls.look)
