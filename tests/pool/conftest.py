@@ -11,12 +11,16 @@ from tests.pool.harness import Harness
 from tests.pool.simulated.harness import SimulatedHarness
 
 
+@pytest.fixture(autouse=True)
+def _close_pools() -> Iterator[None]:
+    yield
+    SimulatedHarness.close_all()
+
+
 @pytest.fixture
-def simulated(tmp_path: Path) -> Iterator[SimulatedHarness]:
+def simulated(tmp_path: Path) -> SimulatedHarness:
     """A simulated pool on a clock that stands still."""
-    harness = SimulatedHarness(tmp_path)
-    yield harness
-    harness.close()
+    return SimulatedHarness(tmp_path)
 
 
 @pytest.fixture(params=["simulated"])

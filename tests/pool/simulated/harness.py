@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from birdbath.pool.base import AdDirectory, JobQueue
 from birdbath.pool.simulated import ManualClock, PoolDescription, SimulatedPool
@@ -21,6 +21,8 @@ class SimulatedHarness:
     owners = ("alice", "bob")
     domain = "example.org"
 
+    _open_ones: ClassVar[list[SimulatedHarness]] = []
+
     def __init__(
         self,
         home: Path,
@@ -32,6 +34,13 @@ class SimulatedHarness:
         self._description = description
         self.clock = ManualClock()
         self._open()
+        self._open_ones.append(self)
+
+    @classmethod
+    def close_all(cls) -> None:
+        """Close what tests left open."""
+        while cls._open_ones:
+            cls._open_ones.pop().close()
 
     def _open(self) -> None:
         self.engine = open_engine(f"sqlite:///{self._home}/pool.db")
