@@ -61,18 +61,18 @@ def kills(seed: str, count: int) -> Iterator[Plan]:
         if number % 2:
             point = CRASH_POINTS[(number // 2) % len(CRASH_POINTS)]
             passes = rng.randint(1, 4) if point.startswith("commit:") else rng.randint(1, 60)
-            yield Plan(crash_at=f"{point}:{passes}", after=1.0, spool_age=spool_age)
+            yield Plan(crash_at=f"{point}:{passes}", answers=300, spool_age=spool_age)
         elif rng.random() < 0.15:
             yield Plan(since="born", after=rng.uniform(0.0, 0.15), spool_age=spool_age)
         else:
-            yield Plan(since="ready", after=rng.uniform(0.0, 0.25), spool_age=spool_age)
+            yield Plan(answers=rng.randint(0, 80), after=rng.uniform(0.0, 0.01), spool_age=spool_age)
 
 
 def power_cuts(seed: str, cuts: int) -> Iterator[Plan]:
     """How each life is to end when the machine loses power: some syncs after its start."""
     rng = random.Random(f"{seed}/power cuts")
     for _ in range(cuts):
-        yield Plan(power_cut=rng.randint(1, 200), after=2.0, spool_age=3600.0)
+        yield Plan(power_cut=rng.randint(1, 200), answers=600, spool_age=3600.0)
 
 
 def run(home: Path, seed: str, ends: Iterable[Plan]) -> Report:

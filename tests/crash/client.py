@@ -62,6 +62,7 @@ class Client:
             try:
                 self.journal.calls += 1
                 result = call()
+                self._lives.note_answer()
                 self._note(f"{what} -> {result}")
                 return result
             except (NotSent, Lost) as error:

@@ -24,13 +24,16 @@ _PATIENCE = 60.0
 
 @dataclass(frozen=True)
 class Plan:
-    """How a life ends: at a named point, at the n-th sync of the spool (`power_cut`), or `after` so many
-    seconds from `since` (born or ready), which is also how long the first two are waited for.
+    """How a life ends: at a named point, at the n-th sync of the spool (`power_cut`), or by a signal: `after`
+    so many seconds from `since`, its birth or its answer to `answers` calls. The first two end that way too
+    when their moment does not come. Answers are counted, not seconds, so that a life is no shorter
+    under load.
     """
 
     crash_at: str = ""
     power_cut: int = 0
-    since: str = "ready"
+    since: str = "answers"
+    answers: int = 0
     after: float = 0.0
     spool_age: float = 3600.0
 
@@ -73,16 +76,20 @@ class Lives:
     def live(self, plan: Plan) -> str:
         """One life from start to death; returns what killed it: the named point, "power cut" or "time"."""
         self.start(plan)
-        if plan.crash_at or plan.power_cut:
-            if self._ended_within(plan.after):
-                return plan.crash_at.rpartition(":")[0] or "power cut"
+        if plan.since == "born":
+            ended = self._ended_within(plan.after)
         else:
-            if plan.since == "ready":
-                self._await("ready")
-            if self._ended_within(plan.after):
-                raise AssertionError("the server ended by itself")
-        self.kill()
-        return "time"
+            ended = self._ended_before(plan.answers) or self._ended_within(plan.after)
+        if not ended:
+            self.kill()
+            return "time"
+        if not (plan.crash_at or plan.power_cut):
+            raise AssertionError("the server ended by itself")
+        return plan.crash_at.rpartition(":")[0] or "power cut"
+
+    def note_answer(self) -> None:
+        """A client got an answer. Thread-safe."""
+        self._messages.put(["answered"])
 
     def start(self, plan: Plan) -> None:
         """Begin a life."""
@@ -142,6 +149,20 @@ class Lives:
                 return int(message[1])
             if message[0] in ("ended", "gone"):
                 raise AssertionError(f"the server was expected to be {wanted}, but: {' '.join(message)}")
+
+    def _ended_before(self, answers: int) -> bool:
+        """Wait until the life is ready and has answered so many calls; True when it ended before."""
+        ready = False
+        while not ready or answers > 0:
+            message = self._messages.get(timeout=_PATIENCE)
+            if message[0] == "ended":
+                self._check_end(message)
+                return True
+            if message[0] == "gone":
+                raise AssertionError("the nursery ended")
+            answers -= ready and message[0] == "answered"
+            ready = ready or message[0] == "ready"
+        return False
 
     def _ended_within(self, seconds: float) -> bool:
         try:

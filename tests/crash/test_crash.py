@@ -129,7 +129,7 @@ def _leave_staged_rows(home: Path, journals: list[Journal]) -> None:
 def _begin_what_nobody_began(home: Path, journals: list[Journal]) -> None:
     lost = sum(journal.lost_begins for journal in journals)
     for number in range(lost + 1):
-        _change(home, f"INSERT INTO transactions VALUES ({-1 - number}, NULL, 100, 0, 0)")
+        _change(home, f"INSERT INTO transactions VALUES ({-1 - number}, NULL, 100, 0, 0, 0)")
 
 
 def _reset_cluster_counter(home: Path, journals: list[Journal]) -> None:

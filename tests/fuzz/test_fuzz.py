@@ -23,13 +23,11 @@ def test_the_seeds_pass(target: str) -> None:
         TARGETS[target](seed)
 
 
-@pytest.mark.parametrize(
-    "crash",
-    [path for path in sorted(CRASHES.glob("*/*")) if path.suffix != ".md"],
-    ids=lambda path: path.name,
-)
-def test_what_made_a_fuzzer_fail_does_so_no_more(crash: Path) -> None:
-    TARGETS[crash.parent.name](crash.read_bytes())
+def test_what_made_a_fuzzer_fail_does_so_no_more(subtests: pytest.Subtests) -> None:
+    for crash in sorted(CRASHES.glob("*/*")):
+        if crash.suffix != ".md":
+            with subtests.test(crash.name):
+                TARGETS[crash.parent.name](crash.read_bytes())
 
 
 @pytest.mark.toolkit
