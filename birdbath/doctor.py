@@ -237,7 +237,7 @@ def _broker(settings: Settings) -> Iterator[Found]:
     if not url:
         return
     parts = urlsplit(url)
-    port = parts.port or (5671 if parts.scheme == "amqps" else 5672)
+    port = parts.port or (5671 if parts.scheme.startswith("amqps") else 5672)
     try:
         socket.create_connection((parts.hostname or "localhost", port), timeout=5).close()
     except OSError as error:

@@ -238,14 +238,16 @@ class Settings(BaseSettings):
     )
 
     amqp_url: str | None = Field(
-        None, description="broker to publish events to: `amqp://user:password@host/vhost`, `amqps` for TLS"
+        None,
+        description="broker to publish events to: `amqp://user:password@host/vhost`, `amqps` for TLS; AMQP"
+        " 1.0: `amqp1://user:password@host?address=NODE`, `amqps1`",
     )
     amqp_exchange: str = Field("condor.events", description="durable topic exchange for the events")
     amqp_form: str = Field("cloudevents", description="form of the messages")
     amqp_topics: Names = Field((), description="topic patterns of the events to publish; none: all")
     amqp_constraint: str | None = Field(None, description="ClassAd constraint on the events to publish")
     amqp_requests: bool = Field(
-        True, description="answer requests for a job's events or ad on the queue condor.requests"
+        True, description="answer requests for a job's events or ad on the queue condor.requests (AMQP 0-9-1)"
     )
 
     @field_validator(

@@ -24,7 +24,8 @@ BrokerUrl = Annotated[
     typer.Option(
         "--amqp",
         envvar="BIRDBATH_AMQP_URL",
-        help="The broker: amqp://user:password@host:5672/vhost, or amqps for TLS (?cafile=...).",
+        help="The broker: amqp://user:password@host:5672/vhost, amqps for TLS (?cafile=...), "
+        "amqp1 or amqps1 for AMQP 1.0 (?address=...).",
         metavar="URL",
     ),
 ]
@@ -116,7 +117,7 @@ def _printing(form: Form) -> Publish:
 
 
 def _publisher(url: str, exchange: str, form: Form) -> Publish:
-    from birdbath.notify.amqp.connection import check_url
     from birdbath.notify.amqp.steady import SteadyPublisher
+    from birdbath.notify.brokers import check_url
 
     return SteadyPublisher(check_url(url), exchange, form).publish

@@ -43,7 +43,8 @@ def listen(
     source: Annotated[
         str,
         typer.Argument(
-            help="Where events come from: a server (http://...) or a broker (amqp://..., amqps://...).",
+            help="Where events come from: a server (http://...), a broker (amqp://..., amqps://...), or an "
+            "AMQP 1.0 peer (amqp1://...?address=..., amqps1://...).",
             envvar="BIRDBATH_LISTEN",
             metavar="URL",
         ),
@@ -204,10 +205,10 @@ def _source(given: _From, filter: Filter) -> Source:
 
         token, authorities = os.environ.get("BIRDBATH_TOKEN"), os.environ.get("BIRDBATH_CA")
         return HttpSource(given.url, filter, given.state, token, authorities)
-    from birdbath.notify.amqp.connection import check_url
-    from birdbath.notify.amqp.consumer import AmqpSource, ConsumerSettings
+    from birdbath.notify.brokers import check_url
+    from birdbath.notify.brokers import source as broker_source
 
-    return AmqpSource(ConsumerSettings(check_url(given.url), given.exchange, given.queue), filter)
+    return broker_source(check_url(given.url), filter, given.exchange, given.queue)
 
 
 def _file_sink(path: Path, form_name: str, max_size: int, max_rotations: int) -> Sink:

@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 from birdbath.classads import Ad
 from birdbath.errors import BirdbathError
 from birdbath.events import EventRecord, form
+from birdbath.notify.amqp10.address import is_amqp10
 from birdbath.notify.filters import Filter
 from birdbath.notify.notifier import Notifier
 from birdbath.settings import InvalidSettings, Settings
@@ -29,9 +30,9 @@ def add_services(notifier: Notifier, settings: Settings, engine: Engine) -> None
 
 def _add_amqp(notifier: Notifier, settings: Settings, url: str, engine: Engine) -> None:
     # A broker's client takes a while to load, which servers without a broker shall not pay.
-    from birdbath.notify.amqp.connection import check_url
     from birdbath.notify.amqp.relay import Relay, RelaySettings
     from birdbath.notify.amqp.requests import Answers, Responder
+    from birdbath.notify.brokers import check_url
 
     chosen = RelaySettings(
         check_url(url),
@@ -40,7 +41,7 @@ def _add_amqp(notifier: Notifier, settings: Settings, url: str, engine: Engine) 
         settings.amqp_exchange,
     )
     notifier.services["AMQP relay"] = Relay(notifier, chosen).run
-    if settings.amqp_requests:
+    if settings.amqp_requests and not is_amqp10(url):
         jobs = _Jobs(engine)
         answers = Answers(jobs.history, jobs.ad, notifier.visibility.sees, notifier.source)
         notifier.services["AMQP requests"] = Responder(url, answers).run

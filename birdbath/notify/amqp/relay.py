@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from birdbath.events import Form
 from birdbath.notify.amqp import EXCHANGE
 from birdbath.notify.amqp.connection import BROKER_ERRORS, shown
-from birdbath.notify.amqp.publisher import Publication, Publisher, publishing
+from birdbath.notify.brokers import publishing
 from birdbath.notify.entries import Entry
 from birdbath.notify.filters import Filter
 from birdbath.notify.notifier import Notifier
 from birdbath.notify.pauses import Pauses
+from birdbath.notify.publications import Publication, Publishes
 
 _log = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ class Relay:
                 _log.warning("The broker at %s: %s; again in %.1f s", shown(settings.url), reason, pause)
                 await asyncio.sleep(pause)
 
-    async def _pump(self, publisher: Publisher) -> None:
+    async def _pump(self, publisher: Publishes) -> None:
         follower = self._notifier.subscriptions.open(self._settings.key)
         metrics = self._notifier.metrics
         try:

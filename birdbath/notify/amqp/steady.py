@@ -10,8 +10,9 @@ from contextlib import AsyncExitStack
 from birdbath.events import EventRecord, Form
 from birdbath.notify.amqp import EXCHANGE
 from birdbath.notify.amqp.connection import BROKER_ERRORS, shown
-from birdbath.notify.amqp.publisher import Publisher, publication, publishing
+from birdbath.notify.brokers import publishing
 from birdbath.notify.pauses import Pauses
+from birdbath.notify.publications import Publishes, publication
 
 _log = logging.getLogger(__name__)
 
@@ -26,7 +27,7 @@ class SteadyPublisher:
         self._pauses = pauses()
         self._turn = asyncio.Lock()
         self._connection = AsyncExitStack()
-        self._publisher: Publisher | None = None
+        self._publisher: Publishes | None = None
 
     async def publish(self, events: Sequence[EventRecord]) -> None:
         """Return when the broker has confirmed all of `events`, however long it takes: a broker that is away
@@ -52,7 +53,7 @@ class SteadyPublisher:
         self._publisher = None
         await self._connection.aclose()
 
-    async def _connected(self) -> Publisher:
+    async def _connected(self) -> Publishes:
         if self._publisher is None:
             self._publisher = await self._connection.enter_async_context(
                 publishing(self._url, self._exchange)
