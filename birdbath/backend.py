@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from birdbath.access import EVENT_OPERATIONS, Caller, Unit, check, operation_info
 from birdbath.collector import Collector, CollectorSettings
+from birdbath.errors import BirdbathError
 from birdbath.notify import Notifier
 from birdbath.notify.calls import EventCalls, Suspended
+from birdbath.pool.asking import Answers, Waiting, answering, await_steps, current
 from birdbath.pool.base import AdDirectory, JobQueue
 from birdbath.schedd import Elsewhere, Renewal, Schedd, ScheddContext, ScheddSettings, Transaction
 from birdbath.soap.operations import Operations
 from birdbath.store import UnitOfWork, Writer
 
+_log = logging.getLogger(__name__)
+
 T = TypeVar("T")
+
+CONCLUDED_WITHIN = 5.0
+"""Seconds that a call waits for what follows its commit in the pool."""
 
 LISTINGS = frozenset(
     {
@@ -66,6 +74,7 @@ class Backend:
         # One long listing at a time: two would only take the interpreter from each other, and twice the
         # memory.
         self._listing = threading.Lock()
+        self._concluding: set[asyncio.Task[None]] = set()
 
     async def run(self, operation: str, caller: Caller, work: Callable[[Operations], T]) -> T:
         """Run `work` where `operation` belongs, and again elsewhere if it says so (see `Elsewhere`).
@@ -76,14 +85,18 @@ class Backend:
         check(operation_info(operation), caller)
         if operation in EVENT_OPERATIONS:
             return await self._run_events(caller, work)
-        try:
-            return await self._run(operation, caller, work)
-        except Elsewhere as first:
-            elsewhere = first
-        try:
-            return await self._run_elsewhere(operation, caller, work, elsewhere)
-        except Elsewhere as second:
-            return await self._run_elsewhere(operation, caller, work, second)
+
+        async def run() -> T:
+            try:
+                return await self._run(operation, caller, work)
+            except Elsewhere as first:
+                elsewhere = first
+            try:
+                return await self._run_elsewhere(operation, caller, work, elsewhere)
+            except Elsewhere as second:
+                return await self._run_elsewhere(operation, caller, work, second)
+
+        return await self._answering(run)
 
     async def run_once(
         self,
@@ -98,10 +111,46 @@ class Backend:
         def done(unit: UnitOfWork, patient: bool) -> T:
             return within(unit, lambda: work(self._operations(caller, unit, patient)))
 
+        async def run() -> T:
+            try:
+                return await self._writer.write(lambda unit: done(unit, False))
+            except Elsewhere:
+                return await self._writer.write_alone(lambda unit: done(unit, True))
+
+        return await self._answering(run)
+
+    async def _answering(self, run: Callable[[], Awaitable[T]]) -> T:
+        """`run`, again and again while it waits for the pool, and then what the pool needs to be told."""
+        answers = Answers()
         try:
-            return await self._writer.write(lambda unit: done(unit, False))
-        except Elsewhere:
-            return await self._writer.write_alone(lambda unit: done(unit, True))
+            while True:
+                try:
+                    with answering(answers):
+                        return await run()
+                except Waiting as waiting:
+                    asked = waiting
+                await self._settle(answers, asked)
+        finally:
+            for steps in answers.concluded_by:
+                task = asyncio.create_task(self._conclude(steps()))
+                self._concluding.add(task)
+                task.add_done_callback(self._concluding.discard)
+                # The call does not depend on it: what takes longer goes on, and is tried again later.
+                await asyncio.wait([task], timeout=CONCLUDED_WITHIN)
+
+    async def _settle(self, answers: Answers, waiting: Waiting) -> None:
+        try:
+            answers.keep(waiting.key, await await_steps(waiting.steps(), self._writer.write))
+        except BirdbathError as error:
+            answers.keep(waiting.key, None, error)
+
+    async def _conclude(self, steps: Any) -> None:
+        try:
+            await await_steps(steps, self._writer.write)
+        except BirdbathError as error:
+            _log.warning("A commit could not be concluded yet: %s", error)
+        except Exception:  # nobody else would be told; the background work tries again
+            _log.exception("A commit could not be concluded yet")
 
     async def write(self, work: Callable[[UnitOfWork], T]) -> T:
         """Run `work` in a unit of work of its own, durable when this returns."""
@@ -162,6 +211,8 @@ class Backend:
         patient: bool = False,
         renewal: Renewal | None = None,
     ) -> CallOperations:
-        context = ScheddContext(self._schedd, self._queue, caller, unit, patient)
+        answers = current()
+        marker = None if answers is None else answers.marker
+        context = ScheddContext(self._schedd, self._queue, caller, unit, patient, marker)
         collector = Collector(self._collector, self._directory, unit, self._queue.time())
         return CallOperations(Schedd(context, renewal), collector, EventCalls(self._notifier, caller))

@@ -10,6 +10,7 @@ from contextlib import suppress
 
 from birdbath.access import Caller
 from birdbath.http.tls import ServerTls
+from birdbath.pool.htcondor.pool import HTCondorPool
 from birdbath.pool.simulated.pool import SimulatedPool
 from birdbath.schedd import ScheddContext, ScheddSettings, expire_transactions
 from birdbath.schedd.staging import all_jobs
@@ -78,7 +79,7 @@ class Background:
     def __init__(
         self,
         writer: Writer,
-        pool: SimulatedPool,
+        pool: SimulatedPool | HTCondorPool,
         schedd: ScheddSettings,
         abandoned_spool_age: float,
         tls: ServerTls | None,
@@ -95,7 +96,9 @@ class Background:
 
     def start(self) -> None:
         """Begin, as tasks of the running event loop."""
-        loops = [self._drive(), self._expire(), self._sweep()]
+        pool = self._pool
+        drive = self._tend(pool) if isinstance(pool, HTCondorPool) else self._drive(pool)
+        loops = [drive, self._expire(), self._sweep()]
         if self._tls is not None:
             loops.append(self._follow_certificate(self._tls))
         self._tasks = [asyncio.create_task(loop) for loop in loops]
@@ -113,7 +116,15 @@ class Background:
             found.append("a loop has ended")
         return "; ".join(found) or None
 
-    async def _drive(self) -> None:
+    async def _tend(self, pool: HTCondorPool) -> None:
+        """Conclude what calls to a real pool left undone."""
+        while True:
+            await self._watch.unless_it_fails(
+                "tending the pool", lambda: pool.tend(self._writer.write), LEASE_CHECK
+            )
+            await asyncio.sleep(LEASE_CHECK)
+
+    async def _drive(self, pool: SimulatedPool) -> None:
         """Let the simulated pool do what is due, whenever something is."""
         kicked = asyncio.Event()
         loop = asyncio.get_running_loop()
@@ -121,14 +132,14 @@ class Background:
         def kick() -> None:
             loop.call_soon_threadsafe(kicked.set)
 
-        self._pool.on_change(kick)
+        pool.on_change(kick)
         while True:
             kicked.clear()
             due = await self._watch.unless_it_fails(
-                "advancing the pool", lambda: self._writer.write(self._pool.advance), LEASE_CHECK
+                "advancing the pool", lambda: self._writer.write(pool.advance), LEASE_CHECK
             )
             # Not for ever: another server on the same database may have been killed in the middle of a run.
-            wait = min(LONGEST_REST, LONGEST_REST if due is None else self._pool.clock.delay(due))
+            wait = min(LONGEST_REST, LONGEST_REST if due is None else pool.clock.delay(due))
             if wait == 0.0:
                 continue
             with suppress(TimeoutError):
@@ -154,17 +165,23 @@ class Background:
     async def _sweep(self) -> None:
         """Delete spool directories that belong to no job and no transaction."""
 
+        pool, age = self._pool, self._abandoned_spool_age
+
         def sweep(unit: UnitOfWork) -> float:
             kept_replies.sweep(unit)
-            swept = self._pool.sweep(unit, self._abandoned_spool_age, all_jobs(unit))
-            if swept:
-                _log.info("Abandoned spool directories deleted: %d", swept)
+            if isinstance(pool, SimulatedPool):
+                _say_swept(pool.sweep(unit, age, all_jobs(unit)))
             return SWEEP_INTERVAL
 
+        async def sweep_all() -> float:
+            rest = await self._writer.write_alone(sweep)
+            if isinstance(pool, HTCondorPool):
+                staged = await self._writer.write(all_jobs)
+                _say_swept(await pool.sweep(self._writer.write, age, time.time(), staged))
+            return rest
+
         while True:
-            rest = await self._watch.unless_it_fails(
-                "sweeping the spool", lambda: self._writer.write_alone(sweep), LONGEST_REST
-            )
+            rest = await self._watch.unless_it_fails("sweeping the spool", sweep_all, LONGEST_REST)
             await asyncio.sleep(rest or 0.0)
 
     async def _follow_certificate(self, tls: ServerTls) -> None:
@@ -172,3 +189,8 @@ class Background:
         while True:
             await asyncio.sleep(CERTIFICATE_CHECK)
             await asyncio.to_thread(tls.look)
+
+
+def _say_swept(swept: int) -> None:
+    if swept:
+        _log.info("Abandoned spool directories deleted: %d", swept)

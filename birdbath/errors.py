@@ -111,3 +111,7 @@ class RequestFault(BirdbathError):
 
 class WrongJobStatus(BirdbathError):
     """The job is in a state that does not allow this."""
+
+
+class Unavailable(RequestFault):
+    """Nothing is wrong with the request, but it cannot be answered now: a SOAP Server fault."""

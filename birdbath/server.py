@@ -36,6 +36,9 @@ from birdbath.http.tls import ServerTls
 from birdbath.listening import CannotStart, listen, restart, url_of
 from birdbath.listening import listeners as open_listeners
 from birdbath.notify import Notifier
+from birdbath.pool.htcondor.connection import Connection
+from birdbath.pool.htcondor.journal import gateway
+from birdbath.pool.htcondor.pool import HTCondorPool
 from birdbath.pool.simulated.clock import ClockState, VirtualClock
 from birdbath.pool.simulated.description import PoolDescription, PoolIdentity
 from birdbath.pool.simulated.description_file import InvalidDescription, load_description
@@ -52,6 +55,9 @@ from birdbath.store.sandbox import Spool
 __all__ = ["CannotStart", "listen", "restart", "serve", "url_of"]
 
 RELEASED = datetime(2026, 11, 20, tzinfo=UTC)
+
+HTCONDOR = "htcondor"
+"""The value of the setting `pool` that means a real one."""
 
 
 def version_string() -> str:
@@ -71,7 +77,7 @@ class Parts:
     settings: Settings
     engine: Engine
     writer: Writer
-    pool: SimulatedPool
+    pool: SimulatedPool | HTCondorPool
     schedd: ScheddSettings
     backend: Backend
     notifier: Notifier
@@ -99,20 +105,51 @@ def build(settings: Settings, address: str) -> Parts:
     local = local_runs(settings)
     engine = open_engine(settings.database)
     writer = Writer(engine)
-    pool = SimulatedPool(
-        engine,
-        spool,
-        _description(settings),
-        clock=writer.write_now(lambda unit: _clock(settings, unit)),
-        memory=AdMemory(settings.ad_memory_bytes),
-        identity=PoolIdentity(settings.schedd_name, address, version_string(), platform_string()),
-        local=local,
-    )
+    pool: SimulatedPool | HTCondorPool
+    if settings.pool == HTCONDOR:
+        pool = _htcondor_pool(settings, engine, writer, spool, address)
+    else:
+        pool = SimulatedPool(
+            engine,
+            spool,
+            _description(settings),
+            clock=writer.write_now(lambda unit: _clock(settings, unit)),
+            memory=AdMemory(settings.ad_memory_bytes),
+            identity=PoolIdentity(settings.schedd_name, address, version_string(), platform_string()),
+            local=local,
+        )
     schedd, collector = _schedd_settings(settings), _collector_settings(settings)
     writer.write_now(renew_all)
     notifier = following.notifier(settings, engine, writer, pool.queue.time)
     backend = Backend(writer, pool.queue, pool.directory, schedd, collector, notifier)
     return Parts(settings, engine, writer, pool, schedd, backend, notifier)
+
+
+def _htcondor_pool(
+    settings: Settings, engine: Engine, writer: Writer, spool: Spool, address: str
+) -> HTCondorPool:
+    configuration = settings.htcondor_config
+    given = {
+        "SEC_CLIENT_AUTHENTICATION_METHODS": ", ".join(settings.htcondor_methods),
+        "SEC_TOKEN_DIRECTORY": settings.htcondor_tokens,
+        "SEC_PASSWORD_FILE": settings.htcondor_password,
+    }
+    connection = Connection(
+        None if configuration is None else str(configuration.expanduser().absolute()),
+        settings.htcondor_collector,
+        settings.htcondor_schedd,
+        {name: str(value) for name, value in given.items() if value},
+    )
+    return HTCondorPool(
+        HTCONDOR,
+        engine,
+        writer.write_now(lambda unit: gateway(unit, HTCONDOR)),
+        spool,
+        connection,
+        address,
+        AdMemory(settings.ad_memory_bytes),
+        settings.htcondor_timeout,
+    )
 
 
 def local_runs(settings: Settings) -> LocalRuns | None:
@@ -271,6 +308,8 @@ async def _serve(
         parts.writer, parts.pool, parts.schedd, settings.abandoned_spool_age, tls, notifier.tasks.troubles
     )
     checks = {"background": background.check}
+    if isinstance(parts.pool, HTCondorPool):
+        checks["pool"] = parts.pool.trouble
     guard = guarding.guard(settings, parts.engine, parts.backend, notifier.metrics, open_connections, checks)
     application = create_application(
         parts.backend,
@@ -306,7 +345,7 @@ async def _serve(
 
 def _routes(settings: Settings, parts: Parts) -> list[Routes]:
     found: list[Routes] = [following.routes(settings, parts.notifier)]
-    if isinstance(parts.pool.clock, VirtualClock):
+    if isinstance(parts.pool, SimulatedPool) and isinstance(parts.pool.clock, VirtualClock):
         found.append(ClockRoutes(parts.pool, parts.pool.clock, parts.writer))
     return found
 

@@ -58,7 +58,30 @@ class Settings(BaseSettings):
     schedd_name: str = Field("schedd@birdbath.example.org", description="SCHEDD_NAME")
     uid_domain: str = Field("birdbath.example.org", description="UID_DOMAIN, the part of User after the @")
     pool: str = Field(
-        "laptop", description="the simulated pool: laptop, campus, grid, or a TOML file that describes one"
+        "laptop",
+        description="the simulated pool: laptop, campus, grid, or a TOML file that describes one;"
+        " or `htcondor`, a real one",
+    )
+    htcondor_config: Path | None = Field(
+        None, description="CONDOR_CONFIG of the real pool; default: the variable of that name, or none"
+    )
+    htcondor_collector: str | None = Field(
+        None, description="COLLECTOR_HOST of the real pool, `host:port`; default: as its configuration says"
+    )
+    htcondor_schedd: str | None = Field(
+        None, description="name of the schedd; default: the only one, or the first, that the collector knows"
+    )
+    htcondor_methods: Names = Field(
+        (), description="SEC_CLIENT_AUTHENTICATION_METHODS: FS, IDTOKENS, PASSWORD; default: as configured"
+    )
+    htcondor_tokens: Path | None = Field(
+        None, description="SEC_TOKEN_DIRECTORY: folder with the gateway's IDTOKEN"
+    )
+    htcondor_password: Path | None = Field(
+        None, description="SEC_PASSWORD_FILE: the pool's password, as condor_store_cred wrote it"
+    )
+    htcondor_timeout: float = Field(
+        20.0, gt=0, description="seconds in which the pool has to answer, more for files"
     )
     negotiator_interval: float | None = Field(
         None,
@@ -254,6 +277,7 @@ class Settings(BaseSettings):
         "trusted_proxies",
         "webhook_networks",
         "amqp_topics",
+        "htcondor_methods",
         "queue_super_users",
         "allowed_hosts",
         "allowed_origins",

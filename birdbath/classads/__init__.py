@@ -11,6 +11,7 @@ from birdbath.classads.expressions import (
     is_true,
     matches,
     python_value,
+    real_literal,
 )
 from birdbath.classads.records import AdList, AdMemory, AdRecord, Columns
 from birdbath.classads.syntax import check_text, valid_name
@@ -37,5 +38,6 @@ __all__ = [
     "is_true",
     "matches",
     "python_value",
+    "real_literal",
     "valid_name",
 ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import classad2
 
-from birdbath.classads.expressions import EVALUATION_ERRORS, CompiledAd, is_true, parse
+from birdbath.classads.expressions import EVALUATION_ERRORS, CompiledAd, is_true, parse, printed
 from birdbath.classads.syntax import conjuncts, prepared, replace_references
 
 if TYPE_CHECKING:
@@ -78,6 +78,15 @@ class Constraint:
             if match and (name := match["name"].lower()) in names:
                 found[name] = int(match["number"]) if match["number"] is not None else match["string"]
         return found
+
+    def rewritten(self, replacement: Callable[[str], str | None]) -> str:
+        """The constraint as old-syntax text for another evaluator, each reference to an attribute for which
+        `replacement(name)` gives a text replaced by that.
+        """
+        if self.selects_all:
+            return "true"
+        text = replace_references(self._text, lambda scope, name: replacement(name))
+        return printed(parse(text))
 
     def _at(self, now: float) -> classad2.ExprTree:
         text = replace_references(

@@ -132,13 +132,19 @@ _kept_value = lru_cache(maxsize=8192)(_canonical_value)
 
 
 def _canonical_expression(text: str, ad: CompiledAd) -> tuple[str, str]:
-    printed: str = ad.printOld()[len("x = ") : -1]
+    old = printed(ad)
     if _MANY_DIGITS.search(text):
-        printed = with_exact_reals(text, printed)
+        old = with_exact_reals(text, old)
     # The library prints some expressions as others: `a.'b + c'` loses its quotes.
-    if parse(to_new_syntax(printed)).lookup("x") != ad.lookup("x"):
+    if parse(to_new_syntax(old)).lookup("x") != ad.lookup("x"):
         raise InvalidAd(f"an expression that cannot be kept: {text[:80]}")
-    return "x", printed
+    return "x", old
+
+
+def printed(ad: CompiledAd) -> str:
+    """What `parse` read, in old syntax."""
+    text: str = ad.printOld()
+    return text[len("x = ") : -1]
 
 
 def literal(value: Scalar) -> tuple[str, str]:

@@ -111,6 +111,9 @@ class JobQueue(Protocol):
     def sandbox(self, job: JobId) -> Sandbox:
         """Where the job's files are; it need not exist."""
 
+    def fetch(self, job: JobId) -> None:
+        """Bring what the job has written by now into its sandbox, if it is not there anyway. Thread-safe."""
+
     def reschedule(self) -> None:
         """Negotiate soon."""
 

@@ -62,7 +62,8 @@ class ScheddContext:
     """One call: everything that an operation may use.
 
     `unit_of_work` is None for a read. `patient` says that the call may take its time, because it does not run
-    on the event loop; one that is not raises Elsewhere rather than take long.
+    on the event loop; one that is not raises Elsewhere rather than take long. `committing` is the commit that
+    the call is in the middle of: the pool has the transaction's jobs already.
     """
 
     settings: ScheddSettings
@@ -70,6 +71,7 @@ class ScheddContext:
     caller: Caller
     unit_of_work: UnitOfWork | None
     patient: bool = True
+    committing: str | None = None
 
     @property
     def unit(self) -> UnitOfWork:

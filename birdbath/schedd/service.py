@@ -242,12 +242,14 @@ class Schedd:
         """See `files.get`."""
         self._renew_if_any(txn)
         self._context.check_owner(JobId(cluster, proc))
+        self._context.queue.fetch(JobId(cluster, proc))
         return files.get(self._context, JobId(cluster, proc), name, offset, length)
 
     def list_spool(self, txn: Transaction | None, cluster: int, proc: int) -> list[FileInfo]:
         """See `files.entries`."""
         self._renew_if_any(txn)
         self._context.check_owner(JobId(cluster, proc))
+        self._context.queue.fetch(JobId(cluster, proc))
         return files.entries(self._context, JobId(cluster, proc))
 
     def close_spool(self, txn: Transaction | None, cluster: int, proc: int) -> None:
@@ -332,7 +334,11 @@ class Schedd:
     def _renew(self, txn: Transaction | None) -> Lease:
         context = self._context
         return transactions.renew(
-            context.unit, txn, context.caller.account, context.settings.max_transaction_duration
+            context.unit,
+            txn,
+            context.caller.account,
+            context.settings.max_transaction_duration,
+            context.committing,
         )
 
     def _renew_if_any(self, txn: Transaction | None) -> Lease | None:

@@ -48,20 +48,26 @@ _RENEW = (
         transactions.c.id == bindparam("transaction"),
         transactions.c.expires_at > bindparam("now"),
         transactions.c.account.is_not_distinct_from(bindparam("beginner", type_=String)),
+        transactions.c.committing.is_not_distinct_from(bindparam("commit", type_=String)),
     )
     .values(expires_at=bindparam("expires"), duration=bindparam("seconds"))
     .returning(transactions.c.account, transactions.c.active_cluster)
 )
 _FIND = select(transactions.c.account, transactions.c.active_cluster).where(
-    transactions.c.id == bindparam("transaction"), transactions.c.expires_at > bindparam("now")
+    transactions.c.id == bindparam("transaction"),
+    transactions.c.expires_at > bindparam("now"),
+    transactions.c.committing.is_not_distinct_from(bindparam("commit", type_=String)),
 )
+_TAKEN = select(transactions.c.id).where(transactions.c.id == bindparam("transaction"))
 _ACTIVATE = (
     update(transactions)
     .where(transactions.c.id == bindparam("transaction"))
     .values(active_cluster=bindparam("cluster"))
 )
 _DELETE = delete(transactions).where(transactions.c.id == bindparam("transaction"))
-_EXPIRED = select(transactions.c.id).where(transactions.c.expires_at <= bindparam("now"))
+_EXPIRED = select(transactions.c.id).where(
+    transactions.c.expires_at <= bindparam("now"), transactions.c.committing.is_(None)
+)
 _RENEW_ALL = update(transactions).values(expires_at=transactions.c.duration + bindparam("now"))
 
 
@@ -73,7 +79,7 @@ def effective_duration(duration: int, maximum: int) -> int:
 def begin(unit: UnitOfWork, account: str | None, duration: int) -> Transaction:
     """Begin a transaction. Its id cannot be guessed; it is not that of any other open one."""
     identifier = 0
-    while identifier == 0 or unit.first(_FIND, {"transaction": identifier, "now": 0.0}):
+    while identifier == 0 or unit.first(_TAKEN, {"transaction": identifier}):
         identifier = secrets.randbits(31)
     unit.execute(
         _INSERT,
@@ -88,9 +94,15 @@ def begin(unit: UnitOfWork, account: str | None, duration: int) -> Transaction:
     return Transaction(identifier, duration)
 
 
-def renew(unit: UnitOfWork, transaction: Transaction | None, account: str | None, maximum: int) -> Lease:
+def renew(
+    unit: UnitOfWork,
+    transaction: Transaction | None,
+    account: str | None,
+    maximum: int,
+    commit: str | None = None,
+) -> Lease:
     """Restart the lease of a transaction for a call that carries it (rules 1 to 3 and 6 of reference section
-    3.1).
+    3.1). One that is being committed is live for nobody but that very `commit`.
 
     Raises InvalidTransaction when it is none or not live, LeaseNotExtended when its duration is below 1 (its
     timer then runs on), PermissionDenied when somebody else began it.
@@ -98,7 +110,7 @@ def renew(unit: UnitOfWork, transaction: Transaction | None, account: str | None
     if transaction is None or transaction.id == 0:
         raise InvalidTransaction
     if transaction.duration < 1:
-        row = unit.first(_FIND, {"transaction": transaction.id, "now": unit.asked_at})
+        row = unit.first(_FIND, {"transaction": transaction.id, "now": unit.asked_at, "commit": commit})
     else:
         seconds = effective_duration(transaction.duration, maximum)
         values = {
@@ -107,10 +119,11 @@ def renew(unit: UnitOfWork, transaction: Transaction | None, account: str | None
             "now": unit.asked_at,
             "expires": unit.now + seconds,
             "seconds": seconds,
+            "commit": commit,
         }
         row = unit.first(_RENEW, values)
         if row is None:  # somebody else's lease is not renewed
-            row = unit.first(_FIND, {"transaction": transaction.id, "now": unit.asked_at})
+            row = unit.first(_FIND, {"transaction": transaction.id, "now": unit.asked_at, "commit": commit})
     if row is None:
         raise InvalidTransaction
     if row.account != account:

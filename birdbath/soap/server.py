@@ -16,7 +16,7 @@ from spyne import Application, MethodContext
 from spyne.server import ServerBase
 
 from birdbath.access import operation_info
-from birdbath.errors import BirdbathError, RequestFault, StatusCode
+from birdbath.errors import BirdbathError, RequestFault, StatusCode, Unavailable
 from birdbath.soap import event_service, event_types, replies, services, types, writing
 from birdbath.soap.bounds import USUAL, Bounds
 from birdbath.soap.envelope import LARGE_BYTES, cut
@@ -56,6 +56,10 @@ Run = Callable[["Call"], Awaitable[Reply]]
 """Runs a call that is understood: its `execute` in a unit of work, by `Backend.run`."""
 
 
+def _fault(error: RequestFault) -> SoapFault:
+    return ServerFault(str(error)) if isinstance(error, Unavailable) else ClientFault(str(error))
+
+
 class CondorApplication(Application):
     """Spyne's application, but unexpected exceptions propagate.
 
@@ -68,7 +72,7 @@ class CondorApplication(Application):
         try:
             ctx.out_object = [self.call_wrapper(ctx)]
         except RequestFault as error:
-            ctx.out_error = ClientFault(str(error))
+            ctx.out_error = _fault(error)
             ctx.fire_event("method_exception_object")
         else:
             ctx.fire_event("method_return_object")
@@ -219,7 +223,7 @@ class Call:
     def refuse(self, error: BirdbathError) -> Reply:
         """The reply when the operation could not even be begun."""
         if isinstance(error, RequestFault):
-            return self.fault(ClientFault(str(error)))
+            return self.fault(_fault(error))
         self._start_over()
         self._ctx.out_object = [Outcome.refused(error)]
         return self.reply()

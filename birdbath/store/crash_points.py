@@ -24,13 +24,24 @@ CRASH_POINTS = (
 change.
 """
 
+POOL_CRASH_POINTS = (
+    "htcondor:journaled",
+    "htcondor:prepared",
+    "htcondor:decided",
+    "htcondor:released",
+    "htcondor:given-up",
+)
+"""The points that a commitTransaction passes besides when the pool is a real one; the last one when the pool
+refuses it.
+"""
+
 
 class _Armed:
     """A point, and how often it is yet to be passed; the empty specification arms none."""
 
     def __init__(self, specification: str) -> None:
         match = _SPECIFICATION.fullmatch(specification)
-        if match is None or match["point"] not in ("", *CRASH_POINTS):
+        if match is None or match["point"] not in ("", *CRASH_POINTS, *POOL_CRASH_POINTS):
             raise ValueError(f"no crash point: {specification!r}")
         self.point = match["point"]
         self.remaining = int(match["count"] or 1)

@@ -26,9 +26,10 @@ transactions = Table(
     Column("expires_at", Float, nullable=False, index=True),
     Column("active_cluster", Integer, nullable=False),
     Column("staged_bytes", BigInteger, nullable=False, server_default="0"),
+    Column("committing", String(64)),
 )
 """Open transactions with their leases; ended ones have no row. `active_cluster` is 0 before the first
-newCluster."""
+newCluster. One that is `committing` belongs to that commit alone: it neither expires nor takes calls."""
 
 kept_replies = Table(
     "kept_replies",
@@ -192,6 +193,51 @@ simulated_notices = Table(
     Index("simulated_notices_of", "cluster_id", "sequence"),
 )
 """Events of which the hosted program of cluster `cluster_id` is still to be told."""
+
+htcondor_pools = Table(
+    "htcondor_pools",
+    metadata,
+    Column("pool", String(64), primary_key=True),
+    Column("gateway", String(64), nullable=False),
+)
+"""The real pools that this database is a gateway of, and the name by which it marks its jobs in each."""
+
+htcondor_clusters = Table(
+    "htcondor_clusters",
+    metadata,
+    Column("cluster_id", Integer, primary_key=True, autoincrement=False),
+    Column("pool", String(64), primary_key=True),
+    Column("procs", Integer, nullable=False),
+    Column("owner", String(255), nullable=False),
+    Column("schedd_cluster", Integer, nullable=False, index=True),
+)
+"""Clusters that were committed to a real pool, by the ids that clients know, with those of the schedd. A row
+goes when none of its jobs is in the queue any more.
+"""
+
+htcondor_commits = Table(
+    "htcondor_commits",
+    metadata,
+    Column("marker", String(64), primary_key=True),
+    Column("pool", String(64), nullable=False),
+    Column("transaction_id", Integer),
+    Column("state", String(16), nullable=False),
+)
+"""Commits that are not over: `preparing` (no job may run, all are to be taken back after a crash), `decided`
+(every job is in the schedd and may run), `undoing`.
+"""
+
+htcondor_actions = Table(
+    "htcondor_actions",
+    metadata,
+    Column("marker", String(64), primary_key=True),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("action", String(16), nullable=False),
+    Column("cluster_id", Integer, nullable=False),
+    Column("proc_id", Integer, nullable=False),
+    Column("arguments", Text, nullable=False),
+)
+"""What a decided commit has still to do to jobs, in order."""
 
 daemon_ads = Table(
     "daemon_ads",

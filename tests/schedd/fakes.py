@@ -71,6 +71,9 @@ class FakeQueue:
     def sandbox(self, job: JobId) -> Sandbox:
         return self._spool.sandbox(job.cluster, job.proc)
 
+    def fetch(self, job: JobId) -> None:
+        """Nothing runs here."""
+
     def reschedule(self) -> None:
         self.rescheduled += 1
 

@@ -96,6 +96,9 @@ class SimulatedQueue:
     def sandbox(self, job: JobId) -> Sandbox:
         return self._context.sandbox(job)
 
+    def fetch(self, job: JobId) -> None:
+        """It is there: the pool's programs write into the sandbox."""
+
     def reschedule(self) -> None:
         self._context.asked = True
         self._context.kick_now()

@@ -1,0 +1,1 @@
+"""The Pool contract on a real HTCondor pool, through its own Python bindings (see docs/htcondor.md)."""

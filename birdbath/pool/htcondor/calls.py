@@ -1,0 +1,271 @@
+"""What worker processes do with HTCondor's bindings: one function for each thing the gateway asks for.
+
+Runs in a worker only. Arguments and results are plain values that can be pickled; ads are texts.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import htcondor2
+
+from birdbath.classads import Ad
+from birdbath.pool.htcondor import names
+from birdbath.pool.htcondor.connection import Connection, PoolRefused, PoolUnreachable
+from birdbath.pool.htcondor.reading import Reader
+from birdbath.pool.htcondor.submission import Submission
+
+T = TypeVar("T")
+
+_OUT_OF_REACH = (
+    "CEDAR:",
+    "SECMAN:",
+    "connect",
+    "Communication",
+    "communication",
+    "not found",
+    "locate",
+    "timed out",
+    "DCSchedd",
+)
+_SPOOLED_WITHIN = 10.0
+_LOOK_AGAIN = 0.02
+
+
+@dataclass(frozen=True)
+class Acted:
+    """What became of an action on one job, as the schedd counted it."""
+
+    done: bool
+    found: bool
+    permitted: bool
+
+
+class Session:
+    """The schedd and the collector of one pool, looked up when first needed and after they failed."""
+
+    def __init__(self, connection: Connection, gateway: str) -> None:
+        _configure(connection)
+        self._connection = connection
+        self._reader = Reader(gateway)
+        self._schedd: Any = None
+        self._address: Any = None
+
+    # The schedd
+
+    def query_jobs(
+        self, constraint: str, projection: Sequence[str], limit: int
+    ) -> list[tuple[int, int, str]]:
+        """(ClusterId, ProcId, ad as JSON) of the jobs that the schedd's own constraint selects."""
+        ads = self._asked(lambda schedd: schedd.query(constraint, list(projection), limit=limit))
+        read = self._reader.job
+        return [(int(ad["ClusterId"]), int(ad["ProcId"]), read(ad.printOld())) for ad in ads]
+
+    def prepare(self, submissions: Sequence[Submission]) -> list[int]:
+        """Queue clusters with their files, all guarded; their ids in the schedd. One that fails leaves the
+        others, for `undo`.
+        """
+        schedd = self._connected()
+        results = [self._submit(schedd, submission) for submission in submissions]
+        for result in results:
+            _told(schedd.spool, result)
+        return [int(result.cluster()) for result in results]
+
+    def _submit(self, schedd: Any, submission: Submission) -> Any:
+        description = htcondor2.Submit(dict(submission.commands))
+        result = _told(schedd.submit, description, itemdata=iter(submission.rows), spool=True)
+        if sys.version_info < (3, 12):  # the bindings drop a reference to None that they do not have
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(None))
+        if result.num_procs() != submission.procs or result.first_proc() != 0:
+            raise PoolRefused(f"The schedd queued {result.num_procs()} of {submission.procs} jobs")
+        return result
+
+    def decide(self, constraint: str) -> None:
+        """Let the guarded jobs that the constraint selects be seen and run."""
+        if self._asked(lambda schedd: schedd.query(constraint, ["ProcId"], limit=1)):
+            _told(self._connected().edit, constraint, names.COMMITTED, "true")
+
+    def undo(self, constraint: str) -> None:
+        """Take guarded jobs out of the queue, whatever they say about leaving it."""
+        undecided = f"({constraint}) && {names.COMMITTED} =!= true"
+        if self._asked(lambda schedd: schedd.query(undecided, ["ProcId"], limit=1)):
+            schedd = self._connected()
+            _told(schedd.edit, undecided, "LeaveJobInQueue", "false")
+            for action in (htcondor2.JobAction.Remove, htcondor2.JobAction.RemoveX):
+                _told(schedd.act, action, undecided, ("The transaction was not committed", 0))
+
+    def act(self, action: str, job: str, reason: str) -> Acted:
+        """Do one of the JobActions to a job, `cluster.proc`, once the schedd has its files in place."""
+        self._wait_for_files(job)
+        done = self._act(action, job, reason)
+        if action == "Remove" and not done.done and done.found and done.permitted:
+            # Removed already: the contract lets the reason be given again.
+            self.edit(job, {"RemoveReason": _quoted(reason)})
+            return Acted(True, True, True)
+        return done
+
+    def force_removal(self, job: str, reason: str) -> Acted:
+        """Take a job out of the queue, whatever its LeaveJobInQueue says and wherever it runs."""
+        if not self._exists(job):
+            return Acted(False, False, True)
+        self.edit(job, {"LeaveJobInQueue": "false"})
+        self._act("Remove", job, reason)
+        self._act("RemoveX", job, reason)
+        return Acted(True, True, True)
+
+    def edit(self, job: str, values: dict[str, str]) -> bool:
+        """Set attributes of a job to values in the job queue's syntax; whether there is such a job."""
+        if not self._exists(job):
+            return False
+        for name, text in values.items():
+            _told(self._connected().edit, [job], name, text)
+        return True
+
+    def collect(self, job: str) -> tuple[bool, bool]:
+        """Set FilesRetrieved of a job; whether there is one, and whether it leaves the queue by that."""
+        if not self.edit(job, {"FilesRetrieved": "true"}):
+            return False, False
+        wanted = ["JobStatus", "LeaveJobInQueue", "FilesRetrieved", "CompletionDate", "EnteredCurrentStatus"]
+        ads = self._asked(lambda schedd: schedd.query(_by_id(job), wanted))
+        return True, not ads or (
+            ads[0].get("JobStatus") in (3, 4) and ads[0].eval("LeaveJobInQueue") is not True
+        )
+
+    def state(self, job: str) -> tuple[int, int, int] | None:
+        """JobStatus, EnteredCurrentStatus and DiskUsage in bytes of a job, or None."""
+        wanted = ["JobStatus", "EnteredCurrentStatus", "DiskUsage"]
+        for ad in self._asked(lambda schedd: schedd.query(_by_id(job), wanted)):
+            disk = ad.get("DiskUsage")
+            size = disk * 1024 if isinstance(disk, int) else 0
+            return int(ad["JobStatus"]), int(ad.get("EnteredCurrentStatus", 0)), size
+        return None
+
+    def fetch(self, job: str, folder: str) -> None:
+        """Bring what the job has written into `folder`, which the job's ad has to name."""
+        wanted = [f"SUBMIT_{name}" for name in ("Iwd", "Out", "Err", "TransferOutputRemaps")]
+        for ad in self._asked(lambda schedd: schedd.query(_by_id(job), [*wanted, "TransferOutputRemaps"])):
+            strange = [
+                name for name in (*wanted[1:], "TransferOutputRemaps") if isinstance(ad.get(name), str)
+            ]
+            if ad.get("SUBMIT_Iwd") != folder or any("/" in ad[name] for name in strange):
+                raise PoolRefused("The job's ad was changed: its files would be put elsewhere")
+            _told(self._connected().retrieve, [job])
+
+    def reschedule(self) -> None:
+        """Ask for a negotiation cycle."""
+        _told(self._connected().reschedule)
+
+    def ping(self) -> str:
+        """As whom the schedd knows the gateway."""
+        self._connected()
+        return str(_told(htcondor2.ping, self._address, "WRITE").get("MyRemoteUserName", ""))
+
+    # The collector
+
+    def query_ads(self, kind: str, constraint: str) -> list[str]:
+        """Ads of one of the AdTypes."""
+        ads = _told(self._collector().query, getattr(htcondor2.AdType, kind), constraint)
+        return [self._reader.daemon(ad.printOld()) for ad in ads]
+
+    def advertise(self, ad: str, command: str) -> None:
+        """Send an ad, JSON as `classads.Ad` keeps it, with one of the collector's commands."""
+        _told(self._collector().advertise, [Ad.from_json(ad).compiled()], command)
+
+    # Parts
+
+    def _collector(self) -> Any:
+        return htcondor2.Collector(self._connection.collector)
+
+    def _connected(self) -> Any:
+        if self._schedd is None:
+            self._address = _located(self._collector(), self._connection.schedd)
+            self._schedd = htcondor2.Schedd(self._address)
+        return self._schedd
+
+    def _asked(self, question: Callable[[Any], T]) -> T:
+        """Ask something that may be asked twice: a schedd that was restarted has another address."""
+        try:
+            return _told(question, self._connected())
+        except PoolUnreachable:
+            self._schedd = None
+            return _told(question, self._connected())
+
+    def _act(self, action: str, job: str, reason: str) -> Acted:
+        totals = _told(
+            self._connected().act, getattr(htcondor2.JobAction, action), [job], (_one_line(reason), 0)
+        )
+        counts = dict(totals)
+        return Acted(
+            counts.get("TotalSuccess", 0) > 0,
+            counts.get("TotalNotFound", 0) == 0,
+            counts.get("TotalPermissionDenied", 0) == 0,
+        )
+
+    def _exists(self, job: str) -> bool:
+        return bool(self._asked(lambda schedd: schedd.query(_by_id(job), ["ProcId"])))
+
+    def _wait_for_files(self, job: str) -> None:
+        """The schedd releases a job when its files are in place, also one that was held again meanwhile."""
+        constraint = f"{_by_id(job)} && JobStatus == 5 && HoldReasonCode =?= {names.SPOOLING}"
+        end = time.monotonic() + _SPOOLED_WITHIN
+        while self._asked(lambda schedd: schedd.query(constraint, ["ProcId"])):
+            if time.monotonic() > end:
+                raise PoolUnreachable("The schedd has not put the job's files in place yet")
+            time.sleep(_LOOK_AGAIN)
+
+
+def _by_id(job: str) -> str:
+    cluster, _, proc = job.partition(".")
+    return f"ClusterId == {cluster} && ProcId == {proc}"
+
+
+def _configure(connection: Connection) -> None:
+    for name, text in connection.parameters.items():
+        htcondor2.param[name] = text
+    htcondor2.set_subsystem("TOOL", htcondor2.SubsystemType.Tool)
+
+
+def _located(collector: Any, name: str | None) -> Any:
+    if name is not None:
+        found = _told(collector.locate, htcondor2.DaemonType.Schedd, name)
+    else:
+        all_of_them = _told(collector.locateAll, htcondor2.DaemonType.Schedd)
+        found = all_of_them[0] if all_of_them else None
+    if found is None:
+        raise PoolUnreachable(f"The collector knows no schedd{'' if name is None else f' {name}'}")
+    return found
+
+
+def _told(function: Callable[..., T], /, *arguments: Any, **named: Any) -> T:
+    """Call into the bindings, their errors told apart: out of reach, or refused."""
+    try:
+        return function(*arguments, **named)
+    except htcondor2.HTCondorException as error:
+        text = _one_line(str(error))
+        if any(word in text for word in _OUT_OF_REACH) and "SCHEDD:" not in text:
+            raise PoolUnreachable(text) from None
+        raise PoolRefused(text) from None
+    except (ValueError, TypeError, OSError, RuntimeError) as error:
+        raise PoolRefused(_one_line(str(error))) from None
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.replace("\0", " ").split())
+
+
+def _quoted(text: str) -> str:
+    return '"' + _one_line(text).replace('"', '\\"') + '"'
+
+
+def die_with_parent() -> None:
+    """Let the kernel kill this process when the one that started it ends, however that comes."""
+    parent = os.getppid()
+    ctypes.CDLL(None).prctl(1, 9)  # PR_SET_PDEATHSIG, SIGKILL
+    if os.getppid() != parent:
+        os._exit(1)

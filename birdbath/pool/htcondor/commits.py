@@ -1,0 +1,168 @@
+"""Commits to a real pool: two phases, decided in the gateway's database (docs/htcondor.md).
+
+First every cluster is queued in the schedd with its files, guarded so that no job can match and no client
+sees one. The database decides, in the unit of work that ends the client's transaction. Then the guard is
+taken off. Whatever is killed meanwhile, the journal and the marker in the jobs' ads tell what has to be done.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import count, groupby
+from typing import Any
+
+from birdbath.errors import BirdbathError, UnknownJob, WrongJobStatus
+from birdbath.pool import asking
+from birdbath.pool.base import ActionDetails, JobAction, JobId, NewJob
+from birdbath.pool.htcondor import journal as journals
+from birdbath.pool.htcondor import names
+from birdbath.pool.htcondor.connection import PoolUnreachable
+from birdbath.pool.htcondor.jobs import SLOWEST, Jobs
+from birdbath.pool.htcondor.journal import Deferred, Journal
+from birdbath.pool.htcondor.submission import CannotSubmit, StagedFiles, Submission, submission
+from birdbath.pool.htcondor.workers import Call
+from birdbath.store.crash_points import crash_point
+from birdbath.store.sandbox import Sandbox
+from birdbath.store.unit_of_work import UnitOfWork
+
+_log = logging.getLogger(__name__)
+
+COLLECT = "collect"
+
+
+class Commits:
+    """The commits of one pool."""
+
+    def __init__(self, journal: Journal, jobs: Jobs, sandbox: Callable[[JobId], Sandbox]) -> None:
+        self._journal = journal
+        self._jobs = jobs
+        self._sandbox = sandbox
+        self._run = secrets.token_hex(8)
+        self._numbers = count(1)
+        self._concluding: set[str] = set()
+
+    def accept(self, unit: UnitOfWork, jobs: Sequence[NewJob]) -> None:
+        """See `JobQueue.accept`. In the middle of it the call waits for the schedd."""
+        answers = asking.current()
+        if answers is None:
+            raise AssertionError("jobs are accepted in a call that can wait")
+        answers.defers = True
+        if not jobs:
+            return
+        key = ("accept", tuple(new.id for new in jobs))
+        marker, clusters = answers.get(key, lambda: self._prepare(answers, jobs))
+        self._journal.decide(unit, marker, clusters)
+        crash_point("htcondor:decided")
+
+    def defer(
+        self, unit: UnitOfWork, answers: asking.Answers, action: str, job: JobId, arguments: dict[str, Any]
+    ) -> None:
+        """Have something done to a job when the commit in which `answers` stands is decided."""
+        if answers.marker is None:
+            answers.marker = self._marker(answers)
+            self._journal.decide_actions(unit, answers.marker)
+        self._journal.defer(unit, answers.marker, action, job, arguments)
+
+    def _marker(self, answers: asking.Answers) -> str:
+        marker = f"{self._run}-{next(self._numbers)}"
+        answers.concluded_by.append(lambda: self.conclude(marker))
+        return marker
+
+    # Steps
+
+    def _prepare(self, answers: asking.Answers, jobs: Sequence[NewJob]) -> Any:
+        """Queue the jobs in the schedd, guarded; returns the marker and what `Journal.decide` wants."""
+        marker = self._marker(answers)
+        submissions = self._submissions(jobs, marker)
+        yield partial(self._journal.begin, marker=marker, cluster=jobs[0].id.cluster)
+        answers.marker = marker
+        crash_point("htcondor:journaled")
+        size = sum(file.size for new in jobs for file in self._sandbox(new.id).entries())
+        seconds = self._jobs.seconds + size / SLOWEST + 0.02 * len(jobs)
+        found = yield self._jobs.transfers.ask(Call("prepare", (submissions,), seconds))
+        crash_point("htcondor:prepared")
+        owners = {new.id.cluster: new.ad.string("Owner") for new in jobs}
+        return marker, [
+            (submitted.cluster, submitted.procs, owners[submitted.cluster], schedd_cluster)
+            for submitted, schedd_cluster in zip(submissions, found, strict=True)
+        ]
+
+    def _submissions(self, jobs: Sequence[NewJob], marker: str) -> list[Submission]:
+        found = []
+        for _, cluster in groupby(sorted(jobs, key=lambda new: new.id), key=lambda new: new.id.cluster):
+            procs = list(cluster)
+            if [new.id.proc for new in procs] != list(range(len(procs))):
+                raise CannotSubmit("The procs of a cluster are not numbered from 0 without gaps")
+            staged = {new.id: self._staged(new) for new in procs}
+            found.append(submission(procs, staged, self._jobs.view.gateway, marker))
+        return found
+
+    def _staged(self, new: NewJob) -> StagedFiles:
+        sandbox = self._sandbox(new.id)
+        sandbox.create()  # the bindings enter it
+        files = frozenset(file.name for file in sandbox.entries())
+        if (command := new.ad.string("Cmd")) in files:
+            sandbox.make_executable(command)
+        return StagedFiles(str(sandbox.path), files)
+
+    def conclude(self, marker: str) -> Any:
+        """Steps that bring a commit to its end, as it was decided or not. They may be run again and again."""
+        if marker in self._concluding:
+            return
+        self._concluding.add(marker)
+        try:
+            state = self._journal.state(marker)
+            if state == journals.DECIDED:
+                yield from self._finish(marker)
+            elif state is not None:
+                yield from self._take_back(marker)
+        finally:
+            self._concluding.discard(marker)
+
+    def _finish(self, marker: str) -> Any:
+        for deferred in self._journal.deferred(marker):
+            yield from self._do(deferred)
+            yield partial(self._journal.done, marker=marker, position=deferred.position)
+        yield self._jobs.ask("decide", self._jobs.view.of_commit(marker))
+        crash_point("htcondor:released")
+        yield partial(self._journal.end, marker=marker)
+
+    def _do(self, deferred: Deferred) -> Any:
+        try:
+            if deferred.action == COLLECT:
+                yield from self._jobs.collect(deferred.job)
+            else:
+                details = ActionDetails(**deferred.arguments)
+                yield from self._jobs.act(JobAction(deferred.action), deferred.job, details)
+        except (UnknownJob, WrongJobStatus):
+            return
+        except PoolUnreachable:
+            raise
+        except BirdbathError as error:
+            _log.warning("Job %s: %s was not done at commit: %s", deferred.job, deferred.action, error)
+
+    def _take_back(self, marker: str) -> Any:
+        yield partial(self._journal.give_up, marker=marker)
+        crash_point("htcondor:given-up")
+        yield self._jobs.ask("undo", self._jobs.view.of_commit(marker))
+        yield partial(self._journal.end, marker=marker)
+
+    # After a restart
+
+    def left_over(self, of_former_runs: bool) -> list[str]:
+        """Commits to be concluded by nobody else: decided or given up, or all that a former run began."""
+        return [
+            marker
+            for marker, state in self._journal.commits().items()
+            if state != journals.PREPARING or (of_former_runs and not marker.startswith(f"{self._run}-"))
+        ]
+
+    def take_back_strays(self) -> Any:
+        """Steps that take guarded jobs out of the queue which no journal knows: a submission of a former run
+        came to its end only after that had been killed.
+        """
+        of_this_run = f'!regexp("^{self._run}-", {names.COMMIT})'
+        yield self._jobs.ask("undo", f"{self._jobs.view.undecided(self._journal.commits())} && {of_this_run}")

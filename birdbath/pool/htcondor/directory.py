@@ -1,0 +1,172 @@
+"""The ads of a real collector: the Pool contract's AdDirectory."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from birdbath.classads import Ad, AdList, AdMemory, AdRecord, Constraint, Expression
+from birdbath.errors import BirdbathError, Unavailable
+from birdbath.pool.asking import answer
+from birdbath.pool.base import AdKind
+from birdbath.pool.htcondor import names
+from birdbath.pool.htcondor.workers import Call, Workers
+from birdbath.pool.identity import MissingKey, identity_key
+from birdbath.store.unit_of_work import UnitOfWork
+
+_OTHER_TYPES = [
+    *("Machine", "Slot", "StartD", "Scheduler", "DaemonMaster", "Submitter", "Collector", "Negotiator"),
+    *("License", "Storage", "HAD", "CkptServer", "Quill"),
+]
+_NAMES_OF_OTHERS = ",".join(f'"{name}"' for name in _OTHER_TYPES)
+_IS_GENERIC = f"!member(MyType, {{{_NAMES_OF_OTHERS}}})"
+
+
+@dataclass(frozen=True)
+class _Table:
+    """How the collector calls a kind: its AdType, which of these ads are meant, the MyType of such an ad, and
+    the commands to send and to invalidate one.
+    """
+
+    ad_type: str
+    of_them: str
+    my_type: str
+    update: str
+    invalidation: str
+
+
+def _own_table(ad_type: str, my_type: str, command: str) -> _Table:
+    return _Table(ad_type, "true", my_type, f"UPDATE_{command}_AD", f"INVALIDATE_{command}_ADS")
+
+
+def _shared_table(my_type: str, of_them: str = "") -> _Table:
+    of_them = of_them or f'MyType == "{my_type}"'
+    return _Table("Any", of_them, my_type, "UPDATE_AD_GENERIC", "INVALIDATE_ADS_GENERIC")
+
+
+_TABLES = {
+    AdKind.STORAGE: _own_table("Storage", "Storage", "STORAGE"),
+    AdKind.CKPTSRVR: _shared_table("CkptServer"),
+    AdKind.LICENSE: _own_table("License", "License", "LICENSE"),
+    AdKind.COLLECTOR: _own_table("Collector", "Collector", "COLLECTOR"),
+    AdKind.STARTD: _own_table("Startd", "Machine", "STARTD"),
+    AdKind.SCHEDD: _own_table("Schedd", "Scheduler", "SCHEDD"),
+    AdKind.MASTER: _own_table("Master", "DaemonMaster", "MASTER"),
+    AdKind.SUBMITTOR: _own_table("Submitter", "Submitter", "SUBMITTOR"),
+    AdKind.NEGOTIATOR: _own_table("Negotiator", "Negotiator", "NEGOTIATOR"),
+    AdKind.QUILL: _shared_table("Quill"),
+    AdKind.HAD: _own_table("HAD", "HAD", "HAD"),
+    AdKind.GENERIC: _shared_table("", _IS_GENERIC),
+}
+
+
+class HTCondorDirectory:
+    """See `pool.base.AdDirectory` and, for waiting, `HTCondorQueue`.
+
+    The ad of the gateway's schedd says that it has the SOAP interface, and where: at `address`, `host:port`.
+    What clients insert goes to the collector with the gateway's name in it.
+    """
+
+    def __init__(
+        self,
+        collector: Workers,
+        memory: AdMemory,
+        seconds: float,
+        gateway: str,
+        address: str,
+        schedd: str | None,
+    ) -> None:
+        self._collector = collector
+        self._memory = memory
+        self._seconds = seconds
+        self._gateway = gateway
+        self._address = f"<{address}>"
+        self._schedd = schedd
+        whose = "" if schedd is None else f' && Name == "{schedd}"'
+        is_own = f'MyType == "Scheduler"{whose}'
+        self._references = {
+            "hassoapinterface": f"({is_own} ? true : HasSOAPInterface)",
+            "scheddipaddr": f'({is_own} ? "{self._address}" : ScheddIpAddr)',
+        }
+
+    def query(self, kinds: Sequence[AdKind], constraint: Constraint, now: float) -> AdList:
+        wanted = self._wanted(constraint, now)
+
+        def steps() -> Any:
+            asked = [self._look(kind, wanted) for kind in kinds]
+            found: list[AdRecord] = []
+            for kind, future in zip(kinds, asked, strict=True):
+                texts = yield future
+                found += [self._record(kind, text) for text in texts]
+            return found
+
+        try:
+            return AdList(answer(("ads", tuple(kinds), constraint.text), steps), int(now))
+        except BirdbathError as error:  # the contract has no status here; an empty list would be a lie
+            raise Unavailable(str(error)) from None
+
+    def insert(self, unit: UnitOfWork, kind: AdKind, key: str, ad: Ad, expires_at: float) -> bool:
+        table = _TABLES[kind]
+        sent = Ad(ad)
+        if table.my_type:
+            sent.set("MyType", table.my_type)
+        sent.set("ClassAdLifetime", max(1, int(expires_at - time.time())))
+        sent.set(names.GATEWAY, self._gateway)
+
+        def steps() -> Any:
+            present = yield self._look(kind, "true")
+            yield self._ask("advertise", sent.to_json(), table.update)
+            return not any(self._key(kind, text) == key for text in present)
+
+        return bool(answer(("insert", kind, key), steps))
+
+    def invalidate(self, unit: UnitOfWork, kind: AdKind, key: str | None = None) -> int:
+        def steps() -> Any:
+            own = yield self._look(kind, f'{names.GATEWAY} =?= "{self._gateway}"')
+            gone = [text for text in own if key is None or self._key(kind, text) == key]
+            for text in gone:
+                yield self._ask("advertise", self._invalidation(kind, text), _TABLES[kind].invalidation)
+            return len(gone)
+
+        return int(answer(("invalidate", kind, key), steps))
+
+    def _invalidation(self, kind: AdKind, text: str) -> str:
+        name = Ad.from_json(text).string("Name").replace("\\", "\\\\").replace('"', '\\"')
+        of_them = f'{names.GATEWAY} =?= "{self._gateway}" && Name =?= "{name}" && {_TABLES[kind].of_them}'
+        ad = Ad()
+        ad.update({"MyType": "Query", "TargetType": _TABLES[kind].my_type or "Generic"})
+        ad.set("Requirements", Expression(of_them))
+        return ad.to_json()
+
+    def _wanted(self, constraint: Constraint, now: float) -> str:
+        if constraint.selects_all:
+            return "true"
+        references = {
+            **self._references,
+            **dict.fromkeys(("servertime", "currenttime"), str(int(now))),
+        }
+        return constraint.rewritten(lambda name: references.get(name.lower()))
+
+    def _look(self, kind: AdKind, wanted: str) -> Any:
+        table = _TABLES[kind]
+        of_them = "" if table.of_them == "true" else f"{table.of_them} && "
+        return self._ask("query_ads", table.ad_type, f"{of_them}({wanted})")
+
+    def _record(self, kind: AdKind, text: str) -> AdRecord:
+        if kind is AdKind.SCHEDD:
+            ad = Ad.from_json(text)
+            if self._schedd in (None, ad.string("Name")):
+                ad.update({"HasSOAPInterface": True, "ScheddIpAddr": self._address})
+                text = ad.to_json()
+        return AdRecord(text, self._memory)
+
+    def _key(self, kind: AdKind, text: str) -> str | None:
+        try:
+            return identity_key(kind, Ad.from_json(text))
+        except MissingKey:
+            return None
+
+    def _ask(self, name: str, *arguments: Any) -> Any:
+        return self._collector.ask(Call(name, arguments, self._seconds))

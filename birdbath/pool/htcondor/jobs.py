@@ -1,0 +1,144 @@
+"""Jobs in the schedd, by the ids that clients know: looked up, acted on, fetched, step by step."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+from typing import Any
+
+from birdbath.classads import AdMemory, AdRecord
+from birdbath.errors import PermissionDenied, UnknownJob, WrongJobStatus
+from birdbath.pool.base import ActionDetails, JobAction, JobId, JobStatus
+from birdbath.pool.htcondor.journal import Journal
+from birdbath.pool.htcondor.names import FIRST_CLUSTER, View
+from birdbath.pool.htcondor.workers import Call, Workers
+
+_ACTIONS = {
+    JobAction.HOLD: "Hold",
+    JobAction.RELEASE: "Release",
+    JobAction.REMOVE: "Remove",
+    JobAction.SUSPEND: "Suspend",
+    JobAction.CONTINUE: "Continue",
+    JobAction.VACATE: "Vacate",
+}
+_DEFAULT_REASON = "via SOAP"
+_WRITING = frozenset({JobStatus.RUNNING, JobStatus.TRANSFERRING_OUTPUT, JobStatus.SUSPENDED})
+_AT_REST = frozenset({JobStatus.COMPLETED, JobStatus.REMOVED})
+_KNOWN_IDS = 100_000
+SLOWEST = 256 << 10
+"""Bytes a second that a transfer of files is given time for."""
+
+
+class Jobs:
+    """The jobs of one schedd. Methods that need the schedd are generators of steps (see `pool.asking`).
+
+    `seconds` is what a call may take; `transfers` are the workers for calls that carry files.
+    """
+
+    def __init__(
+        self, journal: Journal, view: View, schedd: Workers, transfers: Workers, seconds: float
+    ) -> None:
+        self.journal = journal
+        self.view = view
+        self.transfers = transfers
+        self.seconds = seconds
+        self._schedd = schedd
+        self._lock = threading.Lock()
+        self._ids: dict[int, int] = {}
+        self._fetched: dict[JobId, tuple[int, int, int]] = {}
+        self._fetching: dict[JobId, Future[Any]] = {}
+
+    def ask(self, name: str, *arguments: Any) -> Future[Any]:
+        """Begin a call of the schedd."""
+        return self._schedd.ask(Call(name, arguments, self.seconds))
+
+    def schedd_id(self, job: JobId) -> str | None:
+        """The job's id in the schedd; None when a client cannot mean one."""
+        cluster = self._schedd_cluster(job.cluster)
+        return None if cluster is None else f"{cluster}.{job.proc}"
+
+    def _schedd_cluster(self, cluster: int) -> int | None:
+        if cluster < FIRST_CLUSTER:
+            return None if self.journal.is_own(cluster) else cluster
+        found = self._ids.get(cluster) or self.journal.schedd_cluster(cluster)
+        if found is not None:
+            with self._lock:
+                if len(self._ids) >= _KNOWN_IDS:
+                    self._ids.clear()
+                self._ids[cluster] = found
+        return found
+
+    def look_up(self, job: JobId, memory: AdMemory) -> Any:
+        """The record of a visible job, or None."""
+        cluster = self._schedd_cluster(job.cluster)
+        if cluster is None:
+            return None
+        found = yield self.ask("query_jobs", self.view.one(cluster, job.proc), [], 1)
+        return AdRecord(found[0][2], memory, job) if found else None
+
+    def procs(self, cluster: int) -> Any:
+        """The procs of a cluster that are visible, in order."""
+        schedd_cluster = self._schedd_cluster(cluster)
+        if schedd_cluster is None:
+            return []
+        constraint = self.view.cluster(schedd_cluster)
+        found = yield self.ask("query_jobs", constraint, ["ClusterId", "ProcId"], -1)
+        return sorted(proc for _, proc, _ in found)
+
+    def act(self, action: JobAction, job: JobId, details: ActionDetails) -> Any:
+        """Do something to a job. Raises UnknownJob, WrongJobStatus, PermissionDenied."""
+        name = self._known(job)
+        reason = details.reason or _DEFAULT_REASON
+        if action is JobAction.REMOVE and details.force:
+            done = yield self.ask("force_removal", name, reason)
+        else:
+            done = yield self.ask("act", _ACTIONS[action], name, reason)
+        if not done.found:
+            raise UnknownJob(f"Job {job} is not in the queue")
+        if not done.permitted:
+            raise PermissionDenied("The pool does not permit that")
+        if not done.done:
+            raise WrongJobStatus(f"Job {job} is in a state that does not allow this")
+
+    def collect(self, job: JobId) -> Any:
+        """The client has all it wants of the job's files; whether the job leaves the queue by that."""
+        found, left = yield self.ask("collect", self._known(job))
+        if not found:
+            raise UnknownJob(f"Job {job} is not in the queue")
+        return left
+
+    def fetch(self, job: JobId, folder: str) -> Any:
+        """Bring what the job has written into `folder`, unless that was done since it last changed state."""
+        name = self.schedd_id(job) if job.cluster >= FIRST_CLUSTER else None
+        if name is None or self._fetched.get(job, (0, 0, 0))[0] in _AT_REST:
+            return
+        state = yield self.ask("state", name)
+        if state is None or (state == self._fetched.get(job) and state[0] not in _WRITING):
+            return
+        seconds = self.seconds + state[2] / SLOWEST
+        with self._lock:
+            fetching = self._fetching.get(job)
+            if fetching is None:
+                fetching = self._fetching[job] = self.transfers.ask(Call("fetch", (name, folder), seconds))
+        try:
+            yield fetching
+        finally:
+            with self._lock:
+                self._fetching.pop(job, None)
+        with self._lock:
+            if len(self._fetched) >= _KNOWN_IDS:
+                self._fetched.clear()
+            self._fetched[job] = state
+
+    def forget(self, jobs: Sequence[JobId]) -> None:
+        """These jobs have left the queue."""
+        with self._lock:
+            for job in jobs:
+                self._fetched.pop(job, None)
+
+    def _known(self, job: JobId) -> str:
+        name = self.schedd_id(job)
+        if name is None:
+            raise UnknownJob(f"Job {job} is not in the queue")
+        return name

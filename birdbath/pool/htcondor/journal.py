@@ -1,0 +1,221 @@
+"""What the gateway remembers of a pool, in its database: ids, commits that are not over, its own name."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from sqlalchemy import Engine, String, bindparam, delete, func, insert, null, select, update
+
+from birdbath.pool.base import JobId
+from birdbath.store.reader import Reader
+from birdbath.store.tables import (
+    htcondor_actions,
+    htcondor_clusters,
+    htcondor_commits,
+    htcondor_pools,
+    staged_clusters,
+    transactions,
+)
+from birdbath.store.unit_of_work import UnitOfWork
+
+PREPARING, DECIDED, UNDOING = "preparing", "decided", "undoing"
+_LONG = 1e9
+"""Seconds by which the lease of a transaction that is being committed is out of reach."""
+
+_c, _k, _a = htcondor_clusters.c, htcondor_commits.c, htcondor_actions.c
+_POOL = bindparam("of_pool", type_=String)
+_GATEWAY = select(htcondor_pools.c.gateway).where(htcondor_pools.c.pool == _POOL)
+_NAME = insert(htcondor_pools)
+_ADD_CLUSTER = insert(htcondor_clusters)
+_FIND = select(_c.schedd_cluster, _c.procs).where(_c.pool == _POOL, _c.cluster_id == bindparam("cluster"))
+_REVERSE = select(_c.cluster_id).where(_c.pool == _POOL, _c.schedd_cluster == bindparam("cluster"))
+_CLUSTERS = select(_c.cluster_id, _c.procs).where(_c.pool == _POOL)
+_COUNT = select(func.coalesce(func.sum(_c.procs), 0)).where(_c.pool == _POOL)
+_COUNT_OF = _COUNT.where(_c.owner == bindparam("whose"))
+_FORGET = delete(htcondor_clusters).where(_c.pool == _POOL, _c.cluster_id == bindparam("cluster"))
+_BEGIN = insert(htcondor_commits)
+_STATE = (
+    update(htcondor_commits)
+    .where(_k.marker == bindparam("commit"), _k.state == bindparam("before"))
+    .values(state=bindparam("after"))
+    .returning(_k.transaction_id)
+)
+_OPEN = select(_k.marker, _k.state).where(_k.pool == _POOL)
+_OF_COMMIT = select(_k.state).where(_k.marker == bindparam("commit"))
+_END = delete(htcondor_commits).where(_k.marker == bindparam("commit"))
+_TRANSACTION = select(staged_clusters.c.transaction_id).where(
+    staged_clusters.c.cluster_id == bindparam("cluster")
+)
+_MARK = (
+    update(transactions)
+    .where(transactions.c.id == bindparam("transaction"))
+    .values(committing=bindparam("commit"), expires_at=bindparam("expires"))
+)
+_UNMARK = (
+    update(transactions)
+    .where(transactions.c.id == bindparam("transaction"), transactions.c.committing == bindparam("commit"))
+    .values(committing=null(), expires_at=transactions.c.duration + bindparam("now"))
+)
+_ADD_ACTION = insert(htcondor_actions)
+_LAST_ACTION = select(func.max(_a.position)).where(_a.marker == bindparam("commit"))
+_ACTIONS = select(htcondor_actions).where(_a.marker == bindparam("commit")).order_by(_a.position)
+_ACTION_DONE = delete(htcondor_actions).where(
+    _a.marker == bindparam("commit"), _a.position == bindparam("place")
+)
+
+
+@dataclass(frozen=True)
+class Deferred:
+    """Something that a decided commit has still to do to a job."""
+
+    position: int
+    action: str
+    job: JobId
+    arguments: dict[str, Any]
+
+
+def gateway(unit: UnitOfWork, pool: str) -> str:
+    """The name by which this database marks its jobs in a pool, made at the first time."""
+    row = unit.first(_GATEWAY, {"of_pool": pool})
+    if row is not None:
+        return str(row.gateway)
+    name = f"birdbath-{secrets.token_hex(8)}"
+    unit.execute(_NAME, {"pool": pool, "gateway": name})
+    return name
+
+
+class Journal:
+    """The records of one pool, `pool` being its name in the settings. Reading is thread-safe."""
+
+    def __init__(self, engine: Engine, pool: str) -> None:
+        self._pool = pool
+        self._reader = Reader(engine)
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Give the connection back."""
+        with self._lock:
+            self._reader.close()
+
+    # Ids
+
+    def schedd_cluster(self, cluster: int) -> int | None:
+        """The schedd's id of a committed cluster, or None."""
+        rows = self._rows(_FIND, cluster=cluster)
+        return int(rows[0].schedd_cluster) if rows else None
+
+    def is_own(self, schedd_cluster: int) -> bool:
+        """Whether the schedd's cluster is one of the gateway's."""
+        return bool(self._rows(_REVERSE, cluster=schedd_cluster))
+
+    def clusters(self) -> dict[int, int]:
+        """Committed clusters that may have jobs in the queue, and how many procs they had."""
+        return {row.cluster_id: row.procs for row in self._rows(_CLUSTERS)}
+
+    def count(self, owner: str | None) -> int:
+        """How many jobs the committed clusters had, of one owner or of all."""
+        rows = self._rows(_COUNT) if owner is None else self._rows(_COUNT_OF, whose=owner)
+        return int(rows[0][0])
+
+    def forget(self, unit: UnitOfWork, cluster: int) -> None:
+        """None of the cluster's jobs is in the queue any more."""
+        unit.execute(_FORGET, {"of_pool": self._pool, "cluster": cluster})
+
+    # Commits
+
+    def begin(self, unit: UnitOfWork, marker: str, cluster: int) -> None:
+        """A commit begins; the transaction that made `cluster`, if any, is its alone from now on."""
+        row = unit.first(_TRANSACTION, {"cluster": cluster})
+        transaction = None if row is None else int(row.transaction_id)
+        unit.execute(_BEGIN, self._commit(marker, transaction, PREPARING))
+        if transaction is not None:
+            expires = unit.now + _LONG
+            unit.execute(_MARK, {"transaction": transaction, "commit": marker, "expires": expires})
+
+    def decide(self, unit: UnitOfWork, marker: str, clusters: Sequence[tuple[int, int, str, int]]) -> None:
+        """The commit is decided with the unit: (cluster, procs, owner, the schedd's id) are in the queue.
+
+        Raises LookupError when it is not being prepared any more.
+        """
+        if not unit.execute(_STATE, {"commit": marker, "before": PREPARING, "after": DECIDED}):
+            raise LookupError(f"commit {marker} was given up")
+        for cluster, procs, owner, schedd_cluster in clusters:
+            unit.execute(
+                _ADD_CLUSTER,
+                {
+                    "cluster_id": cluster,
+                    "pool": self._pool,
+                    "procs": procs,
+                    "owner": owner,
+                    "schedd_cluster": schedd_cluster,
+                },
+            )
+
+    def decide_actions(self, unit: UnitOfWork, marker: str) -> None:
+        """A commit that has nothing to submit, but something to do, is decided with the unit."""
+        unit.execute(_BEGIN, self._commit(marker, None, DECIDED))
+
+    def give_up(self, unit: UnitOfWork, marker: str) -> None:
+        """A commit that was not decided is taken back; its transaction is its client's again."""
+        for row in unit.execute(_STATE, {"commit": marker, "before": PREPARING, "after": UNDOING}):
+            if row.transaction_id is not None:
+                values = {"transaction": row.transaction_id, "commit": marker, "now": unit.now}
+                unit.execute(_UNMARK, values)
+
+    def end(self, unit: UnitOfWork, marker: str) -> None:
+        """There is nothing left to do for a commit."""
+        unit.execute(_END, {"commit": marker})
+
+    def state(self, marker: str) -> str | None:
+        """The state of a commit that is not over."""
+        rows = self._rows(_OF_COMMIT, commit=marker)
+        return str(rows[0].state) if rows else None
+
+    def commits(self) -> dict[str, str]:
+        """The commits that are not over, with their states."""
+        return {row.marker: row.state for row in self._rows(_OPEN)}
+
+    # Actions
+
+    def defer(
+        self, unit: UnitOfWork, marker: str, action: str, job: JobId, arguments: dict[str, Any]
+    ) -> None:
+        """Something is to be done when the commit is decided, after what was deferred before."""
+        ((last,),) = unit.execute(_LAST_ACTION, {"commit": marker})
+        unit.execute(
+            _ADD_ACTION,
+            {
+                "marker": marker,
+                "position": 1 if last is None else last + 1,
+                "action": action,
+                "cluster_id": job.cluster,
+                "proc_id": job.proc,
+                "arguments": orjson.dumps(arguments).decode(),
+            },
+        )
+
+    def deferred(self, marker: str) -> list[Deferred]:
+        """What is still to be done, in order."""
+        return [
+            Deferred(
+                row.position, row.action, JobId(row.cluster_id, row.proc_id), orjson.loads(row.arguments)
+            )
+            for row in self._rows(_ACTIONS, commit=marker)
+        ]
+
+    def done(self, unit: UnitOfWork, marker: str, position: int) -> None:
+        """One of the deferred actions was done, or cannot be."""
+        unit.execute(_ACTION_DONE, {"commit": marker, "place": position})
+
+    def _commit(self, marker: str, transaction: int | None, state: str) -> dict[str, object]:
+        return {"marker": marker, "pool": self._pool, "transaction_id": transaction, "state": state}
+
+    def _rows(self, statement: Any, **values: object) -> Sequence[Any]:
+        used = values if statement in (_ACTIONS, _OF_COMMIT) else {"of_pool": self._pool, **values}
+        with self._lock:
+            return self._reader.rows(statement, used)

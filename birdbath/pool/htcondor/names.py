@@ -1,0 +1,98 @@
+"""The gateway's jobs as the schedd has them and as clients see them: attributes, constraints, ids.
+
+A job is known to its client by the ids that it was given before the job existed in the schedd. They stand in
+attributes of the job's own ad, so that the schedd itself evaluates what a client asks about them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from birdbath.classads import Constraint
+
+GATEWAY = "BirdbathGateway"
+"""Which gateway submitted the job: the name that its database has had since it was made."""
+CLUSTER = "BirdbathCluster"
+JOB = "BirdbathJob"
+"""`cluster.proc` as the client knows them; the pool's event log can show it."""
+GLOBAL_ID = "BirdbathGlobalJobId"
+COMMIT = "BirdbathCommit"
+"""The commit that the job belongs to; no other commit ever has the same."""
+COMMITTED = "BirdbathCommitted"
+"""TRUE once the commit is decided; before that the job matches no machine, and no client sees it."""
+OWN = frozenset({"birdbathgateway", "birdbathcluster", "birdbathjob", "birdbathglobaljobid"}) | frozenset(
+    {"birdbathcommit", "birdbathcommitted"}
+)
+"""The attributes above, in lower case: neither taken from clients nor shown to them."""
+
+FIRST_CLUSTER = 1_000_000_000
+"""The first cluster id that a gateway gives out. A schedd, which counts from 1, never comes so far: the ids
+of jobs that were submitted by other means are always below."""
+
+KEPT = "Birdbath"
+"""Stands before the name of a client's own attributes SUBMIT_*, which the schedd uses for itself."""
+
+SPOOLING = 16
+"""HoldReasonCode of a job whose files the schedd has not put in place yet."""
+
+_GUARD = f"({COMMITTED} =?= true) && "
+
+
+def guarded(requirements: str) -> str:
+    """Requirements, as text, that nothing meets before the job's commit is decided."""
+    return f"{_GUARD}({requirements})"
+
+
+def unguarded(text: str) -> str:
+    """The requirements that `guarded` was given."""
+    if text.startswith(f"{_GUARD}(") and text.endswith(")"):
+        return text[len(_GUARD) + 1 : -1]
+    return text
+
+
+class View:
+    """The queue of one schedd as the clients of one gateway see it; `gateway` is a name without quotes."""
+
+    def __init__(self, gateway: str) -> None:
+        self.gateway = gateway
+        self._is_own = f'{GATEWAY} =?= "{gateway}"'
+        spooling = f"{self._is_own} && JobStatus =?= 5 && HoldReasonCode =?= {SPOOLING}"
+        self._references = {
+            "clusterid": f"({self._is_own} ? {CLUSTER} : ClusterId)",
+            "globaljobid": f"({self._is_own} ? {GLOBAL_ID} : GlobalJobId)",
+            "jobstatus": f"({spooling} ? 1 : JobStatus)",
+            "holdreason": f"({spooling} ? undefined : HoldReason)",
+            "holdreasoncode": f"({spooling} ? undefined : HoldReasonCode)",
+        }
+        gone = "FilesRetrieved =?= true && (JobStatus =?= 4 || JobStatus =?= 3) && LeaveJobInQueue =!= true"
+        self._visible = f'({GATEWAY} =!= "{gateway}" || ({COMMITTED} =?= true && !({gone})))'
+
+    def constraint(self, wanted: Constraint, now: float) -> str:
+        """What to ask the schedd for `wanted`, which is in the clients' terms, at the time `now`."""
+        if wanted.selects_all:
+            return self._visible
+        times = dict.fromkeys(("servertime", "currenttime"), str(int(now)))
+        references = {**self._references, **times}
+        return f"{self._visible} && ({wanted.rewritten(lambda name: references.get(name.lower()))})"
+
+    def one(self, cluster: int, proc: int) -> str:
+        """What to ask for one job by its ids in the schedd, whoever submitted it, if it is visible."""
+        return f"ClusterId == {cluster} && ProcId == {proc} && {self._visible}"
+
+    def cluster(self, cluster: int) -> str:
+        """What to ask for the visible jobs of a cluster by its id in the schedd."""
+        return f"ClusterId == {cluster} && {self._visible}"
+
+    def of_commit(self, marker: str) -> str:
+        """What to ask for all jobs of a commit, decided or not."""
+        return f'{COMMIT} =?= "{marker}" && {self._is_own}'
+
+    def undecided(self, except_of: Iterable[str]) -> str:
+        """What to ask for jobs of commits that are neither decided nor among `except_of`."""
+        others = "".join(f' && {COMMIT} =!= "{marker}"' for marker in except_of)
+        return f"{self._is_own} && {COMMITTED} =!= true{others}"
+
+    @property
+    def all_own(self) -> str:
+        """What to ask for all of the gateway's jobs, those of undecided commits included."""
+        return self._is_own

@@ -1,0 +1,148 @@
+"""A real pool: its parts put together, and what has to be done in the background."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+from sqlalchemy import Engine
+
+from birdbath.classads import Ad, AdMemory
+from birdbath.errors import BirdbathError
+from birdbath.pool import asking
+from birdbath.pool.base import JobId
+from birdbath.pool.htcondor import names
+from birdbath.pool.htcondor.commits import Commits
+from birdbath.pool.htcondor.connection import Connection
+from birdbath.pool.htcondor.directory import HTCondorDirectory
+from birdbath.pool.htcondor.jobs import Jobs
+from birdbath.pool.htcondor.journal import Journal
+from birdbath.pool.htcondor.names import View
+from birdbath.pool.htcondor.queue import HTCondorQueue
+from birdbath.pool.htcondor.workers import Call, Workers
+from birdbath.store.sandbox import Spool
+from birdbath.store.unit_of_work import UnitOfWork
+
+_log = logging.getLogger(__name__)
+
+QUERIES, TRANSFERS, LOOKS = 3, 3, 2
+"""How many worker processes there may be at a time for the schedd, for files, and for the collector."""
+
+_IDS = ["ClusterId", "ProcId", names.GATEWAY, names.CLUSTER]
+Write = Callable[[Callable[[UnitOfWork], object]], Awaitable[object]]
+
+
+class HTCondorPool:
+    """One pool by its name in the settings. `seconds` is what a call of it may take.
+
+    `address` is the gateway's own, `host:port`. A pool built anew on the same database concludes what the
+    former one was in the middle of, in `tend`, which somebody has to call now and then.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        engine: Engine,
+        gateway: str,
+        spool: Spool,
+        connection: Connection,
+        address: str,
+        memory: AdMemory | None = None,
+        seconds: float = 20.0,
+    ) -> None:
+        memory = memory or AdMemory()
+        self.name = name
+        self._spool = spool
+        self._seconds = seconds
+        self._journal = Journal(engine, name)
+        self._schedd = Workers(connection, gateway, QUERIES)
+        self._transfers = Workers(connection, gateway, TRANSFERS)
+        self._collector = Workers(connection, gateway, LOOKS)
+        self._jobs = Jobs(self._journal, View(gateway), self._schedd, self._transfers, seconds)
+        self._commits = Commits(self._journal, self._jobs, self._sandbox)
+        self._taken_up = False
+        self._out_of_reach = ""
+        self.queue = HTCondorQueue(self._jobs, self._commits, spool, memory)
+        self.directory = HTCondorDirectory(
+            self._collector, memory, seconds, gateway, address, connection.schedd
+        )
+
+    def _sandbox(self, job: JobId) -> Any:
+        return self._spool.sandbox(job.cluster, job.proc)
+
+    def close(self) -> None:
+        """End the worker processes, and give the database connection back."""
+        for workers in (self._schedd, self._transfers, self._collector):
+            workers.close()
+        self._journal.close()
+
+    async def tend(self, write: Write) -> None:
+        """Conclude commits that nobody concludes; the first time, those of a killed gateway as well.
+
+        Has to be called again and again: what the pool does not allow now is tried again.
+        """
+        try:
+            for marker in self._commits.left_over(of_former_runs=not self._taken_up):
+                await asking.await_steps(self._commits.conclude(marker), write)
+            if not self._taken_up:
+                await asking.await_steps(self._commits.take_back_strays(), write)
+                self._taken_up = True
+        except BirdbathError as error:
+            if self._out_of_reach != str(error):
+                _log.error("Commits wait for the pool: %s", error)
+            self._out_of_reach = str(error)
+        else:
+            self._out_of_reach = ""
+
+    async def trouble(self) -> str | None:
+        """What keeps the pool from being used, if anything: for readiness."""
+        asked = {
+            "schedd": self._schedd.ask(Call("ping", (), self._seconds)),
+            "collector": self._collector.ask(Call("query_ads", ("Collector", "true"), self._seconds)),
+        }
+        for part, future in asked.items():
+            try:
+                await asking.await_steps(_one(future), _no_write)
+            except BirdbathError as error:
+                return f"{part}: {error}"
+        return None
+
+    async def sweep(self, write: Write, older_than: float, now: float, staged: Iterable[JobId]) -> int:
+        """Forget jobs that have left the schedd's queue, and delete sandboxes that belong to no job in the
+        queue nor to a `staged` one, and were not touched for `older_than` seconds; how many.
+        """
+        before = self._journal.clusters()
+        asked = self._jobs.ask("query_jobs", self._jobs.view.all_own, _IDS, -1)
+        try:
+            found = await asking.await_steps(_one(asked), _no_write)
+        except BirdbathError:
+            return 0  # another time; readiness tells
+        present = {JobId(Ad.from_json(text).integer("ClusterId"), proc) for _, proc, text in found}
+        clusters = {job.cluster for job in present}
+        for cluster in before.keys() - clusters:
+            await write(lambda unit, gone=cluster: self._journal.forget(unit, gone))  # type: ignore[misc]
+        kept = present.union(staged)
+        removed = 0
+        for cluster, proc in list(self._spool.jobs()):
+            job = JobId(cluster, proc)
+            if job not in kept and self._untouched(job, now - older_than):
+                self._sandbox(job).remove()
+                self._jobs.forget([job])
+                removed += 1
+        return removed
+
+    def _untouched(self, job: JobId, since: float) -> bool:
+        with contextlib.suppress(FileNotFoundError):
+            return os.stat(self._sandbox(job).path).st_mtime <= since
+        return False
+
+
+def _one(future: Any) -> Any:
+    return (yield future)
+
+
+async def _no_write(work: object) -> object:
+    raise AssertionError("these steps do not write")

@@ -1,0 +1,160 @@
+"""From a client's job ads to one submission for the bindings.
+
+`Submit` takes the submit language, which is text: whatever a client wrote has to be a value there and nothing
+else (pool reference sections 3.6 and 5).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from birdbath.classads import Ad, Attribute, valid_name
+from birdbath.errors import BirdbathError
+from birdbath.pool.base import JobId, NewJob
+from birdbath.pool.htcondor import names
+
+_UNIVERSES = {
+    5: "vanilla",
+    7: "scheduler",
+    9: "grid",
+    10: "java",
+    11: "parallel",
+    12: "local",
+    13: "vm",
+}
+_SET_BY_THE_SCHEDD = frozenset(
+    {"clusterid", "procid", "jobstatus", "mytype", "targettype", "servertime", "globaljobid", "owner", "user"}
+    | {"osuser", "ntdomain", "stageinstart", "stageinfinish", "iwd", "requirements", "jobuniverse"}
+    | {"condorversion", "condorplatform", "holdreason", "holdreasoncode", "holdreasonsubcode"}
+    | {"cmd", "transferexecutable", "transferinput", "leavejobinqueue", "cookies"}
+)
+"""In lower case: what a client's ad may name but the schedd, or this module, sets."""
+_MACRO = re.compile(r"(?<!\$)\$(?=[A-Za-z_]*\()")
+_NULL_DEVICE = "/dev/null"
+_FORBIDDEN = re.compile("[\n\r\0\x1f\ud800-\udfff]")
+
+
+class CannotSubmit(BirdbathError):
+    """The pool cannot be given such a job; nothing was submitted."""
+
+
+@dataclass(frozen=True)
+class Submission:
+    """One cluster: the commands of its description, and the variables of each proc."""
+
+    cluster: int
+    procs: int
+    commands: Mapping[str, str]
+    rows: Sequence[Mapping[str, str]]
+
+
+@dataclass(frozen=True)
+class StagedFiles:
+    """Where a job's uploaded files are, and their names."""
+
+    folder: str
+    files: frozenset[str]
+
+
+def submission(
+    jobs: Sequence[NewJob], staged: Mapping[JobId, StagedFiles], gateway: str, marker: str
+) -> Submission:
+    """The submission of one cluster, whose procs are all there, from 0. Raises CannotSubmit."""
+    ads = [_proc(new, staged[new.id], gateway, marker) for new in jobs]
+    universes = {new.ad.integer("JobUniverse", 5) for new in jobs}
+    if len(universes) != 1 or not universes <= _UNIVERSES.keys():
+        raise CannotSubmit(f"The pool has no jobs of universe {', '.join(map(str, sorted(universes)))}")
+    spelling: dict[str, str] = {}
+    ads = [{spelling.setdefault(n.lower(), n): text for n, text in ad.items()} for ad in ads]
+    fixed = dict(ads[0].items() & set.intersection(*(set(ad.items()) for ad in ads)))
+    varying = sorted({name for ad in ads for name in ad} - fixed.keys())
+    commands = {
+        "universe": _UNIVERSES[universes.pop()],
+        "executable": "/bin/true",
+        "transfer_executable": "false",
+        "should_transfer_files": "YES",
+        "when_to_transfer_output": "ON_EXIT",
+        "initialdir": "$(v_initialdir)",
+        **{f"MY.{name}": text for name, text in fixed.items()},
+        **{f"MY.{name}": f"$(v_{name})" for name in varying},
+    }
+    rows = [
+        {
+            "v_initialdir": staged[new.id].folder,
+            **{f"v_{name}": ad.get(name, "undefined") for name in varying},
+        }
+        for new, ad in zip(jobs, ads, strict=True)
+    ]
+    return Submission(jobs[0].id.cluster, len(jobs), commands, rows)
+
+
+def kept_name(name: str) -> str:
+    """The name under which the schedd keeps a client's attribute."""
+    return f"{names.KEPT}{name}" if name.lower().startswith("submit_") else name
+
+
+def text_of(attribute: Attribute) -> str:
+    """An attribute's value as the submit language takes it: a value, and nothing but that."""
+    name, kind, text = attribute
+    if not valid_name(name):
+        raise CannotSubmit(f"Not an attribute name: {name[:80]!r}")
+    if _FORBIDDEN.search(text):
+        raise CannotSubmit(f"The attribute {name} has a character that the job queue cannot keep")
+    if "$$$(" in text or "$(DOLLAR)" in text:
+        raise CannotSubmit(f"The attribute {name} has a text that the submit language would change")
+    if kind == "s":
+        text = '"' + text.replace('"', '\\"') + '"'
+    return _MACRO.sub("$(DOLLAR)", text)
+
+
+def _proc(new: NewJob, staged: StagedFiles, gateway: str, marker: str) -> dict[str, str]:
+    ad = new.ad
+    found = {
+        kept_name(attribute[0]): text_of(attribute)
+        for attribute in ad
+        if attribute[0].lower() not in _SET_BY_THE_SCHEDD and attribute[0].lower() not in names.OWN
+    }
+    requirements = ad.attribute("Requirements")
+    leave = ad.attribute("LeaveJobInQueue")
+    found["Requirements"] = names.guarded("true" if requirements is None else text_of(requirements))
+    found["LeaveJobInQueue"] = "false" if leave is None else text_of(leave)
+    found |= _files(ad, staged)
+    own = {
+        "Owner": ad.string("Owner"),
+        names.GATEWAY: gateway,
+        names.JOB: str(new.id),
+        names.COMMIT: marker,
+        names.GLOBAL_ID: ad.string("GlobalJobId"),
+    }
+    found |= {name: text_of((name, "s", text)) for name, text in own.items() if text}
+    found[names.CLUSTER] = str(new.id.cluster)
+    return found
+
+
+def _files(ad: Ad, staged: StagedFiles) -> dict[str, str]:
+    """What the job reads and writes: only what was uploaded leaves this machine, and only into the job's own
+    folder does anything come back.
+    """
+    for name in ("Out", "Err", "TransferOutputRemaps"):
+        text = ad.string(name)
+        if "/" in text and text != _NULL_DEVICE:
+            raise CannotSubmit(f"{name} is not a plain file name: {text[:80]}")
+    if ad.string("In", _NULL_DEVICE) not in ("", _NULL_DEVICE, *staged.files):
+        raise CannotSubmit(f"The file {ad.string('In')[:80]}, In, was not uploaded")
+    wanted = [name.strip() for name in ad.string("TransferInput").split(",") if name.strip()]
+    missing = [name for name in wanted if name not in staged.files and "://" not in name]
+    if missing:
+        raise CannotSubmit(f"Input files that were not uploaded: {', '.join(missing)[:200]}")
+    if ad.string("x509userproxy") not in ("", *staged.files):
+        raise CannotSubmit("The file of x509userproxy was not uploaded")
+    command = ad.string("Cmd")
+    if not command:
+        raise CannotSubmit("The job has no Cmd")
+    uploaded = command in staged.files
+    if not uploaded and not command.startswith("/"):
+        raise CannotSubmit(f"The program {command[:80]} was not uploaded")
+    files = {"Cmd": ("Cmd", "s", command), "TransferInput": ("TransferInput", "s", ",".join(wanted))}
+    found = {name: text_of(attribute) for name, attribute in files.items() if attribute[2]}
+    return {**found, "TransferExecutable": "true" if uploaded else "false"}

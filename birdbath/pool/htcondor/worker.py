@@ -1,0 +1,36 @@
+"""A worker process: answers one request after the other with the bindings, until its gateway goes.
+
+The bindings hold Python's interpreter lock during every network call, keep one identity's sessions for
+another, and leak (pool reference section 3): so they are never loaded into the gateway itself.
+"""
+
+from __future__ import annotations
+
+import sys
+from multiprocessing import connection as pipes
+
+from birdbath.errors import BirdbathError
+
+
+def main() -> None:
+    """Serve the pipe whose descriptor is the first argument."""
+    from birdbath.pool.htcondor import calls
+
+    calls.die_with_parent()
+    pipe = pipes.Connection(int(sys.argv[1]))
+    connection, gateway = pipe.recv()
+    session = calls.Session(connection, gateway)
+    while True:
+        try:
+            name, arguments = pipe.recv()
+        except EOFError:
+            return
+        try:
+            answer: tuple[bool, object] = True, getattr(session, name)(*arguments)
+        except BirdbathError as error:
+            answer = False, error
+        pipe.send(answer)
+
+
+if __name__ == "__main__":
+    main()

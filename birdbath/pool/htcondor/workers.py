@@ -1,0 +1,131 @@
+"""The worker processes of a pool: who of them is free, how long one may take, and when it is replaced."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import connection as pipes
+from typing import Any
+
+from birdbath.pool.htcondor.connection import Connection, PoolUnreachable
+
+_RECYCLED_AFTER = 2000
+"""Calls that a worker answers before a new one takes its place: the bindings leak a little with each."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """A function of `calls.Session`, its arguments, and the seconds that it may take, waiting included."""
+
+    name: str
+    arguments: tuple[Any, ...]
+    seconds: float
+
+
+class Workers:
+    """A few processes that answer calls, each one at a time.
+
+    A call that is not answered in its time fails with PoolUnreachable; the process that was at it is killed
+    and replaced. Thread-safe.
+    """
+
+    def __init__(self, connection: Connection, gateway: str, count: int) -> None:
+        self._connection = connection
+        self._gateway = gateway
+        self._threads = ThreadPoolExecutor(count, thread_name_prefix="birdbath-htcondor")
+        self._lock = threading.Lock()
+        self._idle: list[_Worker] = []
+        self._busy: set[_Worker] = set()
+        self._closed = False
+
+    def ask(self, call: Call) -> Future[Any]:
+        """Begin a call; the result comes in the future."""
+        return self._threads.submit(self._answered, call, time.monotonic() + call.seconds)
+
+    def close(self) -> None:
+        """End all processes; calls in progress fail."""
+        with self._lock:
+            self._closed = True
+            workers = [*self._idle, *self._busy]
+        for worker in workers:
+            worker.kill()
+        self._threads.shutdown(wait=True, cancel_futures=True)
+
+    def _answered(self, call: Call, end: float) -> Any:
+        if time.monotonic() >= end:
+            raise PoolUnreachable("The pool was too busy with other calls to answer in time")
+        worker = self._take()
+        try:
+            answer = worker.ask(call, end)
+        except (EOFError, OSError):
+            self._drop(worker)
+            raise PoolUnreachable("The call to the pool was broken off") from None
+        if answer is None:
+            self._drop(worker)
+            raise PoolUnreachable(f"The pool did not answer within {call.seconds:g} seconds")
+        self._give_back(worker)
+        fine, value = answer
+        if fine:
+            return value
+        raise value
+
+    def _take(self) -> _Worker:
+        with self._lock:
+            if self._closed:
+                raise PoolUnreachable("The gateway is going down")
+            worker = self._idle.pop() if self._idle else _Worker(self._connection, self._gateway)
+            self._busy.add(worker)
+        return worker
+
+    def _give_back(self, worker: _Worker) -> None:
+        if worker.answered >= _RECYCLED_AFTER:
+            self._drop(worker)
+            return
+        with self._lock:
+            self._busy.discard(worker)
+            if not self._closed:
+                self._idle.append(worker)
+
+    def _drop(self, worker: _Worker) -> None:
+        with self._lock:
+            self._busy.discard(worker)
+        worker.kill()
+
+
+class _Worker:
+    """One process."""
+
+    def __init__(self, connection: Connection, gateway: str) -> None:
+        own, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "birdbath.pool.htcondor.worker", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                env=connection.environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                cwd="/",
+            )
+        self._pipe = pipes.Connection(own.detach())
+        self._pipe.send((connection, gateway))
+        self.answered = 0
+
+    def ask(self, call: Call, end: float) -> tuple[bool, Any] | None:
+        """The answer, or None when it does not come in time."""
+        self._pipe.send((call.name, call.arguments))
+        if not self._pipe.poll(max(0.0, end - time.monotonic())):
+            return None
+        answer: tuple[bool, Any] = self._pipe.recv()
+        self.answered += 1
+        return answer
+
+    def kill(self) -> None:
+        """End the process, whatever it does."""
+        self._process.kill()
+        self._process.wait()
+        self._pipe.close()
