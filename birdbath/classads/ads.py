@@ -31,15 +31,17 @@ HIDDEN = PRIVATE | SPECIAL
 """Attributes that are not shown among the others, in lower case."""
 
 
-_GOOD_NAMES: set[str] = set()
-"""Names that were found to be some, few of which are seen very often."""
+_KEYS: dict[str, str] = {}
+"""The keys (names in lower case) of names that were found to be some, few of which are seen very often."""
 
 
-def _check_name(name: str) -> None:
+def _key(name: str) -> str:
     if not valid_name(name):
         raise InvalidAd(f"not an attribute name: {name[:80]!r}")
-    if len(_GOOD_NAMES) < 20_000:
-        _GOOD_NAMES.add(name)
+    key = name.lower()
+    if len(_KEYS) < 20_000:
+        _KEYS[name] = key
+    return key
 
 
 class Ad:
@@ -53,7 +55,10 @@ class Ad:
     __slots__ = ("_attributes",)
 
     def __init__(self, attributes: Iterable[Attribute] = ()) -> None:
-        self._attributes = {attribute[0].lower(): attribute for attribute in attributes}
+        known = _KEYS.get
+        self._attributes = {
+            known(attribute[0]) or attribute[0].lower(): attribute for attribute in attributes
+        }
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Ad:
@@ -86,10 +91,10 @@ class Ad:
         """Set an attribute to a Python value or an Expression. Raises InvalidAd for what a ClassAd cannot
         hold.
         """
-        if name not in _GOOD_NAMES:
-            _check_name(name)
+        key = _KEYS.get(name) or _key(name)
         kind, text = canonical_value(value) if isinstance(value, Expression) else literal(value)
-        self.put(name, kind, text)
+        present = self._attributes.get(key)
+        self._attributes[key] = (present[0] if present else name, kind, text)
 
     def update(self, values: Mapping[str, Scalar | Expression]) -> None:
         """`set` each of `values`."""
@@ -114,7 +119,7 @@ class Ad:
         """The literal value as Python has it; None for a missing attribute and for anything that is not a
         literal.
         """
-        attribute = self._attributes.get(name.lower())
+        attribute = self._attributes.get(_KEYS.get(name) or name.lower())
         if attribute is None:
             return None
         _, kind, text = attribute
@@ -130,6 +135,11 @@ class Ad:
         """The value if it is a number or boolean literal, cut to an integer, else `default`."""
         value = self.get(name)
         return int(value) if isinstance(value, int | float) else default
+
+    def is_expression(self, name: str) -> bool:
+        """Whether the value is neither a literal nor missing."""
+        attribute = self._attributes.get(name.lower())
+        return attribute is not None and attribute[1] == "x"
 
     def string(self, name: str, default: str = "") -> str:
         """The value if it is a string literal, else `default`."""

@@ -155,6 +155,8 @@ def literal(value: Scalar) -> tuple[str, str]:
     """
     if type(value) is str and value.isascii() and "\0" not in value:
         return "s", value
+    if type(value) is int and -(2**63) <= value < 2**63:
+        return "n", str(value)
     if isinstance(value, bool):
         return "b", "TRUE" if value else "FALSE"
     if isinstance(value, int):

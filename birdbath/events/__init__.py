@@ -41,11 +41,14 @@ class JobEvent:
 
     def ad(self) -> Ad:
         """The event ad; EventTime is left to whoever prints it, in the form its log asks for."""
-        ad = Ad()
-        ad.set("MyType", my_type(self.type))
-        ad.set("EventTypeNumber", int(self.type))
-        ad.set("Cluster", self.cluster)
-        ad.set("Proc", self.proc)
-        ad.set("Subproc", 0)
-        ad.update(dict(self.fields))
+        ad = Ad(
+            (
+                ("MyType", "s", my_type(self.type)),
+                ("EventTypeNumber", "n", str(int(self.type))),
+                ("Cluster", "n", str(self.cluster)),
+                ("Proc", "n", str(self.proc)),
+                ("Subproc", "n", "0"),
+            )
+        )
+        ad.update(self.fields)
         return ad

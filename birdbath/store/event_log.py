@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from hashlib import sha1
 from typing import NamedTuple
 
 from sqlalchemy import bindparam, delete, func, insert, select
@@ -16,6 +17,7 @@ from birdbath.store.tables import counters, events, jobs
 from birdbath.store.unit_of_work import UnitOfWork
 
 _NAMESPACE = uuid.UUID("6f1d2c8e-94a3-5f0b-8a52-3d2b6f6c0a11")
+_SEED = _NAMESPACE.bytes
 _INSERT = insert(events)
 _AFTER = (
     select(events)
@@ -131,10 +133,17 @@ def _record(row: Row) -> EventRecord:
     )
 
 
+def _event_id(sequence: int) -> str:
+    """`uuid.uuid5(_NAMESPACE, str(sequence))`, in a quarter of its time."""
+    digest = sha1(_SEED + str(sequence).encode(), usedforsecurity=False).hexdigest()
+    variant = "89ab"[int(digest[16], 16) & 3]
+    return f"{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{variant}{digest[17:20]}-{digest[20:32]}"
+
+
 def _row(sequence: int, event: JobEvent) -> dict[str, object]:
     return {
         "sequence": sequence,
-        "id": str(uuid.uuid5(_NAMESPACE, str(sequence))),
+        "id": _event_id(sequence),
         "time": event.time,
         "type": int(event.type),
         "cluster_id": event.cluster,

@@ -116,6 +116,11 @@ class Sandbox:
         return Path(self._place)
 
     @property
+    def location(self) -> str:
+        """`path` as text."""
+        return self._place
+
+    @property
     def root(self) -> str:
         """The spool folder."""
         return str(self._root)
@@ -126,6 +131,8 @@ class Sandbox:
 
     def exists(self) -> bool:
         """Whether the directory is there."""
+        if self._is_absent():
+            return False
         try:
             os.close(self._open())
         except (FileNotFoundError, InvalidFileName):
@@ -231,6 +238,8 @@ class Sandbox:
     def remove(self) -> None:
         """Delete the sandbox with all it holds; the numbered folders above it too when that empties them."""
         self._settled.discard(self._place)
+        if self._is_absent():
+            return
         for level in range(len(self._steps) - 1, -1, -1):
             try:
                 parent = self._open(self._steps[:level])
@@ -242,6 +251,14 @@ class Sandbox:
                 return  # there are other jobs in it
             finally:
                 os.close(parent)
+
+    def _is_absent(self) -> bool:
+        """Whether nothing is there for certain, by one system call."""
+        try:
+            os.lstat(self._place)
+        except (FileNotFoundError, NotADirectoryError):
+            return True
+        return False
 
     def _open(self, steps: Sequence[str] | None = None) -> int:
         descriptor = os.open(self._root, _DIRECTORY)

@@ -7,7 +7,7 @@ better. It is brought up to date whenever a submitter's usage changes, so it is 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy import bindparam, insert, select, update
@@ -60,7 +60,8 @@ class Account:
         priority = max(MIN_PRIORITY, self.priority * kept + self.in_use * (1 - kept))
         accumulated = self.accumulated + self.in_use * passed
         used = now if self.in_use else self.used_at
-        return replace(self, priority=priority, accumulated=accumulated, updated_at=now, used_at=used)
+        # Not `replace`: each cycle does this for every submitter there ever was.
+        return Account(self.name, priority, self.factor, accumulated, self.began_at, used, now, self.in_use)
 
 
 class Accountant:
@@ -74,6 +75,16 @@ class Accountant:
         """All accounts as of `now`."""
         found = (Account(*row) for row in unit.execute(ALL_ACCOUNTS))
         return {account.name: account.at(now, self._halflife) for account in found}
+
+    def priorities(self, unit: UnitOfWork, names: Iterable[str], now: float) -> dict[str, float]:
+        """The effective priorities of some submitters, which are above 0."""
+        kept = {row.name: row for row in unit.execute(ALL_ACCOUNTS)}
+        found = {}
+        for name in names:
+            row = kept.get(name)
+            account = self.account({}, name, now) if row is None else Account(*row).at(now, self._halflife)
+            found[name] = max(account.effective, 1e-9)
+        return found
 
     def account(self, accounts: dict[str, Account], name: str, now: float) -> Account:
         """One of `accounts`, or the one that a new submitter begins with."""

@@ -15,6 +15,7 @@ from birdbath.pool.simulated.accountant import Accountant
 from birdbath.pool.simulated.autoclusters import Autoclusters
 from birdbath.pool.simulated.clock import Clock
 from birdbath.pool.simulated.description import PoolDescription, PoolIdentity
+from birdbath.pool.simulated.fates import Fate
 from birdbath.pool.simulated.floor import Floor
 from birdbath.pool.simulated.hosted import ProgramTable
 from birdbath.pool.simulated.job_table import Charge, JobTable
@@ -41,7 +42,8 @@ class PoolContext:
     """The parts themselves, and notes that a restart may lose.
 
     `kick`: whom to tell of news; `asked`: somebody wants a negotiation cycle; `promised`: until when the
-    driver waits; `instant`: the pool time of what the engine does at this moment.
+    driver waits; `instant`: the pool time of what the engine does at this moment; `fates`: what was found
+    to become of running jobs, by the number of the run and the slot.
     """
 
     description: PoolDescription
@@ -61,6 +63,7 @@ class PoolContext:
     kick: Callable[[], None] = field(default=lambda: None)
     asked: bool = False
     promised: float | None = None
+    fates: dict[JobId, tuple[int, str, Fate]] = field(default_factory=dict)
     instant: float | None = None
 
     def __post_init__(self) -> None:
@@ -121,6 +124,8 @@ class PoolContext:
         if events and "UserLog" in job.ad:
             write_user_log(unit, self.files_of(unit, job), job, events)
         table.save(job, events)
+        if not job.running:
+            self.fates.pop(job.id, None)
         self._stop(unit, job)
         ended = job.status in (JobStatus.COMPLETED, JobStatus.REMOVED) and job.phase != STOPPING
         if ended and not stays_in_queue(job.ad, now):
@@ -133,6 +138,7 @@ class PoolContext:
     def leave(self, unit: UnitOfWork, table: JobTable, job: QueuedJob) -> None:
         """Let a job leave the queue; its sandbox is deleted once that is durable."""
         table.leave(job)
+        self.fates.pop(job.id, None)
         self._stop(unit, job)
         if job.ad.integer("JobUniverse") == SCHEDULER_UNIVERSE:
             self.programs.drop(unit, job.id)

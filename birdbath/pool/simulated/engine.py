@@ -23,7 +23,7 @@ from birdbath.pool.simulated.context import PoolContext
 from birdbath.pool.simulated.execution import MAX_OPEN_FILES
 from birdbath.pool.simulated.hosting import Hosting
 from birdbath.pool.simulated.job_table import JobTable, renew_lanes
-from birdbath.pool.simulated.lanes import any_idle, any_idle_of, first_of
+from birdbath.pool.simulated.lanes import Queue, any_idle, first_of
 from birdbath.pool.simulated.machines import Resources, parent_name
 from birdbath.pool.simulated.negotiator import Negotiator
 from birdbath.pool.simulated.outages import Outages
@@ -120,10 +120,10 @@ class Engine:
     def _watch(self, step: _Step) -> None:
         now, context = step.state.time, self._context
         self._negotiator.verdicts.begin(now)
-        for claim in sorted(context.floor.read(step.unit).jobs.values(), key=lambda claim: claim.job):
-            slot = context.slots.get(parent_name(claim.slot))
-            if slot is None or slot.kind not in self._watched:
-                continue
+        kinds = context.floor.read(step.unit).kinds
+        watched = [claim for kind in self._watched for claim in kinds.get(kind, {}).values()]
+        for claim in sorted(watched, key=lambda claim: claim.job):
+            slot = context.slots[parent_name(claim.slot)]
             job = step.table.load(claim.job)
             if job is not None and job.running and self._negotiator.verdicts.wants_off(slot, job.ad, now):
                 evicted = interruptions.evict(job, now, "The machine's PREEMPT became true")
@@ -135,7 +135,7 @@ class Engine:
         if self._watched and now % context.description.policy_interval == 0:
             self._watch(step)
         dead = set(self.outages(step.state).begun(now))
-        claims = context.floor.read(step.unit).jobs.values()
+        claims = context.floor.read(step.unit).jobs.values() if dead else ()
         for claim in sorted(claims, key=lambda claim: claim.job):
             if context.slots[parent_name(claim.slot)].machine.number in dead:
                 job = step.table.load(claim.job)
@@ -154,6 +154,7 @@ class Engine:
     def go_on(self, step: _Step) -> None:
         """Let the runs of jobs go on that are due before anything else is."""
         runs = Runs(self._context, step.unit, step.table, step.state.time, self._hosting)
+        lanes: dict[str, list[Queue]] = {}
         for job in step.due_runs():
             runs.now = step.state.time
             if job.phase in (PROGRAM, STOPPING):
@@ -168,8 +169,9 @@ class Engine:
             step.written += runs.go_on(job)
             if runs.put_off or job.progress or job.due_at == step.state.time:
                 step.end()  # what was written must be durable before the run goes on
-            if before and not job.running and not self._reuse(step, runs, claim):
-                step.negotiate_now()
+            if before and not job.running and not self._reuse(step, runs, claim, lanes):
+                if step.table.idled or any_idle(step.unit):
+                    step.negotiate_now()
             step.put_off = step.put_off or runs.put_off
 
     def _claim_of(self, job: QueuedJob) -> _Reusable | None:
@@ -178,18 +180,25 @@ class Engine:
         resources = Resources(job.cpus, job.memory, job.disk, job.gpus)
         return _Reusable(job.slot, job.submitter, resources, job.claimed_at, job.claim_rank)
 
-    def _reuse(self, step: _Step, runs: Runs, claim: _Reusable | None) -> bool:
-        """Give the claim of a job that has ended to another of the same submitter, as a schedd does."""
+    def _reuse(self, step: _Step, runs: Runs, claim: _Reusable | None, lanes: dict[str, list[Queue]]) -> bool:
+        """Give the claim of a job that has ended to another of the same submitter, as a schedd does.
+
+        `lanes` are the submitters' waiting jobs as they were found; they are looked for anew when others
+        became idle, or too few were found.
+        """
         now, context = step.state.time, self._context
         if claim is None or now >= claim.since + context.description.claim_worklife:
             return False
         slot = context.slots.get(parent_name(claim.slot))
         if slot is None or slot.machine.number in self.outages(step.state).dead(now):
             return False
-        if not any_idle_of(step.unit, claim.submitter):
-            return False
-        step.table.flush()
-        following = self._negotiator.next_for(step.unit, claim.submitter, slot, claim.resources, now)
+        waiting = None if step.table.idled else lanes.get(claim.submitter)
+        if waiting is None or any(queue.cut and not queue.waiting for queue in waiting):
+            if step.table.idled:
+                lanes.clear()
+            step.table.flush()
+            waiting = lanes[claim.submitter] = self._negotiator.queues(step.unit, claim.submitter)
+        following = self._negotiator.next_for(step.unit, waiting, slot, claim.resources, now)
         if following is None:
             return False
         place = slot.part(claim.slot, claim.resources)

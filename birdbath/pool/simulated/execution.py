@@ -53,7 +53,8 @@ class Run:
     writes.
 
     Output that begins with a range of the very file stays behind that range. `appended` has the old sizes of
-    the files that the program appends to, -1 for one that was not there.
+    the files that the program appends to, -1 for one that was not there. A `lasting` run comes to the same
+    whenever it is asked for, as long as there is no sandbox: nothing is known of its program.
     """
 
     duration: float
@@ -62,6 +63,7 @@ class Run:
     received: int
     outputs: Mapping[str, Sequence[Piece]]
     appended: Mapping[str, int]
+    lasting: bool = False
 
     @property
     def sent(self) -> int:
@@ -99,11 +101,11 @@ class _SandboxFiles:
     def __init__(self, sandbox: Sandbox, old_sizes: Mapping[str, int]) -> None:
         self._sandbox = sandbox
         self._old_sizes = old_sizes
-        self._inside = f"{sandbox.path}/"
-        self._nothing = not sandbox.exists()
+        self._inside = f"{sandbox.location}/"
+        self.nothing = not sandbox.exists()
 
     def find(self, path: str) -> FileRange | None:
-        if self._nothing:
+        if self.nothing:
             return None
         name = path.removeprefix(self._inside).removeprefix("./")
         try:
@@ -134,7 +136,7 @@ def plan_run(ad: Ad, sandbox: Sandbox, slot: str, now: float, default_runtime: f
         environment={**variables, **_added_variables(slot)},
         stdin=stdin,
         hostname=slot.rpartition("@")[2],
-        directory=str(sandbox.path),
+        directory=sandbox.location,
         now=now,
     )
     exit_code, known = _execute(process, ad.string("Cmd"), words, files)
@@ -145,7 +147,9 @@ def plan_run(ad: Ad, sandbox: Sandbox, slot: str, now: float, default_runtime: f
         process.say(_generic_output(ad.string("Cmd"), words, slot, duration))
     received = sum({file.name: file.length for file in (*transferred, *stdin)}.values())
     cpu = 0.0 if known else duration
-    return Run(duration, exit_code, cpu, received, _outputs(ad, process), _appended(process))
+    outputs, appended = _outputs(ad, process), _appended(process)
+    lasting = not known and files.nothing and not ad.is_expression("SimRuntime")
+    return Run(duration, exit_code, cpu, received, outputs, appended, lasting)
 
 
 def _added_variables(slot: str) -> dict[str, str]:

@@ -46,10 +46,10 @@ class Fate:
 def fate(description: PoolDescription, ad: Ad, job: JobId, number: int, run: Run, now: float) -> Fate:
     """What becomes of the run of that number, whose program would do what `run` says."""
     cmd = ad.string("Cmd")
-    chance = random.Random(f"{description.seed}/run/{job}/{number}")
     known = next((program for program in description.programs if _is(cmd, program.cmd)), None)
     if known is not None:
         if known.runtime is not None and "SimRuntime" not in ad:
+            chance = random.Random(f"{description.seed}/run/{job}/{number}")
             run = replace(run, duration=min(draw(known.runtime, chance), LONGEST_RUN))
         run = replace(run, exit_code=run.exit_code or known.exit_code)
     found = Fate(run)
@@ -57,6 +57,12 @@ def fate(description: PoolDescription, ad: Ad, job: JobId, number: int, run: Run
         if fault.kind in _PER_RUN and _is(cmd, fault.cmd):
             found = _suffer(description, index, fault, job, number, found)
     return _within_limits(ad, found, now)
+
+
+def is_lasting(ad: Ad, found: Fate) -> bool:
+    """Whether `fate` says the same whenever it is asked for during the run, see `Run.lasting`."""
+    limits = ("AllowedExecuteDuration", "AllowedJobDuration")
+    return found.run.lasting and not any(ad.is_expression(name) for name in limits)
 
 
 def _is(cmd: str, pattern: str) -> bool:

@@ -50,7 +50,8 @@ class Claim:
 class Floor:
     """What is claimed, as the unit of work sees it that has called `read` last.
 
-    The database is the truth: what was undone, or what another process changed, is read anew.
+    The database is the truth: what was undone, or what another process changed, is read anew. `kinds` has the
+    claims by the kind of their slot.
     """
 
     def __init__(self, slots: Mapping[str, Slot]) -> None:
@@ -61,7 +62,7 @@ class Floor:
         self._used: dict[str, Resources] = {}
         self._parts: dict[str, set[int]] = {}
         self.weights: Counter[str] = Counter()
-        self.kinds: Counter[int] = Counter()
+        self.kinds: dict[int, dict[JobId, Claim]] = {}
         self.piles: dict[str, dict[tuple[int, Resources], list[int]]] = {}
         self._clear()
 
@@ -114,7 +115,7 @@ class Floor:
         self._used[parent] = claim.resources if used is None else used.plus(claim.resources)
         self._parts.setdefault(parent, set()).add(part_number(claim.slot))
         self.weights[claim.submitter] += claim.weight
-        self.kinds[self._kind(parent)] += 1
+        self.kinds.setdefault(self._kind(parent), {})[claim.job] = claim
         self._repile(parent)
 
     def _remove(self, job: JobId) -> None:
@@ -130,7 +131,7 @@ class Floor:
         else:
             del self._used[parent], self._parts[parent]
         self.weights[claim.submitter] -= claim.weight
-        self.kinds[self._kind(parent)] -= 1
+        del self.kinds[self._kind(parent)][job]
         if not self.weights[claim.submitter]:
             del self.weights[claim.submitter]
         self._repile(parent)

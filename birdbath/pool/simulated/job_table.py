@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from math import inf
 from typing import Any, NamedTuple, Protocol
 
-from sqlalchemy import and_, bindparam, delete, insert, select, update
+from sqlalchemy import and_, bindparam, delete, insert, null, select, update
 
 from birdbath.classads import Ad
 from birdbath.events import JobEvent
@@ -64,6 +64,11 @@ _SAVE_SIMULATED = (
     .where(_s.cluster_id == bindparam("cluster"), _s.proc_id == bindparam("proc"))
     .values({name: bindparam(f"new_{name}") for name in _STATE})
 )
+_FREE_SLOT = (
+    update(simulated_jobs)
+    .where(_s.cluster_id == bindparam("cluster"), _s.proc_id == bindparam("proc"))
+    .values(slot=null())
+)
 _DROP_SIMULATED = delete(simulated_jobs).where(
     _s.cluster_id == bindparam("cluster"), _s.proc_id == bindparam("proc")
 )
@@ -102,6 +107,9 @@ class Claims(Protocol):
 class JobTable:
     """The jobs one unit of work touches. Nothing is written before `flush`, which gives versions and event
     numbers.
+
+    `scheduled` are jobs that may be due at another time now; `idled` says that a job became idle (or a new
+    one came) since the last flush.
     """
 
     def __init__(self, unit: UnitOfWork, signature: Callable[[Ad], str], claims: Claims, now: float) -> None:
@@ -117,6 +125,7 @@ class JobTable:
         self._left: dict[JobId, QueuedJob] = {}
         self._events: list[JobEvent] = []
         self._notices: list[tuple[int, int]] = []
+        self.idled = False
         self.scheduled: list[QueuedJob] = []
 
     def load(self, job: JobId) -> QueuedJob | None:
@@ -148,6 +157,7 @@ class JobTable:
     def add(self, job: QueuedJob) -> None:
         """Put a new job into the queue, which it may leave again at once."""
         job.submitter = self._claims.submitter(job.ad)
+        self.idled = True
         self.scheduled.append(job)
         self._loaded[job.id] = self._added[job.id] = job
 
@@ -158,6 +168,7 @@ class JobTable:
         if job.weight != job.charged:
             self._charges.append(Charge(self.now, job.submitter, job.weight - job.charged))
             job.charged = job.weight
+        self.idled = self.idled or job.status is JobStatus.IDLE
         self.scheduled.append(job)
         parent = job.parent
         for event in events:
@@ -209,7 +220,7 @@ class JobTable:
         rows = [{"sequence": first + index, "cluster_id": cluster} for index, cluster in self._notices]
         self._unit.execute_many(_ADD_NOTICE, rows)
         self._added, self._changed, self._touched, self._left, self._events = {}, {}, {}, {}, []
-        self._notices, self._charges = [], []
+        self._notices, self._charges, self.idled = [], [], False
         for job in moved:
             job.kept_slot = job.slot
         return count
@@ -237,7 +248,10 @@ class JobTable:
     def _write_states(self) -> None:
         # First what gives slots back: no two rows may hold one slot.
         self._unit.execute_many(_DROP_SIMULATED, [_renamed(job, {}) for job in self._left_before()])
-        states = [_renamed(job, self._state(job)) for job in (self._changed | self._touched).values()]
+        written = list((self._changed | self._touched).values())
+        moving = [job for job in written if job.kept_slot and job.slot != job.kept_slot]
+        self._unit.execute_many(_FREE_SLOT, [_renamed(job, {}) for job in moving])
+        states = [_renamed(job, self._state(job)) for job in written]
         self._unit.execute_many(_SAVE_SIMULATED, states)
 
     def _left_before(self) -> list[QueuedJob]:

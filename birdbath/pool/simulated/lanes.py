@@ -43,19 +43,10 @@ JOB_AD = select(jobs.c.ad).where(
 )
 LIMITED = select(_s.limits).where(_s.slot > "", _s.limits != "")
 
-_ANY_OF: Any = (
-    select(literal_column("1"))
-    .where(_s.signature > bindparam("low"), _s.signature < bindparam("high"))
-    .limit(1)
-)
-
-BATCH = 500
+BATCH = 200
 """So many jobs of a lane are looked at in one step."""
-
-
-def any_idle_of(unit: UnitOfWork, submitter: str) -> bool:
-    """Whether a submitter may have jobs to negotiate for, as written so far."""
-    return unit.first(_ANY_OF, {"low": f"{submitter}\t", "high": f"{submitter}\n"}) is not None
+FEW = 50
+"""So many are looked for at a time that go on with the claims of others."""
 
 
 def any_idle(unit: UnitOfWork) -> bool:
@@ -80,6 +71,7 @@ class Queue:
     waiting: list[tuple[int, int, int]] | None = None
     cut: bool = False
     suitor: Suitor | None = None
+    judged_at: float = 0.0
     limits: dict[str, float] = field(default_factory=dict)
 
     @property

@@ -23,21 +23,23 @@ from birdbath.pool.base import JobId
 from birdbath.pool.simulated.accountant import Accountant
 from birdbath.pool.simulated.autoclusters import SUBMIT_MACHINE, Autoclusters, Lane
 from birdbath.pool.simulated.description import PoolDescription
-from birdbath.pool.simulated.floor import Claim, Floor
-from birdbath.pool.simulated.lanes import BATCH, FIRST, JOB_AD, LANES_OF, LIMITED, SIGNATURES, Queue
+from birdbath.pool.simulated.floor import Floor
+from birdbath.pool.simulated.lanes import BATCH, FEW, FIRST, JOB_AD, LANES_OF, LIMITED, SIGNATURES, Queue
 from birdbath.pool.simulated.machines import Resources, Slot, parent_name
 from birdbath.pool.simulated.outages import Outages
-from birdbath.pool.simulated.preemption import Preemption
+from birdbath.pool.simulated.preemption import Pair, Preemption, Running, yielding
 from birdbath.pool.simulated.queued_job import Place
 from birdbath.pool.simulated.shares import Shares, limits_of
 from birdbath.pool.simulated.supply import Supply
-from birdbath.pool.simulated.verdicts import Verdict, Verdicts
+from birdbath.pool.simulated.verdicts import Suitor, Verdict, Verdicts
 from birdbath.store.unit_of_work import UnitOfWork
 
 Start = Callable[[JobId, Place, float], bool]
 """Starts a job at a place whose Rank of it is given; false when it does not start after all."""
 Evict = Callable[[JobId, str], None]
 """Takes a running job off its slot, for that reason."""
+MOST_SUITORS = 2000
+"""So many autoclusters are remembered."""
 
 
 @dataclass
@@ -69,7 +71,12 @@ class Negotiator:
         self._floor = floor
         self._accountant = accountant
         self.outages: Outages | None = None
-        self._numbered = list(slots.values())
+        self._named, self._numbered = slots, list(slots.values())
+        self._yielding = yielding(self._numbered, description.preemption_requirements)
+        self._numbers: dict[int, list[int]] = {}
+        for slot in self._numbered:
+            self._numbers.setdefault(slot.machine.number, []).append(slot.number)
+        self._suitors: dict[str, tuple[Suitor, dict[str, float]]] = {}
         self._totals = {
             pool: float(sum(slot.resources.cpus for slot in slots.values() if slot.machine.pool == pool))
             for pool in description.pools
@@ -79,6 +86,11 @@ class Negotiator:
         self._routes = {name: (s.pool or first, *s.flock_to) for name, s in schedds.items()}
         self.verdicts = Verdicts(slots.values())
         self.statistics = Statistics()
+
+    @property
+    def weights(self) -> Counter[str]:
+        """What each submitter uses now."""
+        return Counter(self._floor.weights)
 
     @property
     def pools(self) -> tuple[str, ...]:
@@ -105,19 +117,19 @@ class Negotiator:
         return step.run()
 
     def next_for(
-        self, unit: UnitOfWork, submitter: str, slot: Slot, left: Resources, now: float
+        self, unit: UnitOfWork, queues: list[Queue], slot: Slot, left: Resources, now: float
     ) -> JobId | None:
-        """The first idle job of a submitter that may go on with a claim of his."""
+        """Take the first idle job of a submitter's `queues` that may go on with a claim of his."""
         self.verdicts.begin(now)
         found = []
-        for queue in self.queues(unit, submitter):
-            if slot.machine.pool in queue.route and self.suitor(unit, queue, now, 1) and not queue.limits:
+        for queue in queues:
+            if slot.machine.pool in queue.route and self.suitor(unit, queue, now, FEW) and not queue.limits:
                 assert queue.suitor is not None
                 assert queue.waiting is not None
                 verdict = self.verdicts.judge(queue.suitor, slot, left)
                 if verdict is not None and _fits(slot, verdict, left):
-                    found.append(queue.waiting[-1])
-        return JobId(*min(found)[1:]) if found else None
+                    found.append((queue.waiting[-1], queue.waiting))
+        return JobId(*min(found)[1].pop()[1:]) if found else None
 
     def queues(self, unit: UnitOfWork, submitter: str = "") -> list[Queue]:
         """The lanes that have idle jobs, of one submitter or of all."""
@@ -130,62 +142,68 @@ class Negotiator:
         return found
 
     def suitor(self, unit: UnitOfWork, queue: Queue, now: float, most: int = BATCH) -> bool:
-        """Find the queue's first jobs, and what matchmaking looks at of the first; false when none is
-        left.
+        """Find the queue's first jobs, and what matchmaking looks at of the first as it is `now`; false when
+        none is left.
         """
+        if queue.suitor is not None and queue.suitor.timely and queue.judged_at != now:
+            queue.suitor = None
         if queue.waiting is None:
             rows = unit.execute(FIRST, {"signature": queue.signature, "most": most})
             queue.waiting = [(row[0], row[1], row[2]) for row in reversed(rows)]
             queue.cut = len(rows) == most
         if queue.suitor is None and queue.waiting:
+            known = self._suitors.get(queue.lane.cluster)
+            if known is not None:
+                queue.suitor, queue.limits = known
+                return True
             row = unit.first(JOB_AD, {"cluster": queue.waiting[-1][1], "proc": queue.waiting[-1][2]})
             assert row is not None
             ad = Ad.from_json(row[0])
+            queue.judged_at = now
             queue.limits = limits_of(ad.string("ConcurrencyLimits"))
             queue.suitor = self.verdicts.suitor(queue.lane.cluster, self._autoclusters.significant(ad), now)
+            if not queue.suitor.timely:
+                self._remember(queue)
         return bool(queue.waiting)
 
-    def weights(self) -> Counter[str]:
-        """What each submitter uses now."""
-        return Counter(self._floor.weights)
+    def _remember(self, queue: Queue) -> None:
+        """Jobs of one autocluster are all the same to matchmaking."""
+        assert queue.suitor is not None
+        if len(self._suitors) >= MOST_SUITORS:
+            self._suitors.clear()
+        self._suitors[queue.lane.cluster] = queue.suitor, queue.limits
 
     def shares(
         self, unit: UnitOfWork, submitters: set[str], weights: Counter[str], total: float, now: float
     ) -> Shares:
         """The shares of those who take part in a pool of that weight."""
-        accounts = self._accountant.accounts(unit, now)
-        priorities = {
-            name: max(self._accountant.account(accounts, name, now).effective, 1e-9) for name in submitters
-        }
+        priorities = self._accountant.priorities(unit, submitters, now)
         return Shares(total, self._description.groups, priorities, weights)
 
     def supply(self, pool: str, now: float) -> Supply:
         """What is free in a pool."""
         dead = frozenset[int]() if self.outages is None else self.outages.dead(now)
-        return Supply(self._numbered, self._floor, pool, dead)
+        unusable = [number for machine in dead for number in self._numbers.get(machine, ())]
+        return Supply(self._numbered, self._floor, pool, unusable)
 
     @property
     def preempts(self) -> bool:
         """Whether any policy may take a running job off its slot for a better one."""
-        ranked = any(machine.rank not in ("0", "0.0") for machine in self._description.machines)
-        return ranked or self._description.preemption_requirements != "false"
+        return bool(self._yielding)
 
     @property
     def preemption_requirements(self) -> str:
         """PREEMPTION_REQUIREMENTS."""
         return self._description.preemption_requirements
 
-    def claims(self, pool: str, now: float) -> list[tuple[Claim, Slot]]:
-        """What is claimed in a pool as the floor says, by slot."""
+    def running(self, pool: str, now: float) -> Running:
+        """What is claimed in a pool, as the floor says, and may be taken away for a better job."""
         dead = frozenset[int]() if self.outages is None else self.outages.dead(now)
-        slots = {slot.name: slot for slot in self._numbered}
-        found = [(claim, slots.get(parent_name(claim.slot))) for claim in self._floor.claims.values()]
-        alive = [
-            (claim, slot)
-            for claim, slot in found
-            if slot is not None and slot.machine.pool == pool and slot.machine.number not in dead
-        ]
-        return sorted(alive, key=lambda pair: (pair[1].number, pair[0].slot))
+        claims = [claim for kind in self._yielding for claim in self._floor.kinds.get(kind, {}).values()]
+        found = ((claim, self._named[parent_name(claim.slot)]) for claim in claims)
+        return Running(
+            pair for pair in found if pair[1].machine.pool == pool and pair[1].machine.number not in dead
+        )
 
     def total(self, pool: str) -> float:
         """The weight of a pool's slots."""
@@ -221,7 +239,7 @@ class _Step:
         self._limits: Counter[str] = Counter()
         # Of the whole step: what it starts is not on the floor before it is written.
         self._supplies: dict[str, Supply] = {}
-        self._weights = negotiator.weights()
+        self._weights = negotiator.weights
         for row in unit.execute(LIMITED):
             self._take_limits(limits_of(row.limits))
 
@@ -242,32 +260,37 @@ class _Step:
     def _preempt(self, pool: str, queues: list[Queue]) -> None:
         """Let jobs that the machines or the policy like better take the place of running ones."""
         negotiator = self._negotiator
-        claims = negotiator.claims(pool, self._now)
-        if not queues or not claims:
+        running = negotiator.running(pool, self._now) if queues else Running(())
+        if not running.submitters:
             return
-        submitters = {queue.lane.submitter for queue in queues} | {claim.submitter for claim, _ in claims}
+        submitters = {queue.lane.submitter for queue in queues} | running.submitters
         shares = negotiator.shares(self._unit, submitters, self._weights, negotiator.total(pool), self._now)
         rules = Preemption(negotiator.preemption_requirements, shares.priorities, self._now)
+        hopeless: set[str] = set()
         for queue in sorted(
             queues, key=lambda q: (shares.priorities[q.lane.submitter], q.precedence, q.signature)
         ):
+            if queue.lane.cluster in hopeless:
+                continue
             while negotiator.suitor(self._unit, queue, self._now) and self._within_limits(queue):
-                found = rules.best(queue.suitor, queue.lane.submitter, claims, negotiator.verdicts)
+                found = rules.best(queue.suitor, queue.lane.submitter, running, negotiator.verdicts)
+                if found is None and rules.by_rank_only:
+                    hopeless.add(queue.lane.cluster)
                 if found is None or not shares.may_take(queue.lane.submitter, found[1].request.cpus):
                     break
-                self._replace(queue, *found, claims)
+                self._replace(queue, *found, running)
 
     def _replace(
         self,
         queue: Queue,
-        pair: tuple[Claim, Slot],
+        pair: Pair,
         verdict: Verdict,
         reason: str,
-        claims: list[tuple[Claim, Slot]],
+        running: Running,
     ) -> None:
         assert queue.waiting
         _, cluster, proc = queue.waiting.pop()
-        claims.remove(pair)
+        running.remove(pair)
         claim, slot = pair
         self._evict(claim.job, reason)
         if self._start(JobId(cluster, proc), slot.part(claim.slot, claim.resources), verdict.slot_rank):

@@ -70,7 +70,7 @@ def next_evaluation(ad: Ad, status: JobStatus, now: float, interval: float) -> f
     itself.
     """
     if status in _FINISHED:
-        wanted = _is_expression(ad, "LeaveJobInQueue") and depends_on_time(ad, "LeaveJobInQueue")
+        wanted = ad.is_expression("LeaveJobInQueue") and depends_on_time(ad, "LeaveJobInQueue")
     else:
         wanted = any(not _is_literally_false(ad, name) for name in _PERIODIC[status])
     return now + interval if wanted else None
@@ -125,11 +125,6 @@ def _says(ad: Ad, name: str, value: str) -> str:
     attribute = ad.attribute(name)
     text = attribute[2] if attribute else ""
     return f"The job attribute {name} expression '{text}' evaluated to {value}"
-
-
-def _is_expression(ad: Ad, name: str) -> bool:
-    attribute = ad.attribute(name)
-    return attribute is not None and attribute[1] == "x"
 
 
 def _is_literally_false(ad: Ad, name: str) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from birdbath.classads import Ad
 from birdbath.pool.base import JobId, JobStatus
 
-_STATUSES = frozenset(JobStatus)
+_STATUSES = {int(status): status for status in JobStatus}
 
 IMAGE = "image"
 """The phase of a running program up to the first report of its size."""
@@ -78,8 +78,7 @@ class QueuedJob:
     @property
     def status(self) -> JobStatus:
         """What the ad says; anything that is no status counts as Idle."""
-        value = self.ad.integer("JobStatus")
-        return JobStatus(value) if value in _STATUSES else JobStatus.IDLE
+        return _STATUSES.get(self.ad.integer("JobStatus"), JobStatus.IDLE)
 
     @property
     def running(self) -> bool:

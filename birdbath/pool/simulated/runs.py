@@ -21,7 +21,7 @@ from birdbath.pool.simulated.execution import (
     plan_run,
     write_outputs,
 )
-from birdbath.pool.simulated.fates import Cut, Fate
+from birdbath.pool.simulated.fates import Cut, Fate, is_lasting
 from birdbath.pool.simulated.fates import fate as fate_of
 from birdbath.pool.simulated.hosting import Hosting
 from birdbath.pool.simulated.job_table import JobTable
@@ -153,9 +153,15 @@ class Runs:
 
     def _plan(self, job: QueuedJob, slot: str) -> Fate:
         description, number = self._context.description, job.ad.integer("NumJobStarts") - job.running
-        sandbox = self._context.files_of(self._unit, job)
+        sandbox, fates = self._context.files_of(self._unit, job), self._context.fates
+        known = fates.get(job.id)
+        if known is not None and known[:2] == (number, slot) and not sandbox.exists():
+            return known[2]
         run = plan_run(job.ad, sandbox, slot, self.now, description.default_runtime)
-        return fate_of(description, job.ad, job.id, number, run, self.now)
+        found = fate_of(description, job.ad, job.id, number, run, self.now)
+        if is_lasting(job.ad, found):
+            fates[job.id] = number, slot, found
+        return found
 
     def _cut(self, job: QueuedJob, cut: Cut) -> list[JobEvent]:
         """End a run before its time."""

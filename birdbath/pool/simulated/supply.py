@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import insort
+from collections.abc import Sequence
 
 from birdbath.pool.simulated.floor import Floor
 from birdbath.pool.simulated.machines import Resources, Slot, part_number
@@ -12,17 +13,16 @@ from birdbath.pool.simulated.queued_job import Place
 class Supply:
     """What is free in a pool: slots that differ in nothing are together, the first of the pool first."""
 
-    def __init__(self, slots: list[Slot], floor: Floor, pool: str, dead: frozenset[int]) -> None:
+    def __init__(self, slots: list[Slot], floor: Floor, pool: str, unusable: Sequence[int]) -> None:
         self._slots = slots
         self._floor = floor
         self._parts: dict[int, set[int]] = {}
         self.piles = {pile: list(numbers) for pile, numbers in floor.piles[pool].items()}
-        if dead:
-            alive = {
-                pile: [n for n in ns if slots[n].machine.number not in dead]
-                for pile, ns in self.piles.items()
-            }
-            self.piles = {pile: numbers for pile, numbers in alive.items() if numbers}
+        for number in unusable:
+            slot = slots[number]
+            left = floor.free(slot)
+            if slot.machine.pool == pool and left is not None and left.cpus > 0:
+                self._drop((slot.kind, left), number)
 
     def slot(self, number: int) -> Slot:
         return self._slots[number]
