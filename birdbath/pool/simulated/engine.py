@@ -169,9 +169,9 @@ class Engine:
             step.written += runs.go_on(job)
             if runs.put_off or job.progress or job.due_at == step.state.time:
                 step.end()  # what was written must be durable before the run goes on
-            if before and not job.running and not self._reuse(step, runs, claim, lanes):
-                if step.table.idled or any_idle(step.unit):
-                    step.negotiate_now()
+            vacant = before and not job.running and not self._reuse(step, runs, claim, lanes)
+            if vacant and (step.table.idled or any_idle(step.unit)):
+                step.negotiate_now()
             step.put_off = step.put_off or runs.put_off
 
     def _claim_of(self, job: QueuedJob) -> _Reusable | None:

@@ -16,6 +16,7 @@ import heapq
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from birdbath.classads import Ad
@@ -211,10 +212,9 @@ class Negotiator:
 
     def limit(self, name: str) -> float:
         """How much of a concurrency limit there is; what has no limit is unlimited."""
-        limits = {
-            known.lower(): float(value) for known, value in self._description.concurrency_limits.items()
-        }
-        return limits.get(name, limits.get(name.partition(".")[0], float("inf")))
+        known = self._description.concurrency_limits.items()
+        limits = {name.lower(): float(value) for name, value in known}
+        return limits.get(name, limits.get(name.partition(".")[0], inf))
 
 
 class _Step:
