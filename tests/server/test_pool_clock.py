@@ -35,9 +35,7 @@ def status(schedd: Schedd, cluster: int) -> object:
     return schedd.job_ad(cluster, 0)["JobStatus"]
 
 
-def test_a_job_of_an_hour_runs_while_the_clock_is_told_to(server: ServerProcess) -> None:
-    assert clock(server, "--pause") == {"time": START, "speed": "max", "paused": True, "limit": None}
-    schedd = Schedd(server.url)
+def submit_an_hour(schedd: Schedd) -> int:
     with schedd.transaction() as txn:
         job = txn.new_cluster().new_job()
         ad: dict[str, AdValue] = {
@@ -48,7 +46,13 @@ def test_a_job_of_an_hour_runs_while_the_clock_is_told_to(server: ServerProcess)
             "Requirements": True,
         }
         job.submit({**ad, "LeaveJobInQueue": True})
-    cluster = job.id.cluster
+    return job.id.cluster
+
+
+def test_a_job_of_an_hour_runs_while_the_clock_is_told_to(server: ServerProcess) -> None:
+    assert clock(server, "--pause") == {"time": START, "speed": "max", "paused": True, "limit": None}
+    schedd = Schedd(server.url)
+    cluster = submit_an_hour(schedd)
     assert status(schedd, cluster) == 1
     clock(server, "--until", str(START + 1800))
     assert status(schedd, cluster) == 2
@@ -59,18 +63,9 @@ def test_a_job_of_an_hour_runs_while_the_clock_is_told_to(server: ServerProcess)
 def test_a_paused_clock_goes_step_by_step(server: ServerProcess) -> None:
     clock(server, "--pause")
     schedd = Schedd(server.url)
-    with schedd.transaction() as txn:
-        job = txn.new_cluster().new_job()
-        ad: dict[str, AdValue] = {
-            "Owner": "alice",
-            "Cmd": "/bin/sleep",
-            "Arguments": "3600",
-            "JobUniverse": 5,
-            "Requirements": True,
-        }
-        job.submit({**ad, "LeaveJobInQueue": True})
+    cluster = submit_an_hour(schedd)
     first = clock(server, "--step")
-    assert status(schedd, job.id.cluster) == 2, first
+    assert status(schedd, cluster) == 2, first
     assert START <= float(str(first["time"])) < START + 1
 
 
