@@ -254,6 +254,9 @@ class Settings(BaseSettings):
         32_000, ge=100, description="most XML attributes of a request longer than 64 KiB"
     )
     max_file_reply: int = Field(64 << 20, ge=1, description="most bytes that one getFile answers")
+    max_query_seconds: float = Field(
+        30.0, ge=0, description="seconds that evaluating a query's constraint may take; 0: no limit"
+    )
     ad_memory: int | None = Field(
         None,
         ge=1 << 20,

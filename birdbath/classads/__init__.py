@@ -2,6 +2,7 @@
 
 from birdbath.classads.ads import HIDDEN, Ad, Item, ad_from_items, attribute_from_item
 from birdbath.classads.constraints import Constraint
+from birdbath.classads.costs import Costs, are_affordable
 from birdbath.classads.expressions import (
     Attribute,
     CompiledAd,
@@ -27,10 +28,12 @@ __all__ = [
     "Columns",
     "CompiledAd",
     "Constraint",
+    "Costs",
     "Expression",
     "Item",
     "Scalar",
     "ad_from_items",
+    "are_affordable",
     "attribute_from_item",
     "canonical_value",
     "check_text",

@@ -9,6 +9,7 @@ from typing import Literal
 
 import orjson
 
+from birdbath.classads.costs import Costs
 from birdbath.classads.expressions import (
     Attribute,
     CompiledAd,
@@ -153,6 +154,10 @@ class Ad:
         scope = Ad(self)
         scope.update(extra)
         return compile_ad(scope)
+
+    def costs(self) -> Costs:
+        """What evaluating its attributes costs."""
+        return Costs(self._attributes.values())
 
     def evaluate(self, name: str, **extra: Scalar) -> Scalar | None:
         """The value of attribute `name` evaluated in this ad; None when missing, undefined or an error."""

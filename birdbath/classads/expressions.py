@@ -15,6 +15,7 @@ from typing import TypeAlias
 
 import classad2
 
+from birdbath.classads.costs import affordable, check_cost
 from birdbath.classads.syntax import (
     NUMBER,
     attribute_name,
@@ -59,10 +60,10 @@ def attribute_in_new_syntax(attribute: Attribute) -> str:
 
 
 def compile_ad(attributes: Iterable[Attribute]) -> CompiledAd:
-    """The parsed form of an ad whose attributes were accepted by this module; what was not counts as
-    error.
+    """The parsed form of an ad whose attributes were accepted by this module; what was not counts as error,
+    and so does what may take too long with what it refers to.
     """
-    attributes = list(attributes)
+    attributes = affordable(list(attributes))
     try:
         return _compiled(attributes)
     except (classad2.ClassAdException, InvalidAd):
@@ -115,6 +116,7 @@ def _canonical_value(text: str) -> tuple[str, str]:
     if integer:
         return "n", str(int(integer[1] + integer[2]))
     text = prepared(text)
+    check_cost(text)
     signed = _SIGNED_NUMBER.match(text)
     if signed:  # `- 1.5` would be printed as the literal `-1.5`, so it is one
         return canonical_value((signed[1] or "") + signed[2])

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from birdbath.classads.patterns import check_patterns
 from birdbath.errors import InvalidAd
 
 MAX_EXPRESSION_LENGTH = 64 * 1024
@@ -28,7 +27,7 @@ _NAME_IN_QUOTES = r"'(?:[^'\\]|\\.)*'"
 _QUOTED = r'"(?:[^"\\]|\\.)*"' + f"|{_NAME_IN_QUOTES}"
 NUMBER = r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"
 _WORD = r"[A-Za-z_][A-Za-z0-9_]*"
-_TOKEN = re.compile(
+TOKEN = re.compile(
     rf"(?P<comment>{_COMMENT})|(?P<operand>{_QUOTED}|{NUMBER}|{_WORD})|(?P<space>\s+)"
     r"|&&|\|\||=\?=|=!=|[=!<>]=|<<|>>>?|\?:|.",
     re.DOTALL,
@@ -98,8 +97,6 @@ def prepared(text: str) -> str:
         raise InvalidAd(f"an expression is longer than {MAX_EXPRESSION_LENGTH} characters")
     check_text(text)
     text = to_new_syntax(text)
-    if "(" in text:
-        check_patterns(text)
     if "//" in text or "/*" in text:
         text = _without_comments(text)
     if len(text) <= MAX_DEPTH or _depth(text) <= MAX_DEPTH:
@@ -111,12 +108,12 @@ def prepared(text: str) -> str:
 
 
 def _without_comments(text: str) -> str:
-    return "".join(" " if match["comment"] else match.group() for match in _TOKEN.finditer(text))
+    return "".join(" " if match["comment"] else match.group() for match in TOKEN.finditer(text))
 
 
 def _operators(text: str) -> Iterator[str]:
     """The tokens that are neither operands, blanks nor comments; `is` and `isnt` count as operators."""
-    for match in _TOKEN.finditer(text):
+    for match in TOKEN.finditer(text):
         if match.lastgroup is None or (
             match.lastgroup == "operand" and match.group().lower() in ("is", "isnt")
         ):
@@ -127,7 +124,8 @@ def _depth(text: str) -> int:
     """An upper bound of the depth of the tree that `text` parses to. Raises InvalidAd when brackets nest
     too deep.
 
-    Every operator may stand above everything else between the same separators of the same brackets.
+    Every operator may stand above everything else between the same separators of the same brackets. More
+    than MAX_DEPTH is not counted to its end.
     """
     # Of each open bracket: operators since the last comma, deepest operand since, deepest part before
     # that comma.
@@ -148,13 +146,15 @@ def _depth(text: str) -> int:
             level[:] = 0, 1, max(level[2], level[0] + level[1])
         else:
             level[0] += 1
+            if level[0] > MAX_DEPTH:
+                return level[0]  # too deep already, whatever follows
     return sum(operators for operators, _, _ in levels) + max(max(inner, part) for _, inner, part in levels)
 
 
 def _balanced(text: str) -> str:
     """`text` with every chain of || or && bracketed as a balanced tree, in brackets of any depth."""
     levels: list[list[str]] = [[]]
-    for match in _TOKEN.finditer(text):
+    for match in TOKEN.finditer(text):
         token = match.group()
         if token in _OPENING:
             levels.append([token])
@@ -205,7 +205,7 @@ def conjuncts(text: str) -> list[str]:
     text = text.strip()
     depth, start, terms = 0, 0, []
     closes_early = False
-    for match in _TOKEN.finditer(text):
+    for match in TOKEN.finditer(text):
         token = match.group()
         if token in _OPENING:
             depth += 1

@@ -45,6 +45,7 @@ class CollectorSettings:
     """The Collector's settings, named after HTCondor's configuration (reference section 6.4)."""
 
     strict: bool = False
+    max_query_seconds: float = 0.0
     classad_lifetime: int = 900
     collector_requirements: str | None = None
     absent_requirements: str | None = None
@@ -102,7 +103,7 @@ class Collector:
         With ABSENT_REQUIREMENTS configured, ads with Absent = TRUE are hidden unless the constraint mentions
         Absent.
         """
-        parsed = client_constraint(constraint, self._settings.strict)
+        parsed = client_constraint(constraint, self._settings.strict, self._settings.max_query_seconds)
         if parsed is None:
             return AdList([], int(self._now))
         listing = self._directory.query(_QUERIES[query], parsed, self._now)
@@ -133,6 +134,7 @@ class Collector:
 
 def _satisfies(ad: Ad, requirements: str) -> bool:
     try:
-        return is_true(Constraint(requirements).evaluator()(ad.compiled()))
+        constraint = Constraint(requirements)
+        return constraint.affords(ad.costs()) and is_true(constraint.evaluator()(ad.compiled()))
     except InvalidAd:
         return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property
 
-from birdbath.classads import Ad, CompiledAd
+from birdbath.classads import Ad, CompiledAd, Costs
 from birdbath.events import EventRecord, routing_key
 from birdbath.notify.topics import key_words
 
@@ -37,9 +37,13 @@ class Entry:
         return key_words(self.key)
 
     @cached_property
+    def _job_ad(self) -> Ad:
+        return self._job() or Ad()
+
+    @cached_property
     def scope(self) -> CompiledAd:
         """The attributes of the job, over them those of the event; `Job` is the job's own ad."""
-        job = self._job() or Ad()
+        job = self._job_ad
         both = Ad(job)
         for name, kind, text in self.event.ad:
             both.delete(name)
@@ -48,6 +52,11 @@ class Entry:
         scope = both.compiled()
         scope["Job"] = job.compiled()
         return scope
+
+    @cached_property
+    def costs(self) -> Costs:
+        """What evaluating the attributes of `scope` costs."""
+        return Costs([*self._job_ad, *self.event.ad])
 
     def rendered(self, form: Form) -> bytes:
         """The event in a form; the same bytes for everybody."""

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import orjson
 
-from birdbath.classads import Ad, Constraint, is_true
+from birdbath.classads import Ad, CompiledAd, Constraint, is_true
 from birdbath.errors import BirdbathError, InvalidAd
 from birdbath.notify.entries import Entry
 from birdbath.notify.topics import Topic, checked_topic
@@ -35,7 +34,7 @@ class Filter:
     topics: tuple[str, ...] = ()
     constraint: str = ""
     _topics: tuple[Topic, ...] = field(default=(), repr=False, compare=False)
-    _evaluate: Callable[[Any], object] | None = field(default=None, repr=False, compare=False)
+    _condition: _Condition | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def of(cls, topics: Iterable[str] = (), constraint: str | None = None) -> Filter:
@@ -44,8 +43,8 @@ class Filter:
         if len(patterns) > MOST_TOPICS:
             raise InvalidFilter(f"A filter has at most {MOST_TOPICS} topics, not {len(patterns)}")
         compiled = tuple(map(checked_topic, patterns))
-        text, evaluate = _condition(constraint)
-        return cls(patterns, text, compiled, evaluate)
+        condition = _condition(constraint)
+        return cls(patterns, condition.constraint.text if condition else "", compiled, condition)
 
     @classmethod
     def from_json(cls, text: str) -> Filter:
@@ -87,18 +86,27 @@ class Filter:
         """Whether the event passes; a constraint that cannot be evaluated on it does not let it pass."""
         if self._topics and not any(topic.matches_words(entry.words) for topic in self._topics):
             return False
-        return self._evaluate is None or is_true(self._evaluate(entry.scope))
+        return self._condition is None or self._condition.holds(entry)
 
 
-def _condition(constraint: str | None) -> tuple[str, Callable[[Any], object] | None]:
+@dataclass(frozen=True)
+class _Condition:
+    constraint: Constraint
+    evaluate: Callable[[CompiledAd], object]
+
+    def holds(self, entry: Entry) -> bool:
+        return self.constraint.affords(entry.costs) and is_true(self.evaluate(entry.scope))
+
+
+def _condition(constraint: str | None) -> _Condition | None:
     try:
         parsed = Constraint(constraint)
         if parsed.selects_all:
-            return "", None
+            return None
         evaluate = parsed.evaluator()
         alone = evaluate(Ad().compiled())
     except InvalidAd as error:
         raise InvalidFilter(f"The constraint is {error}") from None
     if isinstance(alone, str):
         raise InvalidFilter(f"The constraint is a text, no condition: {parsed.text[:80]}")
-    return parsed.text, evaluate
+    return _Condition(parsed, evaluate)

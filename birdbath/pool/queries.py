@@ -10,14 +10,15 @@ from birdbath.errors import InvalidAd, RequestFault
 _log = logging.getLogger(__name__)
 
 
-def client_constraint(text: str | None, strict: bool) -> Constraint | None:
+def client_constraint(text: str | None, strict: bool, seconds: float = 0.0) -> Constraint | None:
     """The constraint in `text`; None when it is no expression, which selects nothing (reference sections
     3.14, 4.2).
 
-    With `strict` that raises RequestFault instead.
+    With `strict` that raises RequestFault instead. `seconds` is how long a query with it may take; 0: no
+    limit.
     """
     try:
-        return Constraint(text)
+        return Constraint(text, seconds)
     except InvalidAd as error:
         if strict:
             raise RequestFault(f"Bad constraint: {error}") from None

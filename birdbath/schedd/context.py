@@ -37,6 +37,7 @@ class ScheddSettings(QueueRights):
     max_staged_bytes_per_owner: int = 0
     min_free_bytes: int = 0
     max_file_reply: int = 64 * 1024 * 1024
+    max_query_seconds: float = 0.0
     queue_super_user_may_impersonate: str | None = None
     authentication: bool = False
     private_jobs: bool = False
@@ -145,7 +146,8 @@ class ScheddContext:
         if account is None:
             return Constraint("false")
         own = f'Owner =?= "{account}"'  # an account has no character that would have to be escaped
-        return Constraint(own if constraint.selects_all else f"{own} && ({constraint.text})")
+        text = own if constraint.selects_all else f"{own} && ({constraint.text})"
+        return Constraint(text, settings.max_query_seconds)
 
     def lenient(self, error: BirdbathError) -> BirdbathError:
         """`error` itself with strict status codes, else a FAIL of the same text (reference section 9)."""

@@ -306,7 +306,8 @@ class Schedd:
         nothing.
         """
         self._renew_if_any(txn)
-        parsed = client_constraint(constraint, self._context.settings.strict)
+        settings = self._context.settings
+        parsed = client_constraint(constraint, settings.strict, settings.max_query_seconds)
         if parsed is None:
             return self._listing([])
         return self._context.queue.query(self._context.visible(parsed), self._context.queue.time())

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 
 from birdbath.classads import Ad, Attribute, Item, attribute_from_item, valid_name
-from birdbath.classads.patterns import SlowPattern
+from birdbath.classads.costs import TooCostly
 from birdbath.errors import BirdbathError, InvalidAd
 from birdbath.pool.base import JobId, JobStatus
 from birdbath.schedd.context import ScheddContext
@@ -56,7 +56,7 @@ def _attribute(name: str, kind: str, text: str | None) -> Attribute:
     try:
         return attribute_from_item(name, kind, text)
     except InvalidAd as error:
-        if kind == "s" or not valid_name(name) or isinstance(error, SlowPattern):
+        if kind == "s" or not valid_name(name) or isinstance(error, TooCostly):
             raise
         return name, "u", "undefined"
 

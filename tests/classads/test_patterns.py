@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from birdbath.classads import Constraint, attribute_from_item
-from birdbath.classads.patterns import SlowPattern
+from birdbath.classads.costs import TooCostly
 
 
 @pytest.mark.parametrize(
@@ -37,11 +37,10 @@ def test_patterns_of_real_pools(pattern: str) -> None:
         'regexpMember("(a+)+$", {"a"})',
         'regexp(strcat("^(a+", ")+$"), S)',
         "regexp(Pattern, S)",
-        "||".join(['regexp("a", S)'] * 9),
     ],
 )
 def test_patterns_that_may_take_long(text: str) -> None:
-    with pytest.raises(SlowPattern):
+    with pytest.raises(TooCostly):
         Constraint(text)
-    with pytest.raises(SlowPattern):
+    with pytest.raises(TooCostly):
         attribute_from_item("Requirements", "x", text)

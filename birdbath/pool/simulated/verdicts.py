@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from birdbath.classads import Ad, CompiledAd, is_true, matches, python_value
+from birdbath.classads import Ad, CompiledAd, Costs, are_affordable, is_true, matches, python_value
 from birdbath.classads.expressions import EVALUATION_ERRORS
 from birdbath.pool.simulated.evaluation import TIMELY, closure, compiled_at, words
 from birdbath.pool.simulated.machines import Resources, Slot
@@ -40,8 +40,16 @@ class Suitor:
 
     cluster: str
     ad: CompiledAd
+    costs: Costs
     particular: bool
     timely: bool
+    affordable: dict[int, bool] = field(default_factory=dict)
+
+    def affords(self, kind: int, costs: Costs) -> bool:
+        """Whether matching with slots of a kind takes reasonable time; with others there is no match."""
+        if kind not in self.affordable:
+            self.affordable[kind] = are_affordable(self.costs, costs)
+        return self.affordable[kind]
 
 
 class Verdicts:
@@ -50,6 +58,7 @@ class Verdicts:
     def __init__(self, slots: Iterable[Slot]) -> None:
         self._slots = {slot.kind: slot for slot in slots}
         self._mentioned = {kind: _mentions(slot.ad) for kind, slot in self._slots.items()}
+        self._costs = {kind: slot.ad.costs() for kind, slot in self._slots.items()}
         self._parsed: dict[int, CompiledAd] = {}
         self._kept: dict[tuple[str, object, Resources], Verdict | None] = {}
         self._passing: dict[tuple[str, object, Resources], Verdict | None] = {}
@@ -77,7 +86,10 @@ class Verdicts:
             if kind == "x":
                 mentioned |= words(text)
         timely = not (TIMELY | _CLOCK).isdisjoint(mentioned)
-        return Suitor(cluster, compiled_at(attributes, now), not _PARTICULAR.isdisjoint(mentioned), timely)
+        costs = Costs(attributes)
+        return Suitor(
+            cluster, compiled_at(attributes, now), costs, not _PARTICULAR.isdisjoint(mentioned), timely
+        )
 
     def judge(self, suitor: Suitor, slot: Slot, left: Resources) -> Verdict | None:
         """The verdict about a job and a slot of which `left` is left; None when they do not match."""
@@ -88,7 +100,8 @@ class Verdicts:
         key = (suitor.cluster, slot.name if particular else slot.kind, left)
         if key not in kept:
             self.evaluations += 1
-            kept[key] = decide(suitor.ad, self._slot_ad(slot, left, particular))
+            affords = suitor.affords(slot.kind, self._costs[slot.kind])
+            kept[key] = decide(suitor.ad, self._slot_ad(slot, left, particular)) if affords else None
         return kept[key]
 
     def is_particular(self, suitor: Suitor, kind: int) -> bool:

@@ -41,11 +41,15 @@ def test_numbers_at_the_end_of_their_range(simulated: SimulatedHarness, value: S
     assert status_of(simulated, job) is JobStatus.REMOVED
 
 
+DOUBLING = {f"A{n}": Expression(f"A{n + 1} + A{n + 1}") for n in range(60)}
+
+
 @pytest.mark.parametrize(
     "changes",
     [
         {"Requirements": Expression("Requirements")},
-        {"Requirements": Expression("eval(Cmd)")},
+        {"Requirements": Expression('eval("Cmd")')},
+        {"Requirements": Expression("A0 > 0"), **DOUBLING},
         {"Rank": Expression('"high"')},
         {"Rank": Expression("1 / 0")},
         {"Rank": Expression('real("NaN")')},
