@@ -31,6 +31,8 @@ CONCLUDED_WITHIN = 5.0
 LISTINGS = frozenset(
     {
         "getJobAds",
+        "queryJobs",
+        "queryAds",
         *(
             f"query{kind}Ads"
             for kind in ("Startd", "Schedd", "Master", "Submittor", "License", "Storage", "Any")

@@ -219,6 +219,7 @@ def _schedd_settings(settings: Settings) -> ScheddSettings:
         min_free_bytes=settings.min_free_bytes,
         max_file_reply=settings.max_file_reply,
         max_query_seconds=settings.max_query_seconds,
+        max_reply_bytes=settings.max_reply_bytes,
         queue_all_users_trusted=admission.all_users_trusted(settings),
         queue_super_users=settings.queue_super_users,
         queue_super_user_may_impersonate=settings.queue_super_user_may_impersonate,
@@ -233,6 +234,7 @@ def _collector_settings(settings: Settings) -> CollectorSettings:
     return CollectorSettings(
         strict=settings.strict,
         max_query_seconds=settings.max_query_seconds,
+        max_reply_bytes=settings.max_reply_bytes,
         classad_lifetime=settings.classad_lifetime,
         collector_requirements=settings.collector_requirements,
         absent_requirements=settings.absent_requirements,

@@ -254,6 +254,11 @@ class Settings(BaseSettings):
         32_000, ge=100, description="most XML attributes of a request longer than 64 KiB"
     )
     max_file_reply: int = Field(64 << 20, ge=1, description="most bytes that one getFile answers")
+    max_reply_bytes: int = Field(
+        1 << 30,
+        ge=1 << 16,
+        description="most bytes of the ads of one answer, more is a fault that names the service with pages",
+    )
     max_query_seconds: float = Field(
         30.0, ge=0, description="seconds that evaluating a query's constraint may take; 0: no limit"
     )

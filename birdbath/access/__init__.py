@@ -4,6 +4,7 @@ from birdbath.access.caller import EVERY_LEVEL, Caller, Level
 from birdbath.access.policy import (
     EVENT_OPERATIONS,
     OPERATIONS,
+    QUERY_OPERATIONS,
     ROUTES,
     OperationInfo,
     Ownership,
@@ -19,6 +20,7 @@ __all__ = [
     "EVENT_OPERATIONS",
     "EVERY_LEVEL",
     "OPERATIONS",
+    "QUERY_OPERATIONS",
     "ROUTES",
     "AccessRules",
     "Caller",

@@ -127,10 +127,18 @@ EVENT_OPERATIONS: Final[dict[str, OperationInfo]] = _table(
 )
 """The operations of urn:birdbath:events; they arrange for their own units of work."""
 
+QUERIES: Final = "birdbathQueries"
+
+QUERY_OPERATIONS: Final[dict[str, OperationInfo]] = _table(
+    ("queryJobs", (QUERIES,), Level.READ, Unit.READ, Ownership.LISTING),
+    ("queryAds", (QUERIES,), Level.READ, Unit.READ, _NOTHING),
+)
+"""The operations of urn:birdbath:queries."""
+
 
 def operation_info(name: str) -> OperationInfo:
-    """The operation of either namespace that has this name."""
-    return OPERATIONS.get(name) or EVENT_OPERATIONS[name]
+    """The operation that has this name, in whatever namespace."""
+    return OPERATIONS.get(name) or QUERY_OPERATIONS.get(name) or EVENT_OPERATIONS[name]
 
 
 ROUTES: Final[dict[str, Policy]] = {

@@ -23,7 +23,7 @@ from birdbath.classads.syntax import TOKEN, to_new_syntax
 from birdbath.errors import InvalidAd
 
 COST_LIMIT: Final = 200_000
-LIGHT: Final = 100
+LIGHT: Final = 400
 """What attributes of usual ads stay below."""
 TEXT_UNIT: Final = 32
 ANY: Final = "[]"
@@ -262,11 +262,13 @@ class Costs:
         return frozenset(name for name in self._shapes if self.of(name) > COST_LIMIT)
 
 
-def affordable(attributes: list[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
-    """`attributes`, those that may cost too much as error."""
+def affordable(
+    attributes: list[tuple[str, str, str]], costs: Costs | None = None
+) -> list[tuple[str, str, str]]:
+    """`attributes`, those that may cost too much as error; `costs` are theirs, if at hand."""
     if not any(kind == "x" for _, kind, _ in attributes):
         return attributes
-    bad = Costs(attributes).too_costly()
+    bad = (costs or Costs(attributes)).too_costly()
     return [(a[0], "e", "error") if a[0].lower() in bad else a for a in attributes] if bad else attributes
 
 

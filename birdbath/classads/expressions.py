@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 import classad2
 
-from birdbath.classads.costs import affordable, check_cost
+from birdbath.classads.costs import Costs, affordable, check_cost
 from birdbath.classads.syntax import (
     NUMBER,
     attribute_name,
@@ -59,11 +59,11 @@ def attribute_in_new_syntax(attribute: Attribute) -> str:
     return f"{attribute_name(name)}={value}"
 
 
-def compile_ad(attributes: Iterable[Attribute]) -> CompiledAd:
+def compile_ad(attributes: Iterable[Attribute], costs: Costs | None = None) -> CompiledAd:
     """The parsed form of an ad whose attributes were accepted by this module; what was not counts as error,
-    and so does what may take too long with what it refers to.
+    and so does what may take too long with what it refers to; `costs` are the attributes' own, if at hand.
     """
-    attributes = affordable(list(attributes))
+    attributes = affordable(list(attributes), costs)
     try:
         return _compiled(attributes)
     except (classad2.ClassAdException, InvalidAd):

@@ -162,12 +162,13 @@ class AdRecord:
 
     def _parse(self) -> CompiledAd:
         attributes: list[Attribute] = orjson.loads(self.source)
-        parsed = compile_ad(attributes)
+        costs = Costs(attributes)
+        parsed = compile_ad(attributes, costs)
         with self._memory.lock:
             self._tells_time = any(_tells_time(a) for a in attributes)
             if self._parsed is None:
                 self._parsed = parsed
-                self.light = Costs(attributes).light
+                self.light = costs.light
                 self.steady = parsed if self.light and not self._tells_time else None
                 self._memory.charge(self, _parsed_size(attributes, len(self.source)))
         return parsed
@@ -208,7 +209,11 @@ def _parsed_size(attributes: list[Attribute], length: int) -> int:
 
 @dataclass(frozen=True)
 class AdList:
-    """Ads to be answered together; `server_time` is the ServerTime of each, in seconds since the epoch."""
+    """Ads to be answered together; `server_time` is the ServerTime of each, in seconds since the epoch.
+
+    `most_bytes` is how long the answer may be; 0: any length.
+    """
 
     records: Sequence[AdRecord]
     server_time: int
+    most_bytes: int = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from birdbath.classads import Ad, AdList, Constraint, Item, ad_from_items, is_true
 from birdbath.errors import BirdbathError, InvalidAd
@@ -46,6 +46,7 @@ class CollectorSettings:
 
     strict: bool = False
     max_query_seconds: float = 0.0
+    max_reply_bytes: int = 0
     classad_lifetime: int = 900
     collector_requirements: str | None = None
     absent_requirements: str | None = None
@@ -107,10 +108,11 @@ class Collector:
         if parsed is None:
             return AdList([], int(self._now))
         listing = self._directory.query(_QUERIES[query], parsed, self._now)
+        listing = replace(listing, most_bytes=self._settings.max_reply_bytes)
         if not self._settings.absent_requirements or "absent" in parsed.text.lower():
             return listing
         present = [record for record in listing.records if record.parsed.get("Absent") is not True]
-        return AdList(present, listing.server_time)
+        return replace(listing, records=present)
 
     def version_string(self) -> str:
         """`$CondorVersion: ... $`"""

@@ -17,14 +17,19 @@ def wsdl(
     directory: Annotated[Path, typer.Option(help="Where to write them; made if missing.")] = Path("wsdl"),
     address: Annotated[str, typer.Option(help="The address they name.", metavar="URL")] = ORIGINAL_ADDRESS,
 ) -> None:
-    """Write condorSchedd.wsdl, condorCollector.wsdl and birdbathEvents.wsdl, for clients that are to be
-    generated without a server.
+    """Write condorSchedd.wsdl, condorCollector.wsdl, birdbathEvents.wsdl and birdbathQueries.wsdl, for
+    clients that are to be generated without a server.
     """
     from birdbath.soap.wsdl import ServiceName
     from birdbath.soap.wsdl import wsdl as written
 
     directory.mkdir(parents=True, exist_ok=True)
-    services: tuple[ServiceName, ...] = ("condorSchedd", "condorCollector", "birdbathEvents")
+    services: tuple[ServiceName, ...] = (
+        "condorSchedd",
+        "condorCollector",
+        "birdbathEvents",
+        "birdbathQueries",
+    )
     for service in services:
         file = directory / f"{service}.wsdl"
         file.write_bytes(written(service, address))

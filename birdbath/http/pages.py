@@ -11,11 +11,13 @@ from birdbath.soap import ServiceName, wsdl
 SCHEDD_PATH: Final = "/schedd"
 COLLECTOR_PATH: Final = "/collector"
 EVENTS_PATH: Final = "/events"
+QUERIES_PATH: Final = "/queries"
 
 _PATHS: Final[dict[ServiceName, str]] = {
     "condorSchedd": SCHEDD_PATH,
     "condorCollector": COLLECTOR_PATH,
     "birdbathEvents": EVENTS_PATH,
+    "birdbathQueries": QUERIES_PATH,
 }
 
 _FILES: Final[dict[str, ServiceName]] = {f"{name.lower()}.wsdl": name for name in _PATHS}
@@ -45,6 +47,8 @@ clients generated from the original WSDL work unchanged.</p>
   <li><a href="condorCollector.wsdl">condorCollector.wsdl</a>: the machines, at <code>{collector}</code></li>
   <li><a href="birdbathEvents.wsdl">birdbathEvents.wsdl</a>: the events of jobs, at <code>{events}</code>,
   where a GET follows them too: <a href="events?wait=0">a list</a>, or a stream for EventSource</li>
+  <li><a href="birdbathQueries.wsdl">birdbathQueries.wsdl</a>: long listings in pages,
+  at <code>{queries}</code></li>
 </ul>
 </body>
 </html>
@@ -62,6 +66,8 @@ def service_of(path: str, query: str, default: ServiceName) -> ServiceName | Non
         return "condorCollector"
     if path.rstrip("/").lower() == EVENTS_PATH:
         return "birdbathEvents"
+    if path.rstrip("/").lower() == QUERIES_PATH:
+        return "birdbathQueries"
     return "condorSchedd" if "schedd" in path.lower() else default
 
 
@@ -77,6 +83,7 @@ def index_page(base: str) -> bytes:
         schedd=escape(base + SCHEDD_PATH),
         collector=escape(base + COLLECTOR_PATH),
         events=escape(base + EVENTS_PATH),
+        queries=escape(base + QUERIES_PATH),
     )
     return text.encode()
 

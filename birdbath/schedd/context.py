@@ -38,6 +38,7 @@ class ScheddSettings(QueueRights):
     min_free_bytes: int = 0
     max_file_reply: int = 64 * 1024 * 1024
     max_query_seconds: float = 0.0
+    max_reply_bytes: int = 0
     queue_super_user_may_impersonate: str | None = None
     authentication: bool = False
     private_jobs: bool = False

@@ -8,7 +8,7 @@ transaction hands over None, or a Transaction with id 0, for "no transaction".
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Thread
 
 from birdbath.classads import Ad, AdList, AdRecord, Item, ad_from_items, arguments
@@ -310,7 +310,8 @@ class Schedd:
         parsed = client_constraint(constraint, settings.strict, settings.max_query_seconds)
         if parsed is None:
             return self._listing([])
-        return self._context.queue.query(self._context.visible(parsed), self._context.queue.time())
+        found = self._context.queue.query(self._context.visible(parsed), self._context.queue.time())
+        return replace(found, most_bytes=settings.max_reply_bytes)
 
     def get_job_ad(self, txn: Transaction | None, cluster: int, proc: int) -> AdList:
         """One committed job. Raises UnknownJob."""

@@ -17,7 +17,16 @@ from spyne.server import ServerBase
 
 from birdbath.access import operation_info
 from birdbath.errors import BirdbathError, RequestFault, StatusCode, Unavailable
-from birdbath.soap import event_service, event_types, replies, services, types, writing
+from birdbath.soap import (
+    event_service,
+    event_types,
+    query_service,
+    query_types,
+    replies,
+    services,
+    types,
+    writing,
+)
 from birdbath.soap.bounds import USUAL, Bounds
 from birdbath.soap.envelope import LARGE_BYTES, cut
 from birdbath.soap.faults import ClientFault, ServerFault, SoapFault
@@ -94,15 +103,15 @@ class SoapServer(ServerBase):
                 out_protocol=CondorSoap(),
             )
         )
-        events = CondorApplication(
-            [event_service.Events],
-            tns=event_types.NAMESPACE,
-            name="events",
-            in_protocol=event_service.EventsSoap(),
-            out_protocol=event_service.EventsSoap(),
-        )
-        self.app.in_protocol.adopt(events.in_protocol)
-        self.app.out_protocol.adopt(events.out_protocol)
+        for name, namespace, classes, protocol in (
+            ("events", event_types.NAMESPACE, [event_service.Events], event_service.EventsSoap),
+            ("queries", query_types.NAMESPACE, [query_service.Queries], query_service.QueriesSoap),
+        ):
+            extended = CondorApplication(
+                classes, tns=namespace, name=name, in_protocol=protocol(), out_protocol=protocol()
+            )
+            self.app.in_protocol.adopt(extended.in_protocol)
+            self.app.out_protocol.adopt(extended.out_protocol)
 
     async def answer(self, body: bytes, content_type: str, run: Run, reference: str = "") -> Reply:
         """Answer one request; whatever happens, the reply is well-formed.

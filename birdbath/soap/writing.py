@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from math import inf
 from typing import Final
 
 from birdbath.classads import HIDDEN, AdList, AdRecord
+from birdbath.errors import RequestFault
 from birdbath.soap.types import ATTRIBUTE_KINDS
 
 START: Final = (
@@ -77,9 +79,22 @@ class Rendering(bytes):
     types: tuple[str, str]
 
 
+class TooMuch(RequestFault):
+    """An answer would be longer than answers may be."""
+
+    def __init__(self, most_bytes: int) -> None:
+        super().__init__(
+            f"The answer is longer than {most_bytes} bytes: ask for less by a constraint, or page by page"
+            " (urn:birdbath:queries)"
+        )
+
+
 def ad_chunks(ads: AdList) -> list[bytes]:
-    """The children of a ClassAdStructArray: one item per ad, none for an ad without attributes."""
+    """The children of a ClassAdStructArray: one item per ad, none for an ad without attributes. Raises
+    TooMuch.
+    """
     chunks: list[bytes] = []
+    left = ads.most_bytes or inf
     append = chunks.append
     openings: dict[tuple[str, str], bytes] = {}
     for record in ads.records:
@@ -93,6 +108,9 @@ def ad_chunks(ads: AdList) -> list[bytes]:
             opening = openings[rendering.types] = b"</item><item>" + specials(rendering, ads.server_time)
         append(opening)
         append(rendering)
+        left -= len(opening) + len(rendering)
+        if left < 0:
+            raise TooMuch(ads.most_bytes)
     if chunks:
         chunks[0] = chunks[0].removeprefix(b"</item>")
         append(b"</item>")

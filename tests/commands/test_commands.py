@@ -256,7 +256,8 @@ def test_the_wsdl_is_written(run: Run, tmp_path: Path) -> None:
     plain = run("wsdl")
     other = run("wsdl", "--directory", "other/place", "--address", "http://pool.example.org/x?a&b")
 
-    assert plain.stdout == "wsdl/condorSchedd.wsdl\nwsdl/condorCollector.wsdl\nwsdl/birdbathEvents.wsdl\n"
+    names = ("condorSchedd", "condorCollector", "birdbathEvents", "birdbathQueries")
+    assert plain.stdout == "".join(f"wsdl/{name}.wsdl\n" for name in names)
     assert 'location="http://localhost:80"' in (tmp_path / "wsdl/condorSchedd.wsdl").read_text()
     assert 'name="condorCollector"' in (tmp_path / "wsdl/condorCollector.wsdl").read_text()
     assert other.exit_code == 0

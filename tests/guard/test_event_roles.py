@@ -1,4 +1,5 @@
-"""Every operation of urn:birdbath:events and every HTTP route by every role, over real TLS.
+"""Every operation of urn:birdbath:events and urn:birdbath:queries, and every HTTP route, by every role, over
+real TLS.
 
 The columns are those of `test_role_table`: A nobody, O the owner of job and subscription, S another user, R a
 super-user, B an administrator who is no super-user. These operations carry no transaction: what is named is a
@@ -13,12 +14,13 @@ from dataclasses import dataclass
 
 import pytest
 
-from birdbath.access import ROUTES
+from birdbath.access import QUERY_OPERATIONS, ROUTES
 from tests.guard.stage import ROLES, Stage, letter
 from tests.guard.world import NOBODY, Answer, Credential, world
 from tests.soap.wire import envelope
 
 NAMESPACE = "urn:birdbath:events"
+QUERIES = "urn:birdbath:queries"
 WAYS = ("without", "own", "owner's")
 
 # D: 401; U: FAIL, no such subscription, which is also said of those of others; .: it is done. Without a
@@ -29,6 +31,8 @@ TABLE = {
     "renew": "DUUUU -.... D.U.U",
     "updateFilter": "DUUUU -.... D.U.U",
     "unsubscribe": "DUUUU -.... D.U.U",
+    "queryJobs": "D.... ----- -----",
+    "queryAds": "D.... ----- -----",
 }
 
 # By route as the policy names it: the requests that it stands for, and the status of each by role.
@@ -72,7 +76,8 @@ class Following:
     def ask(self, role: str, name: str, children: str = "") -> Answer:
         credential = self.stage.credential(role)
         header = f"<e:Header>{credential.soap_header()}</e:Header>" if credential.soap_header else ""
-        body = f'<b:{name} xmlns:b="{NAMESPACE}">{children}</b:{name}>'
+        namespace = QUERIES if name in QUERY_OPERATIONS else NAMESPACE
+        body = f'<b:{name} xmlns:b="{namespace}">{children}</b:{name}>'
         return self.stage.world.post(credential, envelope(body, header=header))
 
     def subscription(self, role: str) -> str:

@@ -26,7 +26,7 @@ from tests.wsi.exchange import Receiver, Reply, Request
 from tests.wsi.messages import MessageRule
 from tests.wsi.receivers import ReceiverRule
 
-SERVICES: list[ServiceName] = ["condorSchedd", "condorCollector", "birdbathEvents"]
+SERVICES: list[ServiceName] = ["condorSchedd", "condorCollector", "birdbathEvents", "birdbathQueries"]
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,87 @@
+"""Listings in pages: a place to go on from that holds while ads come and go, and only what is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import orjson
+
+from birdbath.classads import Ad, AdList, AdRecord
+from birdbath.errors import RequestFault
+from birdbath.soap.writing import render
+
+MOST_ADS: Final = 1000
+PAGE_BYTES: Final = 4 << 20
+"""A page ends with the ad that brings it there."""
+MOST_NAMES: Final = 1000
+
+JobPlace = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class AdPage:
+    """Some ads of a listing, and the `after` of the next page; None after the last."""
+
+    ads: AdList
+    next: str | None
+
+
+def job_page(ads: AdList, after: str | None, most: int, names: Sequence[str]) -> AdPage:
+    """A page of jobs in the order of their ids, those after job `after`, such as 12.3.
+
+    A job that leaves the queue between two pages moves no other: each that stays is seen once.
+    """
+    place: JobPlace = (-1, -1)
+    if after:
+        try:
+            cluster, proc = (int(part) for part in after.split("."))
+        except ValueError:
+            raise RequestFault(f"after is a job, such as 12.3, not {after[:40]!r}") from None
+        place = cluster, proc
+    records = sorted((record for record in ads.records if record.key > place), key=lambda record: record.key)
+    return _page(ads, records, most, names, lambda record: "{}.{}".format(*record.key))
+
+
+def daemon_page(ads: AdList, after: str | None, most: int, names: Sequence[str]) -> AdPage:
+    """A page of daemon ads in the order of MyType and Name, those after the place `after`."""
+    placed = sorted(((_place(record), record) for record in ads.records), key=lambda pair: pair[0])
+    places = {id(record): place for place, record in placed}
+    records = [record for place, record in placed if place > (after or "")]
+    return _page(ads, records, most, names, lambda record: places[id(record)])
+
+
+def _place(record: AdRecord) -> str:
+    found = {"mytype": "", "name": ""}
+    for name, kind, text in orjson.loads(record.source):
+        if kind == "s" and name.lower() in found:
+            found[name.lower()] = text
+    return f"{found['mytype']} {found['name']}"
+
+
+def _page(
+    ads: AdList,
+    records: Sequence[AdRecord],
+    most: int,
+    names: Sequence[str],
+    place: Callable[[AdRecord], str],
+) -> AdPage:
+    if len(names) > MOST_NAMES:
+        raise RequestFault(f"A projection has at most {MOST_NAMES} attributes")
+    wanted = {name.lower() for name in names} | {"mytype", "targettype"} if names else None
+    shown: list[AdRecord] = []
+    left = PAGE_BYTES
+    most = min(most, MOST_ADS) if most > 0 else MOST_ADS
+    for index, record in enumerate(records):
+        # Ads of the same place stay together: the next page begins after all of them.
+        full = len(shown) >= most or left <= 0
+        if full and place(record) != place(records[index - 1]):
+            return AdPage(replace(ads, records=shown, most_bytes=0), place(records[index - 1]))
+        shown.append(record if wanted is None else _projected(record, wanted))
+        left -= len(render(shown[-1]))
+    return AdPage(replace(ads, records=shown, most_bytes=0), None)
+
+
+def _projected(record: AdRecord, wanted: set[str]) -> AdRecord:
+    return AdRecord.of(Ad(attribute for attribute in record.ad() if attribute[0].lower() in wanted))
