@@ -239,6 +239,17 @@ htcondor_actions = Table(
 )
 """What a decided commit has still to do to jobs, in order."""
 
+simulated_user_logs = Table(
+    "simulated_user_logs",
+    metadata,
+    Column("cluster_id", Integer, primary_key=True, autoincrement=False),
+    Column("proc_id", Integer, primary_key=True, autoincrement=False),
+    Column("name", String(255), primary_key=True),
+    Column("size", BigInteger, nullable=False),
+)
+"""How long each user log is, by the job whose sandbox it is in: what lies beyond was written by a unit that
+was undone."""
+
 daemon_ads = Table(
     "daemon_ads",
     metadata,

@@ -25,7 +25,7 @@ from birdbath.pool.simulated.mirror import QueueMirror
 from birdbath.pool.simulated.policies import next_evaluation, stays_in_queue
 from birdbath.pool.simulated.queued_job import STOPPING, QueuedJob
 from birdbath.pool.simulated.state import negotiate_by, read_state
-from birdbath.pool.simulated.user_log import write_user_log
+from birdbath.pool.simulated.user_log import forget_user_logs, write_user_log
 from birdbath.store.sandbox import Sandbox, Spool
 from birdbath.store.tables import jobs
 from birdbath.store.unit_of_work import UnitOfWork
@@ -96,7 +96,11 @@ class PoolContext:
         return self.spool.sandbox(job.cluster, job.proc)
 
     def files_of(self, unit: UnitOfWork, job: QueuedJob) -> Sandbox:
-        """The sandbox that has the job's files: its own, or for a DAG's jobs that of the outermost DAGMan.
+        """The sandbox that has the job's files, see `home_of`."""
+        return self.sandbox(self.home_of(unit, job))
+
+    def home_of(self, unit: UnitOfWork, job: QueuedJob) -> JobId:
+        """The job whose sandbox has the job's files: it itself, or for a DAG's jobs the outermost DAGMan.
 
         A job belongs to a DAG when its DAGManJobId is a scheduler-universe job of the same owner.
         """
@@ -114,7 +118,7 @@ class PoolContext:
             if ad.integer("JobUniverse") != SCHEDULER_UNIVERSE:
                 break
             found = parent
-        return self.sandbox(found)
+        return found
 
     def settle(
         self, unit: UnitOfWork, table: JobTable, job: QueuedJob, events: Iterable[JobEvent], now: float
@@ -122,7 +126,8 @@ class PoolContext:
         """Save a job whose state changed, or let it leave when it is finished and nothing keeps it."""
         events = list(events)
         if events and "UserLog" in job.ad:
-            write_user_log(unit, self.files_of(unit, job), job, events)
+            home = self.home_of(unit, job)
+            write_user_log(unit, home, self.sandbox(home), job, events)
         table.save(job, events)
         if not job.running:
             self.fates.pop(job.id, None)
@@ -142,6 +147,8 @@ class PoolContext:
         self._stop(unit, job)
         if job.ad.integer("JobUniverse") == SCHEDULER_UNIVERSE:
             self.programs.drop(unit, job.id)
+        if "UserLog" in job.ad or job.ad.integer("JobUniverse") == SCHEDULER_UNIVERSE:
+            forget_user_logs(unit, job.id)
         unit.after_commit(self.sandbox(job.id).remove)
 
     def _stop(self, unit: UnitOfWork, job: QueuedJob) -> None:

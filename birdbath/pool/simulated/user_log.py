@@ -6,26 +6,39 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sqlalchemy import bindparam, delete, insert, select, update
+
 from birdbath.classads import is_true
 from birdbath.errors import BirdbathError
 from birdbath.events import JobEvent
 from birdbath.events.forms import DEFAULT_OPTIONS, FORMS
 from birdbath.events.record import EventRecord
+from birdbath.pool.base import JobId
 from birdbath.pool.simulated.queued_job import QueuedJob
 from birdbath.store.sandbox import InvalidFileName, Sandbox, check_file_name
+from birdbath.store.tables import simulated_user_logs
 from birdbath.store.unit_of_work import UnitOfWork
 
-LENGTH = "SimUserLogSize"
-"""The job's attribute that says how long its log is: what lies beyond was written by a unit that was
-undone.
-"""
+_l = simulated_user_logs.c
+_OF_FILE = (
+    _l.cluster_id == bindparam("cluster"),
+    _l.proc_id == bindparam("proc"),
+    _l.name == bindparam("file"),
+)
+_SIZE = select(_l.size).where(*_OF_FILE)
+_BEGIN = insert(simulated_user_logs)
+_GROW = update(simulated_user_logs).where(*_OF_FILE).values(size=bindparam("new_size"))
+_FORGET = delete(simulated_user_logs).where(*_OF_FILE[:2])
 
 
-def write_user_log(unit: UnitOfWork, sandbox: Sandbox, job: QueuedJob, events: Sequence[JobEvent]) -> None:
+def write_user_log(
+    unit: UnitOfWork, home: JobId, sandbox: Sandbox, job: QueuedJob, events: Sequence[JobEvent]
+) -> None:
     """Append `events` to the job's log, if it has one, durable when the unit is; as XML if UserLogUseXML
     says so.
 
-    A log that cannot be written (its name is none, the disk is full) keeps no job from running.
+    `sandbox` is that of the job `home`. The jobs of a DAG have that of DAGMan: those that name the same log
+    share it. A log that cannot be written (its name is none, the disk is full) keeps no job from running.
     """
     path = job.ad.string("UserLog")
     if not path or not events:
@@ -37,19 +50,27 @@ def write_user_log(unit: UnitOfWork, sandbox: Sandbox, job: QueuedJob, events: S
     )
     data = b"".join(render(record, "", DEFAULT_OPTIONS) for record in records)
     try:
-        job.ad.set(LENGTH, _append(unit, sandbox, check_file_name(path.rpartition("/")[2]), job, data))
+        _append(unit, home, sandbox, check_file_name(path.rpartition("/")[2]), data)
     except (InvalidFileName, OSError, BirdbathError):
         return
 
 
-def _append(unit: UnitOfWork, sandbox: Sandbox, name: str, job: QueuedJob, data: bytes) -> int:
-    length = job.ad.integer(LENGTH)
-    if length == 0:
+def forget_user_logs(unit: UnitOfWork, home: JobId) -> None:
+    """The sandbox of `home` goes, and the logs in it."""
+    unit.execute(_FORGET, {"cluster": home.cluster, "proc": home.proc})
+
+
+def _append(unit: UnitOfWork, home: JobId, sandbox: Sandbox, name: str, data: bytes) -> None:
+    key = {"cluster": home.cluster, "proc": home.proc, "file": name}
+    row = unit.first(_SIZE, key)
+    if row is None:
         if not sandbox.exists():
             sandbox.declare(unit, name)
         sandbox.replace(unit, name, data)
-        return len(data)
-    if sandbox.size(name) > length:
-        sandbox.cut(unit, name, length)
-    sandbox.write(unit, name, length, data)
-    return length + len(data)
+        values = {"cluster_id": home.cluster, "proc_id": home.proc, "name": name, "size": len(data)}
+        unit.execute(_BEGIN, values)
+        return
+    if sandbox.size(name) > row.size:
+        sandbox.cut(unit, name, row.size)
+    sandbox.write(unit, name, row.size, data)
+    unit.execute(_GROW, {**key, "new_size": row.size + len(data)})

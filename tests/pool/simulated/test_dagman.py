@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import htcondor2
 import pytest
 
 from birdbath.classads import Scalar
 from birdbath.events import EventType
 from birdbath.pool.base import ActionDetails, JobAction, JobId, JobStatus
-from tests.pool.harness import ad_of, becomes, event_types, selected, status_of, submit
+from tests.pool.harness import ad_of, becomes, event_types, events_of, selected, status_of, submit
 from tests.pool.simulated.harness import SimulatedHarness
 
 DIAMOND = """
@@ -282,3 +283,24 @@ def test_a_node_that_cannot_be_submitted_fails(pool: SimulatedHarness, sub: str,
     pool.wait_for(becomes(pool, job, JobStatus.COMPLETED))
     assert ad_of(pool, job).integer("DAG_NodesFailed") == 1
     assert why in text_of(pool, job, "test.dag.dagman.out")
+
+
+def test_nodes_that_name_the_same_log_share_it(pool: SimulatedHarness) -> None:
+    dag = "JOB A a.sub\nJOB B b.sub\nJOB C a.sub\nPARENT A B CHILD C\n"
+    sub = "executable = /bin/sleep\narguments = {}\nlog = nodes/all.log\nqueue 3\n"
+    job = submit_dag(pool, dag, a_sub=sub.format(30), b_sub=sub.format(45))
+    pool.pass_time(40)
+    pool.restart()
+    pool.wait_for(becomes(pool, job, JobStatus.COMPLETED))
+    log = pool.queue.sandbox(job).path / "all.log"
+    read = [
+        (event.cluster, event.proc, int(event.type))
+        for event in htcondor2.JobEventLog(str(log)).events(stop_after=0)
+    ]
+    nodes = sorted({cluster for cluster, _, _ in read})
+    assert len(nodes) == 3
+    for node in nodes:
+        for proc in range(3):
+            own = [kind for cluster, number, kind in read if (cluster, number) == (node, proc)]
+            assert own == [int(kind) for kind, _ in events_of(pool, JobId(node, proc))]
+            assert own[-1] == EventType.JOB_TERMINATED
