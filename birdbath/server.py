@@ -345,8 +345,6 @@ async def _serve(
         return server.again
     finally:
         await background.stop()
-        if guard.tracing is not None:
-            await asyncio.to_thread(guard.tracing.close)
 
 
 def _routes(settings: Settings, parts: Parts) -> list[Routes]:

@@ -281,6 +281,23 @@ class Settings(BaseSettings):
         True, description="answer requests for a job's events or ad on the queue condor.requests (AMQP 0-9-1)"
     )
 
+    smtp_server: str | None = Field(
+        None,
+        description="mail server, host or host:port, for the mail that jobs ask for by JobNotification;"
+        " default: no mail is sent",
+    )
+    smtp_tls: Literal["starttls", "require", "tls", "off"] = Field(
+        "starttls",
+        description="STARTTLS if the server can, or in any case, TLS from the first byte, none",
+    )
+    smtp_user: str | None = Field(None, description="account at the mail server")
+    smtp_password: str | None = Field(None, description="its password", repr=False)
+    mail_from: str | None = Field(None, description="sender of mail; default: condor at the email_domain")
+    email_domain: str | None = Field(
+        None, description="EMAIL_DOMAIN of a NotifyUser or owner without one; default: uid_domain"
+    )
+    condor_admin: str | None = Field(None, description="CONDOR_ADMIN, named in mail; default: its sender")
+
     @field_validator(
         "trusted_proxies",
         "webhook_networks",

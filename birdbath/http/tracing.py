@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any
 
 from birdbath.access import Caller
 from birdbath.errors import BirdbathError
 from birdbath.http.asgi import Scope, header
-
-LAST_SECONDS: Final = 3.0
 
 
 class TracingNotInstalled(BirdbathError):
@@ -38,8 +35,7 @@ class Tracing:
             from opentelemetry.sdk.trace.export import BatchSpanProcessor
         except ModuleNotFoundError:
             raise TracingNotInstalled("otlp_endpoint: pip install 'birdbath[opentelemetry]'") from None
-        resource = Resource.create({"service.name": "birdbath"})
-        provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+        provider = TracerProvider(resource=Resource.create({"service.name": "birdbath"}))
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint)))
         return cls(provider)
 
@@ -62,8 +58,5 @@ class Tracing:
             yield
 
     def close(self) -> None:
-        """Send what is still to be sent, if that takes no longer than LAST_SECONDS."""
-        # The library tries again for ten seconds and more when nobody listens, and cannot be told not to.
-        ending = threading.Thread(target=self._provider.shutdown, daemon=True)
-        ending.start()
-        ending.join(LAST_SECONDS)
+        """Send what is still to be sent."""
+        self._provider.shutdown()

@@ -16,8 +16,8 @@ Form = Callable[[EventRecord], bytes]
 class Entry:
     """One event, its routing key, the ad that constraints see, and its renderings.
 
-    `job` gives the ad of the event's job, None where there is none; it is asked at most once, and only when a
-    constraint is evaluated.
+    `job` gives the ad of the event's job, None where there is none; it is asked at most once, and only when
+    somebody wants it.
     """
 
     def __init__(self, event: EventRecord, job: Callable[[], Ad | None]) -> None:
@@ -37,8 +37,13 @@ class Entry:
         return key_words(self.key)
 
     @cached_property
+    def job(self) -> Ad | None:
+        """The ad of the event's job as it is now, or was when it left the queue; None where there is none."""
+        return self._job()
+
+    @cached_property
     def _job_ad(self) -> Ad:
-        return self._job() or Ad()
+        return self.job or Ad()
 
     @cached_property
     def scope(self) -> CompiledAd:

@@ -22,6 +22,8 @@ def add_services(notifier: Notifier, settings: Settings, engine: Engine) -> None
     try:
         if settings.amqp_url is not None:
             _add_amqp(notifier, settings, settings.amqp_url, engine)
+        if settings.smtp_server is not None:
+            _add_mail(notifier, settings, settings.smtp_server)
     except InvalidSettings:
         raise
     except BirdbathError as error:
@@ -45,6 +47,21 @@ def _add_amqp(notifier: Notifier, settings: Settings, url: str, engine: Engine) 
         jobs = _Jobs(engine)
         answers = Answers(jobs.history, jobs.ad, notifier.visibility.sees, notifier.source)
         notifier.services["AMQP requests"] = Responder(url, answers).run
+
+
+def _add_mail(notifier: Notifier, settings: Settings, server: str) -> None:
+    from birdbath.notify.job_mailer import JobMailer, JobMailSettings
+    from birdbath.notify.sinks.mail import MailServer, parse_server
+
+    try:
+        host, port = parse_server(server)
+    except ValueError:
+        raise InvalidSettings(f"smtp_server: {server!r} is no host or host:port") from None
+    domain = settings.email_domain or settings.uid_domain
+    sender = settings.mail_from or f"condor@{domain}"
+    mail = MailServer(host, port, sender, settings.smtp_user, settings.smtp_password, settings.smtp_tls)
+    chosen = JobMailSettings(mail, domain, settings.condor_admin or sender)
+    notifier.services["job mail"] = JobMailer(notifier, chosen).run
 
 
 class _Jobs:

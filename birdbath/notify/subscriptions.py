@@ -124,13 +124,19 @@ class Subscriptions:
         return made
 
     async def ensure(
-        self, key: str, kind: str, filter: Filter, options: Mapping[str, Any] | None = None
+        self,
+        key: str,
+        kind: str,
+        filter: Filter,
+        options: Mapping[str, Any] | None = None,
+        from_now: bool = False,
     ) -> Subscription:
         """The subscription that the settings ask for: the one there is, with this filter and these options,
-        or a new one that begins with the oldest event that is kept.
+        or a new one that begins with the oldest event that is kept, or with those `from_now` on.
         """
         if key not in self._known:
-            return await self.create(kind, filter, after=self._log.oldest - 1, options=options, key=key)
+            after = None if from_now else self._log.oldest - 1
+            return await self.create(kind, filter, after=after, options=options, key=key)
         if self._known[key].filter != filter.to_json():
             await self.update_filter(key, filter)
         if options is not None and options != self._known[key].options:

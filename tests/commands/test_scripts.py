@@ -62,6 +62,7 @@ def test_looking_at_the_pool_and_acting_on_a_job(server: str) -> None:
         "zeep_events.py",
         "stream_events.py",
         "receive_webhooks.py",
+        "ask_for_job.py",
     ],
 )
 def test_they_use_nothing_of_birdbath(name: str) -> None:

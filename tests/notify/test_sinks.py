@@ -6,15 +6,12 @@ import asyncio
 import json
 import ssl
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from dataclasses import replace
-from email import message_from_bytes, policy
-from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
 from slixmpp import ClientXMPP
 
@@ -26,6 +23,7 @@ from birdbath.notify.sinks.mail import MailServer, MailSink, parse_server
 from birdbath.notify.sinks.services import AppriseSink, NoApprise
 from tests import prosody
 from tests.events.test_forms import TIME, read, record
+from tests.notify.mailbox import mail_server
 from tests.rabbitmq import free_port
 from tests.toolkit import require
 
@@ -80,32 +78,6 @@ async def test_an_event_that_a_crash_tore_is_written_anew(kind: str, cut: int, t
 async def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(SinkFailed, match="No such file"):
         await FileSink(tmp_path / "none" / "log", form("text")).deliver([HELD])
-
-
-class Mailbox:
-    """Keeps the mails that a server takes; refuses as long as `refusing`."""
-
-    def __init__(self) -> None:
-        self.mails: list[EmailMessage] = []
-        self.refusing = False
-
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
-        if self.refusing:
-            return "451 try again"
-        assert isinstance(envelope.content, bytes)
-        self.mails.append(message_from_bytes(envelope.content, policy=policy.default))
-        return "250 OK"
-
-
-@contextmanager
-def mail_server(**options: Any) -> Iterator[tuple[Mailbox, int]]:
-    mailbox, port = Mailbox(), free_port()
-    controller = Controller(mailbox, hostname="127.0.0.1", port=port, **options)
-    controller.start()
-    try:
-        yield mailbox, port
-    finally:
-        controller.stop()
 
 
 async def test_a_mail_for_each_event() -> None:

@@ -19,6 +19,10 @@ from birdbath.notify.deliveries import SinkFailed
 TIMEOUT = 60.0
 
 
+class MailRefused(SinkFailed):
+    """The server will never take this mail: its receivers, its sender or what it says."""
+
+
 @dataclass(frozen=True)
 class MailServer:
     """How mail is sent: by which server, encrypted how, as whom.
@@ -36,7 +40,7 @@ class MailServer:
     context: ssl.SSLContext | None = None
 
     async def send(self, message: EmailMessage) -> None:
-        """Send a message; the server has it when this returns. Raises SinkFailed."""
+        """Send a message; the server has it when this returns. Raises SinkFailed, MailRefused."""
         try:
             await aiosmtplib.send(
                 message,
@@ -50,7 +54,16 @@ class MailServer:
                 timeout=TIMEOUT,
             )
         except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
-            raise SinkFailed(f"mail to {message['To']} by {self.host}: {error}") from None
+            kind = MailRefused if _is_final(error) else SinkFailed
+            raise kind(f"mail to {message['To']} by {self.host}: {error}") from None
+
+
+def _is_final(error: Exception) -> bool:
+    """Whether the server said that it will never take the mail (a 5xx reply about it)."""
+    if isinstance(error, aiosmtplib.SMTPRecipientsRefused):
+        return all(refused.code >= 500 for refused in error.recipients)
+    about_it = (aiosmtplib.SMTPSenderRefused, aiosmtplib.SMTPDataError)
+    return isinstance(error, about_it) and error.code >= 500
 
 
 def parse_server(address: str, default_port: int = 25) -> tuple[str, int]:

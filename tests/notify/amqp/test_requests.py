@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 from contextlib import suppress
 
 import pytest
@@ -12,8 +14,10 @@ from birdbath.access import Caller
 from birdbath.classads import Ad
 from birdbath.notify import Visibility
 from birdbath.notify.amqp.requests import Answers, Responder, ask
+from birdbath.notify.tasks import Tasks
 from tests.events.test_forms import record
 from tests.rabbitmq import Broker
+from tests.server_process import REPOSITORY
 
 pytestmark = pytest.mark.anyio
 
@@ -51,6 +55,30 @@ async def test_over_a_broker(broker: Broker) -> None:
     ]
     assert (ad.type, json.loads(ad.body)) == ("ad", {"Owner": "ann", "ClusterId": 12})
     assert (nothing.type, nothing.body) == ("error", b"There is no job 13.0 that you may see")
+
+
+@pytest.mark.toolkit
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (["12.3"], 0, "org.htcondor.job.submit"),
+        (["12.3", "ad"], 0, '"ClusterId":12'),
+        (["13.0"], 1, "There is no job 13.0 that you may see"),
+    ],
+)
+async def test_the_script_that_asks(broker: Broker, words: list[str], status: int, said: str) -> None:
+    tasks = Tasks()
+    tasks.start("answers", Responder(broker.url, answers()).run)
+    script = str(REPOSITORY / "scripts" / "ask_for_job.py")
+    try:
+        asking = await asyncio.create_subprocess_exec(
+            sys.executable, script, broker.url, *words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        output, _ = await asking.communicate()
+    finally:
+        await tasks.stop()
+    assert said in output.decode()
+    assert asking.returncode == status
 
 
 @pytest.mark.toolkit

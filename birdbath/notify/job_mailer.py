@@ -1,0 +1,95 @@
+"""Sends the mail that jobs asked for, from a durable cursor, whatever fails on the way."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from birdbath.notify.deliveries import SinkFailed
+from birdbath.notify.entries import Entry
+from birdbath.notify.filters import Filter
+from birdbath.notify.job_mail import TOPICS, is_wanted, job_mail
+from birdbath.notify.notifier import Notifier
+from birdbath.notify.pauses import Pauses
+from birdbath.notify.sinks.mail import MailRefused, MailServer, message
+from birdbath.store.subscriptions import DeadLetter
+
+_log = logging.getLogger(__name__)
+
+KIND = KEY = "mail"
+BATCH = 100
+IDLE = 60.0
+
+
+@dataclass(frozen=True)
+class JobMailSettings:
+    """By which server mail goes, the domain of users who name none, and who answers questions."""
+
+    server: MailServer
+    domain: str
+    admin: str
+
+
+class JobMailer:
+    """Mails what jobs asked for by JobNotification; `run` it as a task.
+
+    At least once: after a crash a mail may be sent again, with the same Message-ID. A server that is away is
+    waited for. A mail that the server refuses for good goes to the subscription's dead letters, and the next
+    one is sent.
+    """
+
+    def __init__(
+        self, notifier: Notifier, settings: JobMailSettings, pauses: Callable[[], Pauses] = Pauses
+    ) -> None:
+        self._notifier = notifier
+        self._settings = settings
+        self._pauses = pauses
+
+    async def run(self) -> None:
+        """Send until cancelled. A new cursor begins with the events from now on: nobody is told old news."""
+        subscriptions, filter = self._notifier.subscriptions, Filter.of(TOPICS)
+        await subscriptions.ensure(KEY, KIND, filter, from_now=True)
+        follower = subscriptions.open(KEY)
+        try:
+            while True:
+                batch = await follower.next(BATCH, wait=IDLE)
+                for entry in batch.entries:
+                    if await self._send(entry):
+                        await follower.acknowledge(entry.event.sequence)
+                await follower.acknowledge(batch.through)
+                self._notifier.metrics.missed[KIND] += batch.missed
+        finally:
+            follower.close()
+
+    async def _send(self, entry: Entry) -> bool:
+        """Send the mail about an event, however long it takes; whether there was one to send."""
+        event, settings, metrics = entry.event, self._settings, self._notifier.metrics
+        job = await asyncio.to_thread(lambda: entry.job)
+        if job is None or not is_wanted(event, job):
+            return False
+        mail = job_mail(event, job, settings.domain, socket.gethostname(), settings.admin)
+        if not mail.to:
+            _log.warning("Job %d.%d wants mail, but names no address", event.cluster, event.proc)
+            return False
+        made = message(settings.server.sender, mail.to, mail.subject, mail.body, event.id)
+        pauses, attempts = self._pauses(), 0
+        while True:
+            attempts += 1
+            try:
+                await settings.server.send(made)
+                metrics.delivered[KIND] += 1
+                return True
+            except MailRefused as error:
+                _log.warning("Mail about event %d is refused: %s", event.sequence, error)
+                letter = DeadLetter(KEY, event, attempts, time.time(), str(error)[:500])
+                await self._notifier.subscriptions.give_up(letter)
+                return True
+            except SinkFailed as error:
+                pause = pauses.next()
+                _log.warning("%s; again in %.1f s", error, pause)
+                metrics.retried[KIND] += 1
+                await asyncio.sleep(pause)

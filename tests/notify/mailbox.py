@@ -1,0 +1,61 @@
+"""A real mail server, and what came to it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from typing import Any
+
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+from tests.rabbitmq import free_port
+
+
+class Mailbox:
+    """Keeps the mails that a server takes; refuses them for now as long as `refusing`, and for good what is
+    for somebody in `unknown`.
+    """
+
+    def __init__(self) -> None:
+        self.mails: list[EmailMessage] = []
+        self.attempts = 0
+        self.refusing = False
+        self.unknown: tuple[str, ...] = ()
+        self._changed = threading.Condition()
+
+    async def handle_RCPT(
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        if address in self.unknown:
+            return "550 nobody of that name"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+        assert isinstance(envelope.content, bytes)
+        with self._changed:
+            self.attempts += 1
+            if not self.refusing:
+                self.mails.append(message_from_bytes(envelope.content, policy=policy.default))
+            self._changed.notify_all()
+        return "451 try again" if self.refusing else "250 OK"
+
+    def until(self, enough: Callable[[], bool], seconds: float = 60) -> None:
+        """Wait until `enough` is true of what has come."""
+        with self._changed:
+            assert self._changed.wait_for(enough, seconds), [mail["Subject"] for mail in self.mails]
+
+
+@contextmanager
+def mail_server(**options: Any) -> Iterator[tuple[Mailbox, int]]:
+    mailbox, port = Mailbox(), free_port()
+    controller = Controller(mailbox, hostname="127.0.0.1", port=port, **options)
+    controller.start()
+    try:
+        yield mailbox, port
+    finally:
+        controller.stop()
