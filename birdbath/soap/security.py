@@ -11,6 +11,11 @@ from birdbath.soap.faults import ClientFault
 _WSS: Final = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss"
 _SECEXT: Final = f"{{{_WSS}-wssecurity-secext-1.0.xsd}}"
 _UTILITY: Final = f"{{{_WSS}-wssecurity-utility-1.0.xsd}}"
+_TOKEN: Final = f"{_SECEXT}UsernameToken"
+_USERNAME: Final = f"{_SECEXT}Username"
+_PASSWORD: Final = f"{_SECEXT}Password"
+_NONCE: Final = f"{_SECEXT}Nonce"
+_CREATED: Final = f"{_UTILITY}Created"
 _DIGEST: Final = "#PasswordDigest"
 _MAX_TEXT: Final = 1024
 
@@ -31,23 +36,27 @@ def username_token(security: Element) -> UsernameToken | None:
 
     Raises ClientFault when a part is given twice or too long.
     """
-    token = security.find(f"{_SECEXT}UsernameToken")
+    # Looked through once: five searches would take longer than all else that a digest costs.
+    token = next((child for child in security if child.tag == _TOKEN), None)
     if token is None:
         return None
-    password = token.find(f"{_SECEXT}Password")
-    kind = "" if password is None else password.get("Type", "")
+    texts = {_USERNAME: "", _PASSWORD: "", _NONCE: "", _CREATED: ""}
+    seen: set[str] = set()
+    is_digest = False
+    for child in token:
+        tag = child.tag
+        if tag not in texts:
+            continue
+        text = child.text or ""
+        if tag in seen or len(text) > _MAX_TEXT:
+            raise ClientFault("The UsernameToken is not well-formed")
+        seen.add(tag)
+        texts[tag] = text
+        is_digest = is_digest or (tag == _PASSWORD and child.get("Type", "").endswith(_DIGEST))
     return UsernameToken(
-        _text(token, f"{_SECEXT}Username"),
-        _text(token, f"{_SECEXT}Password"),
-        kind.endswith(_DIGEST),
-        _text(token, f"{_SECEXT}Nonce"),
-        _text(token, f"{_UTILITY}Created"),
+        texts[_USERNAME].strip(),
+        texts[_PASSWORD],
+        is_digest,
+        texts[_NONCE].strip(),
+        texts[_CREATED].strip(),
     )
-
-
-def _text(token: Element, name: str) -> str:
-    found = token.findall(name)
-    text = (found[0].text or "") if found else ""
-    if len(found) > 1 or len(text) > _MAX_TEXT:
-        raise ClientFault("The UsernameToken is not well-formed")
-    return text.strip() if name != f"{_SECEXT}Password" else text
