@@ -27,6 +27,7 @@ from birdbath.access.table import IssuerRow
 from birdbath.credentials import WrongCredential
 from birdbath.credentials.keys import KeyUrl
 from birdbath.errors import BirdbathError
+from birdbath.pool_tables import pools_of
 from birdbath.settings import Settings
 from birdbath.store.database import SCHEMA_REVISION
 
@@ -52,18 +53,33 @@ class Finding:
     advice: str = ""
 
 
-def examine(settings: Settings) -> Iterator[Finding]:
-    """Look at everything, one part after the other; a part that cannot be looked at is bad."""
-    for part, look in _PARTS.items():
-        try:
-            yield from (Finding(part, *found) for found in look(settings))
-        except BirdbathError as error:
-            yield Finding(part, Verdict.BAD, str(error), "correct the setting, or what it names")
-        except OSError as error:
-            yield Finding(part, Verdict.BAD, f"{error.filename or ''} {error.strerror}".strip(), "see there")
-
-
 Found = tuple[Verdict, str, str]
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Look at everything, one part after the other; a part that cannot be looked at is bad.
+
+    Of further pools those parts are looked at that each has of its own; their names say whose they are.
+    """
+    for part, look in _PARTS.items():
+        yield from _examine(part, look, settings)
+    try:
+        _, *further = pools_of(settings).items()
+    except BirdbathError as error:
+        yield Finding("pools", Verdict.BAD, str(error), "correct the setting")
+        return
+    for name, pool in further:
+        for part in ("home", "disk", "database", "pool"):
+            yield from _examine(f"{name}: {part}", _PARTS[part], pool)
+
+
+def _examine(part: str, look: Callable[[Settings], Iterator[Found]], settings: Settings) -> Iterator[Finding]:
+    try:
+        yield from (Finding(part, *found) for found in look(settings))
+    except BirdbathError as error:
+        yield Finding(part, Verdict.BAD, str(error), "correct the setting, or what it names")
+    except OSError as error:
+        yield Finding(part, Verdict.BAD, f"{error.filename or ''} {error.strerror}".strip(), "see there")
 
 
 def _good(seen: str) -> Found:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -66,13 +67,7 @@ def guard(
     )
     figures = Figures(engine, settings.spool, traffic, open_connections, events)
     metrics = Metrics(figures)
-    health = Health(
-        {
-            "database": lambda: _database(backend),
-            "disk": lambda: _disk(settings.folder, settings.min_free_bytes),
-            **checks,
-        }
-    )
+    health = Health(_checks(settings, backend) | dict(checks))
     return Guard(
         traffic=traffic,
         once_backend=backend,
@@ -81,6 +76,50 @@ def guard(
         tracing=Tracing.to(settings.otlp_endpoint) if settings.otlp_endpoint else None,
         probes=Probes(health, metrics),
     )
+
+
+def guard_of_pool(
+    shared: Guard,
+    name: str,
+    settings: Settings,
+    engine: Engine,
+    backend: Backend,
+    events: EventMetrics,
+    checks: Mapping[str, Check],
+) -> Guard:
+    """The guard of one of several pools: the bounds and the trail of the server's `shared` one, figures and
+    probes of its own.
+    """
+    metrics = Metrics(PoolFigures(engine, events))
+    health = Health(_checks(settings, backend) | dict(checks))
+    return replace(
+        shared,
+        once_backend=backend,
+        audit=None if shared.audit is None else shared.audit.of(name),
+        metrics=metrics,
+        probes=Probes(health, metrics),
+    )
+
+
+def tell_of_all(own: Guard, guards: Mapping[str, Guard]) -> None:
+    """Let the metrics and the readiness of `own` tell of the other pools too; `guards` has all, by name."""
+    assert own.metrics is not None
+    assert own.probes is not None
+    own.metrics.tell_of({name: guard.metrics for name, guard in guards.items() if guard.metrics is not None})
+    own.probes.tell_of(
+        {
+            name: guard.probes.health
+            for name, guard in guards.items()
+            if guard.probes is not None and guard is not own
+        }
+    )
+
+
+def _checks(settings: Settings, backend: Backend) -> dict[str, Check]:
+    return {
+        "database": lambda: _database(backend),
+        "disk": lambda: _disk(settings.folder, settings.min_free_bytes),
+    }
 
 
 async def _database(backend: Backend) -> str | None:
@@ -109,25 +148,14 @@ async def _disk(folder: Path, least: int) -> str | None:
     return f"{free >> 20} MiB free in {folder}; min_free_bytes asks for more" if free < least else None
 
 
-class Figures:
-    """What the server holds at the moment, for /metrics. Called in a thread."""
+class PoolFigures:
+    """What one pool holds at the moment, for /metrics. Called in a thread."""
 
-    def __init__(
-        self,
-        engine: Engine,
-        spool: Path,
-        traffic: Traffic,
-        open_connections: Connections,
-        events: EventMetrics,
-    ) -> None:
+    def __init__(self, engine: Engine, events: EventMetrics) -> None:
         self._engine = engine
-        self._spool = spool
-        self._traffic = traffic
-        self._connections = open_connections
         self._events = events
 
     def __call__(self) -> Iterable[Metric]:
-        yield from self._now()
         yield from self._followers()
         try:
             yield from self._stored()
@@ -135,20 +163,6 @@ class Figures:
             yield _gauge("birdbath_database_up", "Whether the database could be read", 0)
         else:
             yield _gauge("birdbath_database_up", "Whether the database could be read", 1)
-
-    def _now(self) -> Iterable[Metric]:
-        traffic, connections = self._traffic, self._connections
-        yield _gauge("birdbath_requests_in_progress", "Requests being answered", traffic.requests)
-        yield _gauge("birdbath_request_body_bytes", "Bytes of bodies in progress", traffic.body_bytes)
-        yield _gauge("birdbath_connections", "Open connections", connections.count)
-        refused = CounterMetricFamily("birdbath_refused", "Refused for being too many", labels=["what"])
-        refused.add_metric(["requests"], traffic.refused)
-        refused.add_metric(["connections"], connections.refused)
-        yield refused
-        disk = os.statvfs(self._spool)
-        free, size = disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
-        yield _gauge("birdbath_spool_free_bytes", "Bytes free on the disk of the spool", free)
-        yield _gauge("birdbath_spool_size_bytes", "Bytes of the disk of the spool", size)
 
     def _stored(self) -> Iterable[Metric]:
         with self._engine.connect() as connection:
@@ -182,6 +196,41 @@ class Figures:
         for name, behind in events.lag().items():
             lag.add_metric([name], behind)
         yield lag
+
+
+class Figures(PoolFigures):
+    """What the server and its own pool hold at the moment."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        spool: Path,
+        traffic: Traffic,
+        open_connections: Connections,
+        events: EventMetrics,
+    ) -> None:
+        super().__init__(engine, events)
+        self._spool = spool
+        self._traffic = traffic
+        self._connections = open_connections
+
+    def __call__(self) -> Iterable[Metric]:
+        yield from self._now()
+        yield from super().__call__()
+
+    def _now(self) -> Iterable[Metric]:
+        traffic, connections = self._traffic, self._connections
+        yield _gauge("birdbath_requests_in_progress", "Requests being answered", traffic.requests)
+        yield _gauge("birdbath_request_body_bytes", "Bytes of bodies in progress", traffic.body_bytes)
+        yield _gauge("birdbath_connections", "Open connections", connections.count)
+        refused = CounterMetricFamily("birdbath_refused", "Refused for being too many", labels=["what"])
+        refused.add_metric(["requests"], traffic.refused)
+        refused.add_metric(["connections"], connections.refused)
+        yield refused
+        disk = os.statvfs(self._spool)
+        free, size = disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
+        yield _gauge("birdbath_spool_free_bytes", "Bytes free on the disk of the spool", free)
+        yield _gauge("birdbath_spool_size_bytes", "Bytes of the disk of the spool", size)
 
 
 def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:

@@ -11,7 +11,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from math import inf
 from types import FrameType
@@ -24,18 +24,15 @@ from sqlalchemy import Engine
 import birdbath
 from birdbath import admission, following, guarding
 from birdbath.backend import Backend
-from birdbath.background import Background
 from birdbath.classads import AdMemory, Constraint
 from birdbath.collector import CollectorSettings
 from birdbath.errors import InvalidAd
 from birdbath.execution import Processes
-from birdbath.http.application import HttpSettings, Routes, create_application
-from birdbath.http.authentication import Authentication
-from birdbath.http.clock_routes import ClockRoutes
+from birdbath.hosting import Host, Parts
+from birdbath.http.connection import Connections
 from birdbath.http.tls import ServerTls
 from birdbath.listening import CannotStart, listen, restart, url_of
 from birdbath.listening import listeners as open_listeners
-from birdbath.notify import Notifier
 from birdbath.pool.htcondor.connection import Connection
 from birdbath.pool.htcondor.journal import gateway
 from birdbath.pool.htcondor.pool import HTCondorPool
@@ -45,14 +42,14 @@ from birdbath.pool.simulated.description_file import InvalidDescription, load_de
 from birdbath.pool.simulated.local_runs import LocalLimits, LocalRuns
 from birdbath.pool.simulated.pool import SimulatedPool
 from birdbath.pool.simulated.state import read_clock, save_clock
+from birdbath.pool_tables import pools_of
 from birdbath.schedd import ScheddSettings, renew_all
 from birdbath.settings import Settings
-from birdbath.soap import Bounds
 from birdbath.store import UnitOfWork, Writer, open_engine
 from birdbath.store.files import make_directory
 from birdbath.store.sandbox import Spool
 
-__all__ = ["CannotStart", "listen", "restart", "serve", "url_of"]
+__all__ = ["CannotStart", "Parts", "listen", "restart", "serve", "url_of"]
 
 RELEASED = datetime(2026, 11, 20, tzinfo=UTC)
 
@@ -68,26 +65,6 @@ def version_string() -> str:
 def platform_string() -> str:
     """`$CondorPlatform: ... $` of the machine that runs the server."""
     return f"$CondorPlatform: {platform.machine()}_{platform.system()} $"
-
-
-@dataclass
-class Parts:
-    """What a running server consists of."""
-
-    settings: Settings
-    engine: Engine
-    writer: Writer
-    pool: SimulatedPool | HTCondorPool
-    schedd: ScheddSettings
-    backend: Backend
-    notifier: Notifier
-
-    def close(self) -> None:
-        """Give back the database."""
-        self.notifier.close()
-        self.pool.close()
-        self.writer.close()
-        self.engine.dispose()
 
 
 def build(settings: Settings, address: str) -> Parts:
@@ -284,46 +261,35 @@ async def serve(settings: Settings, ready: Callable[[list[str]], None]) -> list[
     admission.check_listening(settings)
     tls = admission.tls(settings)
     authentication = admission.authentication(settings)
+    each = pools_of(settings)
     listeners = open_listeners(settings)
     urls = [url_of(listener, "https" if tls else "http") for listener in listeners]
-    parts = await asyncio.to_thread(build, settings, advertised_address(settings, urls[0]))
-    _collect_garbage_seldom()
     kept = [listener.dup() for listener in listeners]  # Uvicorn closes the others
+    pools: dict[str, Parts] = {}
     try:
-        again = await _serve(parts, authentication, tls, listeners, lambda: ready(urls))
+        for name, of_pool in each.items():
+            pools[name] = await asyncio.to_thread(build, of_pool, advertised_address(settings, urls[0]))
+        _collect_garbage_seldom()
+        open_connections = guarding.connections(settings)
+        host = Host(pools, authentication, tls, open_connections)
+        again = await _serve(host, open_connections, tls, listeners, lambda: ready(urls))
         return [listener.detach() for listener in kept] if again else []
     finally:
         for listener in listeners + kept:
             listener.close()
-        parts.close()
+        for parts in pools.values():
+            parts.close()
 
 
 async def _serve(
-    parts: Parts,
-    authentication: Authentication,
+    host: Host,
+    open_connections: Connections,
     tls: ServerTls | None,
     listeners: list[socket.socket],
     ready: Callable[[], None],
 ) -> bool:
-    settings = parts.settings
-    open_connections = guarding.connections(settings)
-    notifier = parts.notifier
-    background = Background(
-        parts.writer, parts.pool, parts.schedd, settings.abandoned_spool_age, tls, notifier.tasks.troubles
-    )
-    checks = {"background": background.check}
-    if isinstance(parts.pool, HTCondorPool):
-        checks["pool"] = parts.pool.trouble
-    guard = guarding.guard(settings, parts.engine, parts.backend, notifier.metrics, open_connections, checks)
-    application = create_application(
-        parts.backend,
-        _http_settings(settings),
-        authentication=authentication,
-        routes=_routes(settings, parts),
-        guard=guard,
-    )
     config = uvicorn.Config(
-        application,
+        host.application,
         loop="uvloop",
         http=open_connections.protocol(),
         ssl_context_factory=None if tls is None else lambda *_: tls.context,
@@ -337,21 +303,10 @@ async def _serve(
         timeout_keep_alive=75,
         backlog=2048,
     )
-    server = _AnnouncedServer(config, ready, notifier.log.end)
-    background.start()
-    try:
-        async with notifier.running():
-            await server.serve(sockets=listeners)
-        return server.again
-    finally:
-        await background.stop()
-
-
-def _routes(settings: Settings, parts: Parts) -> list[Routes]:
-    found: list[Routes] = [following.routes(settings, parts.notifier)]
-    if isinstance(parts.pool, SimulatedPool) and isinstance(parts.pool.clock, VirtualClock):
-        found.append(ClockRoutes(parts.pool, parts.pool.clock, parts.writer))
-    return found
+    server = _AnnouncedServer(config, ready, host.stopping)
+    async with host.running():
+        await server.serve(sockets=listeners)
+    return server.again
 
 
 class _AnnouncedServer(uvicorn.Server):
@@ -390,15 +345,3 @@ class _AnnouncedServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._stopping()
         await super().shutdown(sockets)
-
-
-def _http_settings(settings: Settings) -> HttpSettings:
-    return HttpSettings(
-        public_url=settings.public_url,
-        trusted_proxies=settings.trusted_proxies,
-        max_request_bytes=settings.max_request_bytes,
-        bounds=Bounds(settings.max_xml_bytes, settings.max_xml_tags, settings.max_xml_attributes),
-        body_seconds=settings.body_seconds,
-        allowed_hosts=admission.own_hosts(settings),
-        allowed_origins=settings.allowed_origins,
-    )

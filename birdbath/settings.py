@@ -23,6 +23,7 @@ from pydantic_settings import (
 
 from birdbath.access.table import CredentialRow
 from birdbath.errors import BirdbathError
+from birdbath.tables import checked_name, checked_pools
 
 
 class InvalidSettings(BirdbathError):
@@ -82,6 +83,10 @@ class Settings(BaseSettings):
     )
     htcondor_timeout: float = Field(
         20.0, gt=0, description="seconds in which the pool has to answer, more for files"
+    )
+    pool_name: str = Field("default", description="what the server's own pool is called beside others")
+    pools: dict[str, dict[str, Any]] | None = Field(
+        None, description="further pools, a table `[pools.NAME]` of settings each; see Several pools below"
     )
     negotiator_interval: float | None = Field(
         None,
@@ -315,6 +320,9 @@ class Settings(BaseSettings):
             [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
         )
 
+    _check_pool_name = field_validator("pool_name")(checked_name)
+    _check_pools = field_validator("pools")(checked_pools)
+
     @field_validator("speed")
     @classmethod
     def _check_speed(cls, value: float | str | None) -> float | str | None:
@@ -407,7 +415,26 @@ def load_settings(file: Path | None = None, **given: Any) -> Settings:
     try:
         return FromFile(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
-        lines = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise InvalidSettings("; ".join(lines)) from None
+        raise InvalidSettings(_mistakes(error)) from None
     except ValueError as error:
         raise InvalidSettings(f"{file}: {error}") from None
+
+
+def settings_from(values: dict[str, Any]) -> Settings:
+    """Settings from `values` and the defaults alone. Raises InvalidSettings."""
+
+    class FromValues(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls, settings_cls: type[BaseSettings], *sources: PydanticBaseSettingsSource, **named: Any
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return (named["init_settings"],)
+
+    try:
+        return FromValues(**values)
+    except ValidationError as error:
+        raise InvalidSettings(_mistakes(error)) from None
+
+
+def _mistakes(error: ValidationError) -> str:
+    return "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())

@@ -64,6 +64,7 @@ class HttpSettings:
     bounds: what the XML document in it may hold; more is a fault.
     body_seconds: how long the client may send nothing while its body is incomplete; then it is answered 408.
     allowed_hosts, allowed_origins: see `Browsers`.
+    mount: the path below which all of this is, without a slash at its end; the WSDL names it.
     """
 
     public_url: str | None = None
@@ -73,6 +74,7 @@ class HttpSettings:
     body_seconds: float = 60.0
     allowed_hosts: tuple[str, ...] = (ANY,)
     allowed_origins: tuple[str, ...] = ()
+    mount: str = ""
 
 
 @dataclass(frozen=True)
@@ -252,7 +254,7 @@ class HttpApplication:
             await self._probe(self._probes, scope, send)
             return
         head = scope["method"] == "HEAD"
-        base = addresses.base_url(scope, self._settings.public_url, self._trusted)
+        base = addresses.base_url(scope, self._settings.public_url, self._trusted) + self._settings.mount
         service = pages.service_of(path, query, self._default)
         if service is not None:
             page = pages.wsdl_page(service, base)

@@ -34,11 +34,19 @@ class Audit:
     def __init__(self, path: Path | None = None, max_bytes: int = 64 << 20) -> None:
         """Raises UnusableAuditLog. The file is rotated when it has `max_bytes`; five old ones are kept."""
         self._handler: logging.Handler | None = None
+        self._pool: dict[str, str] = {}
         if path is not None:
             try:
                 self._handler = _PrivateFile(path, maxBytes=max_bytes, backupCount=KEPT_FILES)
             except OSError as error:
                 raise UnusableAuditLog(f"Cannot write the audit log {path}: {error.strerror}") from None
+
+    def of(self, pool: str) -> Audit:
+        """The same trail for the calls to one of several pools, whose lines name it."""
+        made = Audit()
+        made._handler = self._handler
+        made._pool = {"pool": pool}
+        return made
 
     def call(
         self,
@@ -73,7 +81,7 @@ class Audit:
 
     def _write(self, fields: dict[str, Any]) -> None:
         assert self._handler is not None
-        line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds")} | fields
+        line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds")} | self._pool | fields
         text = orjson.dumps(line).decode()
         self._handler.handle(logging.LogRecord("audit", logging.INFO, "", 0, text, None, None))
 

@@ -30,6 +30,7 @@ class Metrics:
 
     def __init__(self, figures: Callable[[], Iterable[Metric]] | None = None) -> None:
         self.registry = CollectorRegistry()
+        self._pools: dict[str, Metrics] = {}
         self._requests = Counter(
             "birdbath_requests", "Requests answered", ["operation", "outcome"], registry=self.registry
         )
@@ -54,6 +55,32 @@ class Metrics:
         known[0].inc()
         known[1].observe(seconds)
 
+    def tell_of(self, pools: dict[str, Metrics]) -> None:
+        """Tell the figures of several pools, too, with the label `pool`; its own are those of one of them."""
+        self._pools = pools
+
     def text(self) -> bytes:
         """The figures in Prometheus's text format. Reads the database: not on the event loop."""
-        return generate_latest(self.registry)
+        if not self._pools:
+            return generate_latest(self.registry)
+        merged = CollectorRegistry()
+        merged.register(_Figures(self._merged))
+        return generate_latest(merged)
+
+    def _merged(self) -> Iterable[Metric]:
+        """Of the figures that each pool has, one family with the label; the server's other ones as they
+        are.
+        """
+        collected = {
+            pool: {metric.name: metric for metric in metrics.registry.collect()}
+            for pool, metrics in self._pools.items()
+        }
+        own = next(found for pool, found in collected.items() if self._pools[pool] is self)
+        shared = {name for found in collected.values() if found is not own for name in found}
+        merged = {name: metric for name, metric in own.items() if name not in shared}
+        for pool, found in collected.items():
+            for name in shared & found.keys():
+                metric = found[name]
+                into = merged.setdefault(name, Metric(name, metric.documentation, metric.type))
+                into.samples += [s._replace(labels={**s.labels, "pool": pool}) for s in metric.samples]
+        return merged.values()

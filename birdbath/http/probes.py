@@ -55,6 +55,16 @@ class Probes:
     def __init__(self, health: Health, metrics: Metrics) -> None:
         self._health = health
         self._metrics = metrics
+        self._pools: Mapping[str, Health] = {}
+
+    @property
+    def health(self) -> Health:
+        """What /health/ready looks at."""
+        return self._health
+
+    def tell_of(self, pools: Mapping[str, Health]) -> None:
+        """Tell in /health/ready how other pools are, too; the server is ready whatever is wrong with them."""
+        self._pools = pools
 
     @staticmethod
     def level(path: str) -> Level:
@@ -74,8 +84,12 @@ class Probes:
             await self._ready(send, head)
 
     async def _ready(self, send: Send, head: bool) -> None:
-        troubles = await self._health.troubles()
-        answer = {"status": "unwell" if troubles else "ready", "troubles": troubles}
+        troubles, *others = await asyncio.gather(
+            self._health.troubles(), *(health.troubles() for health in self._pools.values())
+        )
+        answer: dict[str, object] = {"status": "unwell" if troubles else "ready", "troubles": troubles}
+        if self._pools:
+            answer["pools"] = dict(zip(self._pools, others, strict=True))
         body = orjson.dumps(answer) + b"\n"
         status = 503 if troubles else 200
         await respond(send, status, "application/json", [body], extra=_NO_STORE, head=head)

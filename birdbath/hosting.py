@@ -1,0 +1,156 @@
+"""What serves one pool: its background work, its watch, its door; and the one door of several."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Engine
+
+from birdbath import admission, following, guarding
+from birdbath.backend import Backend
+from birdbath.background import Background
+from birdbath.http.application import Guard, HttpApplication, HttpSettings, Routes, create_application
+from birdbath.http.asgi import Receive, Scope, Send
+from birdbath.http.authentication import Authentication
+from birdbath.http.clock_routes import ClockRoutes
+from birdbath.http.connection import Connections
+from birdbath.http.mounting import Mounted, mount_of
+from birdbath.http.tls import ServerTls
+from birdbath.notify import Notifier
+from birdbath.pool.htcondor.pool import HTCondorPool
+from birdbath.pool.simulated.clock import VirtualClock
+from birdbath.pool.simulated.pool import SimulatedPool
+from birdbath.schedd import ScheddSettings
+from birdbath.settings import Settings
+from birdbath.soap import Bounds
+from birdbath.store import Writer
+
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+@dataclass
+class Parts:
+    """What a pool with its door consists of."""
+
+    settings: Settings
+    engine: Engine
+    writer: Writer
+    pool: SimulatedPool | HTCondorPool
+    schedd: ScheddSettings
+    backend: Backend
+    notifier: Notifier
+
+    def close(self) -> None:
+        """Give back the database."""
+        self.notifier.close()
+        self.pool.close()
+        self.writer.close()
+        self.engine.dispose()
+
+
+class Host:
+    """Serves the pools of one server, by name, the server's own first."""
+
+    def __init__(
+        self,
+        pools: Mapping[str, Parts],
+        authentication: Authentication,
+        tls: ServerTls | None,
+        connections: Connections,
+    ) -> None:
+        self._pools = pools
+        self._authentication = authentication
+        self._backgrounds: dict[str, Background] = {}
+        guards: dict[str, Guard] = {}
+        for name, parts in pools.items():
+            background = _background(parts, None if guards else tls)
+            self._backgrounds[name] = background
+            checks = {"background": background.check}
+            if isinstance(parts.pool, HTCondorPool):
+                checks["pool"] = parts.pool.trouble
+            events = parts.notifier.metrics
+            if not guards:
+                guards[name] = guarding.guard(
+                    parts.settings, parts.engine, parts.backend, events, connections, checks
+                )
+            else:
+                shared = next(iter(guards.values()))
+                guards[name] = guarding.guard_of_pool(
+                    shared, name, parts.settings, parts.engine, parts.backend, events, checks
+                )
+        self.application: Application = self._door(guards)
+
+    def _door(self, guards: Mapping[str, Guard]) -> Application:
+        routes = {name: _routes(parts) for name, parts in self._pools.items()}
+        (own, parts), *others = self._pools.items()
+        at_root = self._application(parts, guards[own], routes[own])
+        if not others:
+            return at_root
+        guarding.tell_of_all(guards[own], guards)
+        return Mounted(
+            at_root,
+            {
+                name: self._application(parts, guards[name], routes[name], mount_of(name))
+                for name, parts in self._pools.items()
+            },
+        )
+
+    def _application(
+        self, parts: Parts, guard: Guard, routes: list[Routes], mount: str = ""
+    ) -> HttpApplication:
+        return create_application(
+            parts.backend,
+            replace(http_settings(parts.settings), mount=mount),
+            authentication=self._authentication,
+            routes=routes,
+            guard=guard,
+        )
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """The work that the pools do by themselves goes on in the block."""
+        async with AsyncExitStack() as stack:
+            for name, parts in self._pools.items():
+                background = self._backgrounds[name]
+                background.start()
+                stack.push_async_callback(background.stop)
+                await stack.enter_async_context(parts.notifier.running())
+            yield
+
+    def stopping(self) -> None:
+        """The server is about to stop: streams end."""
+        for parts in self._pools.values():
+            parts.notifier.log.end()
+
+
+def _background(parts: Parts, tls: ServerTls | None) -> Background:
+    return Background(
+        parts.writer,
+        parts.pool,
+        parts.schedd,
+        parts.settings.abandoned_spool_age,
+        tls,
+        parts.notifier.tasks.troubles,
+    )
+
+
+def _routes(parts: Parts) -> list[Routes]:
+    found: list[Routes] = [following.routes(parts.settings, parts.notifier)]
+    if isinstance(parts.pool, SimulatedPool) and isinstance(parts.pool.clock, VirtualClock):
+        found.append(ClockRoutes(parts.pool, parts.pool.clock, parts.writer))
+    return found
+
+
+def http_settings(settings: Settings) -> HttpSettings:
+    """What the settings say of the HTTP side."""
+    return HttpSettings(
+        public_url=settings.public_url,
+        trusted_proxies=settings.trusted_proxies,
+        max_request_bytes=settings.max_request_bytes,
+        bounds=Bounds(settings.max_xml_bytes, settings.max_xml_tags, settings.max_xml_attributes),
+        body_seconds=settings.body_seconds,
+        allowed_hosts=admission.own_hosts(settings),
+        allowed_origins=settings.allowed_origins,
+    )
