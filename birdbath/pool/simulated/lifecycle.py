@@ -13,6 +13,7 @@ from birdbath.classads import Ad, Expression, Scalar
 from birdbath.events import EventType, JobEvent
 from birdbath.pool.base import ActionDetails, JobStatus
 from birdbath.pool.simulated.queued_job import FINISH, IMAGE, PROGRAM, Place, QueuedJob
+from birdbath.pool.simulated.reasons import count_reason
 
 _VACATED_BY_REMOVAL = 1023
 _REQUEUED = 1022
@@ -81,10 +82,24 @@ def enter(job: QueuedJob, status: JobStatus, now: float) -> None:
     job.ad.set("EnteredCurrentStatus", int(now))
 
 
-def submit(job: QueuedJob, now: float, submit_host: str) -> list[JobEvent]:
-    """A job enters the queue, Idle unless its ad says Held or Removed (it was held or removed before its
-    commit).
+_AT_FIRST: dict[str, int | float] = {
+    "NumJobCompletions": 0,
+    "CumulativeRemoteUserCpu": 0.0,
+    "CumulativeRemoteSysCpu": 0.0,
+    "Rank": 0.0,
+}
+"""What policies may look at from the beginning: a schedd's jobs have it."""
+
+
+def submit(job: QueuedJob, now: float, submit_host: str, schedd: str) -> list[JobEvent]:
+    """A job enters the queue of `schedd`, Idle unless its ad says Held or Removed (it was held or removed
+    before its commit).
     """
+    for name, value in _AT_FIRST.items():
+        if name not in job.ad:
+            job.ad.set(name, value)
+    if "GlobalJobId" not in job.ad:
+        job.ad.set("GlobalJobId", f"{schedd}#{job.id}#{int(now)}")
     if job.status not in (JobStatus.HELD, JobStatus.REMOVED):
         job.ad.set("JobStatus", int(JobStatus.IDLE))
     events = [event(job, EventType.SUBMIT, now, {"SubmitHost": submit_host})]
@@ -125,7 +140,11 @@ def start(
         {"CpusProvisioned": place.cpus, "MemoryProvisioned": place.memory, "DiskProvisioned": place.disk}
     )
     ad.update({"MachineAttrCpus0": place.cpus, "MachineAttrSlotWeight0": place.cpus, "OrigMaxHosts": 1})
-    ad.update({"BytesRecvd": float(received), "BytesSent": 0.0})
+    ad.update({"BytesRecvd": float(received), "BytesSent": 0.0, "CpusUsage": 0.0})
+    for name in ("JobCurrentStartTransferInputDate", "JobCurrentFinishTransferInputDate"):
+        ad.set(name, moment)
+    increase(ad, "NumInputTransferStarts")
+    ad.update({"TransferringInput": False, "TransferQueued": False, "ActivationSetupDuration": 0})
     job.ends_at = ends_at
     if ends_at is None:
         job.phase, job.due_at = PROGRAM, now
@@ -162,6 +181,11 @@ def _stop(job: QueuedJob, now: float) -> float:
     _add_seconds(ad, "RemoteWallClockTime", wall)
     _add_seconds(ad, "CumulativeSlotTime", wall * max(1, ad.integer("MachineAttrSlotWeight0", 1)))
     ad.set("LastRemoteWallClockTime", wall)
+    for name in ("ActivationDuration", "ActivationExecutionDuration"):
+        ad.set(name, int(wall))
+    ad.set("ActivationTeardownDuration", 0)
+    for name in ("TransferringInput", "TransferQueued"):
+        ad.delete(name)
     ad.rename("RemoteHost", "LastRemoteHost")
     ad.rename("PublicClaimId", "LastPublicClaimId")
     for name in ("RemoteSlotID", "StartdIpAddr", "ShadowBday"):
@@ -186,7 +210,8 @@ def _account(job: QueuedJob, ending: Ending) -> None:
     ad = job.ad
     _add_seconds(ad, "RemoteUserCpu", ending.cpu)
     _add_seconds(ad, "CumulativeRemoteUserCpu", ending.cpu)
-    _add_seconds(ad, "RemoteSysCpu", 0.0)
+    for name in ("RemoteSysCpu", "CumulativeRemoteSysCpu"):
+        _add_seconds(ad, name, 0.0)
     ad.update({"BytesSent": float(ending.sent), "BytesRecvd": float(ending.received)})
 
 
@@ -202,6 +227,9 @@ def complete(job: QueuedJob, now: float, ending: Ending) -> list[JobEvent]:
         ad.set(name, moment)
     if ad.integer("TransferOutStarted") < ad.integer("JobCurrentStartDate"):
         ad.set("TransferOutStarted", moment)
+    ad.set("JobCurrentStartTransferOutputDate", ad.integer("TransferOutStarted"))
+    ad.set("JobCurrentFinishTransferOutputDate", moment)
+    increase(ad, "NumOutputTransferStarts")
     ad.set("TerminationPending", True)
     return [event(job, EventType.JOB_TERMINATED, now, _terminated_fields(job, ending, wall))]
 
@@ -250,6 +278,7 @@ def vacate(job: QueuedJob, now: float, reason: str, code: int, subcode: int = 0)
     job.ad.update({"LastVacateTime": int(now), "VacateReason": reason, "VacateReasonCode": code})
     job.ad.set("VacateReasonSubCode", subcode)
     increase(job.ad, "NumVacates")
+    count_reason(job.ad, "NumVacatesByReason", code)
     return [_evicted_event(job, now, reason, code, subcode)]
 
 
@@ -275,6 +304,7 @@ def hold(job: QueuedJob, now: float, why: Hold) -> list[JobEvent]:
     ad.update({"HoldReasonCode": why.code, "HoldReasonSubCode": why.subcode, "LastSuspensionTime": 0})
     _move(ad, "ReleaseReason", "LastReleaseReason")
     increase(ad, "NumHolds")
+    count_reason(ad, "NumHoldsByReason", why.code)
     if why.system:
         increase(ad, "NumSystemHolds")
     return [*events, _held_event(job, now, _mail(why.email_user, why.email_admin))]

@@ -46,7 +46,7 @@ class SimulatedQueue:
         for new in jobs:
             job = QueuedJob(new.id, new.ad.string("Owner"), new.ad)
             table.add(job)
-            events = lifecycle.submit(job, now, context.identity.sinful)
+            events = lifecycle.submit(job, now, context.identity.sinful, context.identity.name)
             why = unfitness(job.ad) if job.status is JobStatus.IDLE else None
             if why is not None:
                 events += lifecycle.hold(job, now, why)
