@@ -53,6 +53,9 @@ def slot_ad(context: PoolContext, slot: Slot, job: Ad | None, since: float, now:
     ad.update({"GlobalJobId": job.string("GlobalJobId"), "JobUniverse": job.integer("JobUniverse", 5)})
     ad.update({"PublicClaimId": job.string("PublicClaimId"), "CurrentRank": 0.0})
     ad.update({"TotalTimeClaimedBusy": int(now) - started, "TotalJobRunTime": int(now) - started})
+    if job.integer("JobStatus") == JobStatus.SUSPENDED:
+        ad.update({"Activity": "Suspended", "EnteredCurrentActivity": job.integer("EnteredCurrentStatus")})
+        ad.update(dict.fromkeys(("LoadAvg", "CondorLoadAvg", "TotalLoadAvg", "TotalCondorLoadAvg"), 0.0))
     return ad
 
 

@@ -6,7 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from birdbath.classads import Scalar
 
@@ -19,8 +21,9 @@ class MachineDescription:
     """`count` machines alike, each divided evenly into static `slots`, or one `partitionable` slot.
 
     With a `count` above 1 the `name` has `{}` where the number stands. `attributes` and `expressions`
-    (ClassAd text) are put into each slot ad on top of the usual ones; `start`, `rank` and `preempt` are
-    START, RANK and PREEMPT. `pool` is the name of a pool, the first one if empty.
+    (ClassAd text) are put into each slot ad on top of the usual ones. `start`, `rank`, `preempt`, `suspend`
+    and `continue_` (`continue` in a file) are START, RANK, PREEMPT, SUSPEND and CONTINUE. `pool` is the name
+    of a pool, the first one if empty.
     """
 
     __pydantic_config__ = _NOTHING_ELSE
@@ -39,6 +42,8 @@ class MachineDescription:
     start: str = "true"
     rank: str = "0.0"
     preempt: str = "false"
+    suspend: str = "false"
+    continue_: Annotated[str, Field(alias="continue")] = "true"
     attributes: Mapping[str, Scalar] = field(default_factory=dict)
     expressions: Mapping[str, str] = field(default_factory=dict)
 

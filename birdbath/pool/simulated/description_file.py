@@ -81,6 +81,7 @@ def _machine_mistakes(machine: MachineDescription) -> list[str]:
     if machine.count > 1 and machine.name.format(1) == machine.name:
         found.append(f"machines.{machine.name}: the name of several machines needs {{}} for the number")
     policies = {"start": machine.start, "rank": machine.rank, "preempt": machine.preempt}
+    policies |= {"suspend": machine.suspend, "continue": machine.continue_}
     for name, text in {**policies, **machine.expressions}.items():
         found += _expression_mistakes(f"machines.{machine.name}.{name}", text)
     return found

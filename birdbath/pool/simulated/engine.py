@@ -31,6 +31,7 @@ from birdbath.pool.simulated.policies import Verdict
 from birdbath.pool.simulated.queued_job import PROGRAM, STOPPING, QueuedJob
 from birdbath.pool.simulated.runs import WRITE_STEP, Runs
 from birdbath.pool.simulated.state import PoolState, read_state, save_state, take_rule
+from birdbath.pool.simulated.watching import watch, watched_kinds
 from birdbath.store.tables import simulated_jobs
 from birdbath.store.unit_of_work import UnitOfWork
 
@@ -68,8 +69,7 @@ class Engine:
         self._negotiator = negotiator
         self._hosting = hosting
         self._rule = ""
-        slots = context.slots.values()
-        self._watched = frozenset(slot.kind for slot in slots if slot.machine.description.preempt != "false")
+        self._watched = watched_kinds(context.slots.values())
 
     def advance(self, unit: UnitOfWork) -> float | None:
         """Do what the clock has reached, as far as one step goes; when something is due next (None: never).
@@ -108,7 +108,7 @@ class Engine:
         return known
 
     def next_watch(self, unit: UnitOfWork, now: float) -> float:
-        """When machines look at their PREEMPT next: together, every policy interval, if jobs run where it
+        """When machines look at their policies next: together, every policy interval, if jobs run where it
         matters.
         """
         kinds = self._context.floor.read(unit).kinds if self._watched else {}
@@ -117,23 +117,11 @@ class Engine:
         interval = self._context.description.policy_interval
         return (now // interval + 1) * interval
 
-    def _watch(self, step: _Step) -> None:
-        now, context = step.state.time, self._context
-        self._negotiator.verdicts.begin(now)
-        kinds = context.floor.read(step.unit).kinds
-        watched = [claim for kind in self._watched for claim in kinds.get(kind, {}).values()]
-        for claim in sorted(watched, key=lambda claim: claim.job):
-            slot = context.slots[parent_name(claim.slot)]
-            job = step.table.load(claim.job)
-            if job is not None and job.running and self._negotiator.verdicts.wants_off(slot, job.ad, now):
-                evicted = interruptions.evict(job, now, "The machine's PREEMPT became true")
-                context.settle(step.unit, step.table, job, evicted, now)
-
     def suffer(self, step: _Step) -> None:
-        """Let machines die, come back, or look at their PREEMPT."""
+        """Let machines die, come back, or look at their policies."""
         now, context = step.state.time, self._context
         if self._watched and now % context.description.policy_interval == 0:
-            self._watch(step)
+            watch(context, step.unit, step.table, self._watched, self._negotiator.verdicts, now)
         dead = set(self.outages(step.state).begun(now))
         claims = context.floor.read(step.unit).jobs.values() if dead else ()
         for claim in sorted(claims, key=lambda claim: claim.job):

@@ -8,11 +8,18 @@ from __future__ import annotations
 
 from birdbath.events import EventType, JobEvent
 from birdbath.pool.base import JobStatus
-from birdbath.pool.simulated.lifecycle import Fields, enter, event, increase, vacate
+from birdbath.pool.simulated.lifecycle import (
+    SUSPENDED_AT,
+    Fields,
+    end_suspension,
+    enter,
+    event,
+    increase,
+    vacate,
+)
 from birdbath.pool.simulated.queued_job import DISCONNECTED, FINISH, SUSPENDED, TRANSFER, QueuedJob
 
 _EVICTED = 1009
-_SUSPENDED_AT = "SimSuspendedAt"
 _OUTPUT_STARTED, _OUTPUT_FINISHED = 5, 6
 
 
@@ -57,25 +64,20 @@ def give_up_reconnecting(job: QueuedJob, now: float) -> list[JobEvent]:
     return [event(job, EventType.JOB_RECONNECT_FAILED, now, fields)]
 
 
-def suspend(job: QueuedJob, now: float) -> list[JobEvent]:
-    """The running program stands still; its slot stays claimed."""
+def suspend(job: QueuedJob, now: float, phase: str = SUSPENDED) -> list[JobEvent]:
+    """The running program stands still, in this phase; its slot stays claimed."""
     ad = job.ad
     enter(job, JobStatus.SUSPENDED, now)
     increase(ad, "TotalSuspensions")
-    ad.update({"LastSuspensionTime": int(now), _SUSPENDED_AT: now})
-    job.phase, job.due_at = SUSPENDED, None
+    ad.update({"LastSuspensionTime": int(now), SUSPENDED_AT: now})
+    job.phase, job.due_at = phase, None
     return [event(job, EventType.JOB_SUSPENDED, now, {"NumberOfPIDs": 1})]
 
 
 def unsuspend(job: QueuedJob, now: float) -> list[JobEvent]:
     """The program goes on; it ends so much later."""
-    ad = job.ad
-    since = ad.get(_SUSPENDED_AT)
-    rest = now - since if isinstance(since, int | float) else 0.0
-    ad.delete(_SUSPENDED_AT)
+    rest = end_suspension(job.ad, now)
     enter(job, JobStatus.RUNNING, now)
-    increase(ad, "CumulativeSuspensionTime", int(rest))
-    ad.set("LastSuspensionTime", 0)
     job.ends_at = (job.ends_at or now) + rest
     job.phase, job.due_at = FINISH, job.ends_at
     return [event(job, EventType.JOB_UNSUSPENDED, now)]

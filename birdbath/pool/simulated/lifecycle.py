@@ -174,9 +174,27 @@ def grow(job: QueuedJob, now: float) -> list[JobEvent]:
     return [event(job, EventType.IMAGE_SIZE, now, fields)]
 
 
+SUSPENDED_AT = "SimSuspendedAt"
+SUSPENDED_FOR = "SimSuspendedFor"
+"""So many seconds of this run the program has stood still."""
+
+
+def end_suspension(ad: Ad, now: float) -> float:
+    """A program that stood still does so no more; returns for how many seconds, 0 if it did not."""
+    since = ad.get(SUSPENDED_AT)
+    if not isinstance(since, int | float):
+        return 0.0
+    ad.delete(SUSPENDED_AT)
+    increase(ad, "CumulativeSuspensionTime", int(now - since))
+    increase(ad, SUSPENDED_FOR, int(now - since))
+    ad.set("LastSuspensionTime", 0)
+    return now - since
+
+
 def _stop(job: QueuedJob, now: float) -> float:
     """End the run: account for its time, give the slot back. Returns its wall-clock seconds."""
     ad = job.ad
+    end_suspension(ad, now)
     wall = float(max(0, int(now) - ad.integer("JobCurrentStartDate", int(now))))
     _add_seconds(ad, "RemoteWallClockTime", wall)
     _add_seconds(ad, "CumulativeSlotTime", wall * max(1, ad.integer("MachineAttrSlotWeight0", 1)))
@@ -222,6 +240,8 @@ def complete(job: QueuedJob, now: float, ending: Ending) -> list[JobEvent]:
     wall = _stop(job, now)
     enter(job, JobStatus.COMPLETED, now)
     increase(ad, "CommittedTime", int(wall))
+    increase(ad, "CommittedSuspensionTime", ad.integer(SUSPENDED_FOR))
+    ad.delete(SUSPENDED_FOR)
     _add_seconds(ad, "CommittedSlotTime", wall * max(1, ad.integer("MachineAttrSlotWeight0", 1)))
     for name in ("CompletionDate", "JobFinishedHookDone", "TransferOutFinished"):
         ad.set(name, moment)
@@ -275,6 +295,7 @@ def vacate(job: QueuedJob, now: float, reason: str, code: int, subcode: int = 0)
     if not job.running:
         return []
     _stop(job, now)
+    job.ad.delete(SUSPENDED_FOR)
     job.ad.update({"LastVacateTime": int(now), "VacateReason": reason, "VacateReasonCode": code})
     job.ad.set("VacateReasonSubCode", subcode)
     increase(job.ad, "NumVacates")

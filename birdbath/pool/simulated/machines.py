@@ -146,6 +146,8 @@ def _machine_ad(machine: Machine, values: dict[str, str | int]) -> Ad:
     )
     if of.preempt != "false":
         ad.set("Preempt", Expression(of.preempt))
+    if of.suspend != "false":
+        ad.update({"Suspend": Expression(of.suspend), "Continue": Expression(of.continue_)})
     within = ad.attribute("WithinResourceLimits")
     assert within is not None
     if of.gpus:

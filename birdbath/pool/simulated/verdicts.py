@@ -108,13 +108,13 @@ class Verdicts:
         """Whether slots of a kind have to be judged one by one."""
         return suitor.particular or not _PARTICULAR.isdisjoint(self._mentioned[kind])
 
-    def wants_off(self, slot: Slot, job: Ad, now: float) -> bool:
-        """Whether the machine's PREEMPT is true for a job that runs there."""
+    def wants(self, name: str, policy: str, slot: Slot, job: Ad, now: float) -> bool:
+        """Whether the machine's policy of that name and text is true for a job that runs there."""
         parsed = self._slot_ad(slot, slot.resources, particular=True)
-        mentioned = words(slot.machine.description.preempt)
+        mentioned = words(policy)
         target = compiled_at(job, now) if "target" in mentioned else None
         try:
-            expression = parsed.lookup("Preempt")
+            expression = parsed.lookup(name)
             return is_true(expression.eval(parsed, target) if target is not None else expression.eval(parsed))
         except (KeyError, *EVALUATION_ERRORS):
             return False
