@@ -18,6 +18,7 @@ from birdbath.classads.arguments import UnbalancedQuotes
 from birdbath.errors import UnknownFile
 from birdbath.pool.simulated.command_line import arguments, environment
 from birdbath.pool.simulated.lifecycle import Hold
+from birdbath.pool.simulated.live_output import LiveOutput, live_output
 from birdbath.pool.simulated.programs import LONGEST_RUN, PROGRAMS, FileRange, Piece, Process
 from birdbath.pool.simulated.shell import MAX_SCRIPT, run_script, script_text
 from birdbath.store.sandbox import InvalidFileName, Sandbox, check_file_name
@@ -54,7 +55,8 @@ class Run:
 
     Output that begins with a range of the very file stays behind that range. `appended` has the old sizes of
     the files that the program appends to, -1 for one that was not there. A `lasting` run comes to the same
-    whenever it is asked for, as long as there is no sandbox: nothing is known of its program.
+    whenever it is asked for, as long as there is no sandbox: nothing is known of its program. `live` is what
+    of the outputs can be seen before the end.
     """
 
     duration: float
@@ -64,6 +66,7 @@ class Run:
     outputs: Mapping[str, Sequence[Piece]]
     appended: Mapping[str, int]
     lasting: bool = False
+    live: LiveOutput | None = None
 
     @property
     def sent(self) -> int:
@@ -149,7 +152,11 @@ def plan_run(ad: Ad, sandbox: Sandbox, slot: str, now: float, default_runtime: f
     cpu = 0.0 if known else duration
     outputs, appended = _outputs(ad, process), _appended(process)
     lasting = not known and files.nothing and not ad.is_expression("SimRuntime")
-    return Run(duration, exit_code, cpu, received, outputs, appended, lasting)
+    live = live_output(process, _fresh_streams(ad, process, files, outputs), duration)
+    if live is not None:
+        # Whoever looks again at this run must not take for old what it has written itself.
+        appended |= dict.fromkeys(live.files, -1)
+    return Run(duration, exit_code, cpu, received, outputs, appended, lasting, live)
 
 
 def _added_variables(slot: str) -> dict[str, str]:
@@ -259,6 +266,22 @@ def _outputs(ad: Ad, process: Process) -> dict[str, list[Piece]]:
     for name, pieces in outputs.items():
         outputs[name] = [p for p in pieces if p and not (isinstance(p, FileRange) and p.name in lost)]
     return outputs
+
+
+def _fresh_streams(
+    ad: Ad, process: Process, files: _SandboxFiles, outputs: Mapping[str, Sequence[Piece]]
+) -> dict[str, Sequence[Piece]]:
+    """Standard output and error that go into files of their own, which were not there before."""
+    found: dict[str, Sequence[Piece]] = {}
+    others = {_output_name(path) for path in process.written}
+    for attribute, pieces in (("Out", process.stdout), ("Err", process.stderr)):
+        path = ad.string(attribute)
+        name = "" if path in _NULL_DEVICES else _output_name(path)
+        if name not in outputs or name in others or files.find(name) is not None:
+            return found
+        if name not in found:
+            found[name] = pieces
+    return found
 
 
 def _appended(process: Process) -> dict[str, int]:

@@ -79,7 +79,7 @@ def unsuspend(job: QueuedJob, now: float) -> list[JobEvent]:
     rest = end_suspension(job.ad, now)
     enter(job, JobStatus.RUNNING, now)
     job.ends_at = (job.ends_at or now) + rest
-    job.phase, job.due_at = FINISH, job.ends_at
+    job.phase, job.due_at = FINISH, min(now, job.ends_at)  # its output may go on at once
     return [event(job, EventType.JOB_UNSUSPENDED, now)]
 
 

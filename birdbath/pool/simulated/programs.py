@@ -35,7 +35,11 @@ class Files(Protocol):
 
 @dataclass
 class Process:
-    """One simulated process: what it was given, and what it has done so far. Times are pool time."""
+    """One simulated process: what it was given, and what it has done so far. Times are pool time.
+
+    `pauses` are the moments (in seconds it has `slept`) at which it stopped for a while, with how many pieces
+    were on its own standard output and error by then.
+    """
 
     files: Files
     environment: Mapping[str, str]
@@ -48,6 +52,17 @@ class Process:
     written: dict[str, list[Piece]] = field(default_factory=dict)
     appended: dict[str, FileRange | None] = field(default_factory=dict)
     slept: float = 0.0
+    pauses: list[tuple[float, tuple[int, int]]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._own = self.stdout, self.stderr
+
+    def sleep(self, seconds: float) -> None:
+        """Do nothing for so long."""
+        if seconds > 0:
+            out, error = self._own
+            self.pauses.append((self.slept, (len(out), len(error))))
+            self.slept = min(self.slept + seconds, LONGEST_RUN)
 
     def say(self, text: str) -> None:
         """Write to standard output."""
@@ -106,7 +121,7 @@ def _sleep(process: Process, arguments: Sequence[str]) -> int:
         if match is None:
             return process.complain(f"sleep: invalid time interval '{argument}'")
     seconds = sum(float(match[1]) * _UNITS[match[2]] for match in matches if match is not None)
-    process.slept = min(process.slept + seconds, LONGEST_RUN)
+    process.sleep(seconds)
     return 0
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf, nextafter
+
 from birdbath.errors import BirdbathError
 from birdbath.events import JobEvent
 from birdbath.execution import Command, Ended
@@ -27,7 +29,7 @@ from birdbath.pool.simulated.hosting import Hosting
 from birdbath.pool.simulated.job_table import JobTable
 from birdbath.pool.simulated.lifecycle import Ending, Hold
 from birdbath.pool.simulated.policies import Verdict
-from birdbath.pool.simulated.queued_job import DISCONNECTED, IMAGE, TRANSFER, Place, QueuedJob
+from birdbath.pool.simulated.queued_job import DISCONNECTED, FINISH, IMAGE, TRANSFER, Place, QueuedJob
 from birdbath.store.unit_of_work import UnitOfWork
 
 TRANSFER_OUTPUT_ERROR = 12
@@ -93,7 +95,9 @@ class Runs:
             return True
         image_at = begins + self._context.description.image_update_after
         ends_at = begins + run.duration
-        self._settle(job, lifecycle.start(job, where, self.now, ends_at, image_at, run.received))
+        started = lifecycle.start(job, where, self.now, ends_at, image_at, run.received)
+        self._see(job, run, begins, -inf)
+        self._settle(job, started)
         return True
 
     def _execute(self, job: QueuedJob, command: Command, events: list[JobEvent]) -> None:
@@ -117,14 +121,13 @@ class Runs:
 
     def go_on(self, job: QueuedJob) -> int:
         """Do what is due with a running job; returns how many bytes of output that wrote."""
-        if job.phase == IMAGE:
-            self._settle(job, lifecycle.grow(job, self.now))
-            return 0
         if job.phase == DISCONNECTED:
             self._settle(job, interruptions.give_up_reconnecting(job, self.now))
             return 0
         try:
             fate = self._plan(job, job.ad.string("RemoteHost"))
+            if job.phase in (IMAGE, FINISH) and self.now < (job.ends_at or 0.0):
+                return self._look_on(job, fate.run)
             if fate.cut is not None:
                 self._settle(job, self._cut(job, fate.cut))
                 return 0
@@ -150,6 +153,36 @@ class Runs:
         else:
             self._settle(job, self._end(job, _ending(fate)))
         return run.sent - before
+
+    def _see(self, job: QueuedJob, run: Run, begun: float, seen: float) -> None:
+        """Let the running job be due earlier if its output grows before, after what was `seen`."""
+        grows = run.live.next_after(begun, seen) if run.live is not None else None
+        if grows is not None and job.due_at is not None:
+            job.due_at = min(job.due_at, grows)
+
+    def _look_on(self, job: QueuedJob, run: Run) -> int:
+        """Do what is due in the midst of a run: its size is reported, or its output has grown."""
+        begun = (job.ends_at or 0.0) - run.duration
+        image_at = begun + self._context.description.image_update_after
+        if job.phase == IMAGE and (run.live is None or self.now >= image_at):
+            events = lifecycle.grow(job, self.now)
+            self._see(job, run, begun, nextafter(self.now, -inf))
+            self._settle(job, events)
+            return 0
+        if run.live is None:
+            job.due_at = job.ends_at
+            self._table.touch(job)
+            return 0
+        if note_old_sizes(job.ad, run.appended):
+            self._table.save(job)  # it is due again at once, when that is durable
+            return 0
+        sandbox, written = self._context.files_of(self._unit, job), run.live.by(begun, self.now)
+        for name, data in written.items():
+            sandbox.replace(self._unit, name, data)
+        job.due_at = image_at if job.phase == IMAGE else job.ends_at
+        self._see(job, run, begun, self.now)
+        self._table.touch(job)
+        return sum(map(len, written.values()))
 
     def _plan(self, job: QueuedJob, slot: str) -> Fate:
         description, number = self._context.description, job.ad.integer("NumJobStarts") - job.running

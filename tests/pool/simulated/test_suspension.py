@@ -77,7 +77,7 @@ def test_a_suspended_job_is_held_and_its_time_counts(tmp_path: Path) -> None:
 
 
 def test_preempt_takes_a_suspended_job_off(tmp_path: Path) -> None:
-    pool, job, began = running(tmp_path, "Activity =!= UNDEFINED && ClockMin % 5 == 0")
+    pool, job, _ = running(tmp_path, "Activity =!= UNDEFINED && ClockMin % 5 == 0")
     pool.wait_for(lambda: EventType.JOB_EVICTED in event_types(pool, job), 3000)
     assert minute(pool) % 5 == 0
 
