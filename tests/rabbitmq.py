@@ -72,6 +72,14 @@ class Broker:
         os.killpg(server.pid, signal.SIGKILL)
         server.wait()
 
+    def stand_still(self) -> None:
+        """Let it not answer, with its connections open, as a partition of the network would."""
+        os.killpg(self._processes[-1].pid, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """End the partition."""
+        os.killpg(self._processes[-1].pid, signal.SIGCONT)
+
     def stop(self) -> None:
         """Stop everything that was started, by its process id."""
         while self._processes:

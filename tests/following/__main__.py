@@ -6,8 +6,10 @@ import argparse
 import secrets
 import sys
 import tempfile
+from contextlib import nullcontext
 from pathlib import Path
 
+from tests import rabbitmq
 from tests.following import campaign
 
 
@@ -18,9 +20,11 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=10, help="of the server (%(default)s)")
     parser.add_argument("--away", type=float, default=20, help="seconds without a receiver (%(default)s)")
     parser.add_argument("--seed", default=secrets.token_hex(4), help="what a failed campaign said")
+    parser.add_argument("--broker", action="store_true", help="follow over a RabbitMQ server too")
     options = parser.parse_args()
     home = Path(tempfile.mkdtemp(prefix="birdbath-follow-"))
-    report = campaign.run(home, options.seed, options.events, options.kills, options.away)
+    with rabbitmq.running() if options.broker else nullcontext() as broker:
+        report = campaign.run(home, options.seed, options.events, options.kills, options.away, broker)
     print(report.summary())
     if not report.violations:
         print("Nothing was lost")

@@ -1,4 +1,6 @@
-"""A campaign: jobs that change all the time, followers by stream and webhook, and kills of both sides."""
+"""A campaign: jobs that change all the time, followers by stream, webhook and broker, and kills of all
+sides.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +8,10 @@ import http.client
 import json
 import random
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,9 +19,10 @@ from typing import Any
 
 from birdbath.client import Schedd
 from tests.crash.wire import Lost, NotSent, Refused, Wire
-from tests.following import consumer
 from tests.following.hook import FailingReceiver, Taken
-from tests.server_process import REPOSITORY, ServerProcess, running_server
+from tests.following.processes import Follower, Listener, stream_follower
+from tests.rabbitmq import Broker
+from tests.server_process import ServerProcess, running_server
 
 CLIENTS = 4
 JOBS = 10
@@ -44,64 +45,85 @@ class Report:
         return f"{self.events} events; kills: {kills}; delivered again: {again or 'none'}"
 
 
-def run(home: Path, seed: str, events: int, kills: int, away: float) -> Report:
-    """About `events` events, `kills` kills of the server and as many of the stream's consumer, and a receiver
-    that is away for `away` seconds in the middle.
+def run(home: Path, seed: str, events: int, kills: int, away: float, broker: Broker | None = None) -> Report:
+    """About `events` events, `kills` kills of the server, more of the consumers and, with a broker, of the
+    broker, and a receiver and a broker that are away for `away` seconds in the middle.
     """
     chance, report = random.Random(seed), Report()
     hook = FailingReceiver(0.01, random.Random(seed))
-    house = _House(home)
+    house = _House(home, broker)
     with ExitStack() as stack:
         stack.callback(hook.go)
         stack.callback(house.stop)
         house.start()
         hook.secret = _subscribe(house.port, hook.url)
-        following = stack.enter_context(_Consumer(house.port, home / "stream.journal").running())
+        followers = {"stream": stream_follower(house.port, home / "stream.journal")}
+        if broker is not None:
+            followers["amqp"] = Listener(home / "amqp.journal", broker.url)
+        for follower in followers.values():
+            stack.enter_context(follower.running())
+        partition: threading.Thread | None = None
         producers = _Producers(house.port, events)
         stack.enter_context(producers.running())
         pauses = sorted(chance.random() for _ in range(kills))
         for number, share in enumerate(pauses):
             producers.until(int(share * events))
             if number == kills // 2:
-                threading.Thread(target=_be_away, args=(hook, away)).start()
+                partition = threading.Thread(target=_be_away, args=(hook, broker, away))
+                partition.start()
+                stack.callback(partition.join)
                 report.kills["partition"] += 1
+            whom = [name for name in ("broker", *followers) if chance.random() < 0.5]
             house.kill()
             report.kills["server"] += 1
-            if chance.random() < 0.5:
-                following.kill()
-                report.kills["consumer"] += 1
-            house.start()
-            following.kill()
-            report.kills["consumer"] += 1
+            if "broker" in whom and broker is not None and not (partition and partition.is_alive()):
+                broker.kill()
+                report.kills["broker"] += 1
+                house.start()
+                broker.start()
+            else:
+                house.start()
+            for name in whom:
+                if name in followers:
+                    followers[name].kill()
+                    report.kills[f"{name} consumer"] += 1
         producers.until(events)
         producers.stop()
         written = _log(house.port)
-        _until_done(house.port, following, hook, written)
+        _until_done(house.port, followers.values(), hook, written)
     report.events = len(written)
-    _audit(report, "stream", written, following.taken())
+    for name, follower in followers.items():
+        _audit(report, name, written, follower.taken())
     _audit(report, "webhook", written, hook.taken)
     if len(written) < producers.acknowledged:
         report.violations.append(f"{producers.acknowledged} changes, but {len(written)} events")
     return report
 
 
-def _be_away(hook: FailingReceiver, seconds: float) -> None:
+def _be_away(hook: FailingReceiver, broker: Broker | None, seconds: float) -> None:
+    """A partition: nobody listens where the receiver was, and the broker's connections hang."""
     hook.go()
+    if broker is not None:
+        broker.stand_still()
     time.sleep(seconds)
+    if broker is not None:
+        broker.go_on()
     hook.come()
 
 
 class _House:
     """A server that is killed and started again, always on the same port."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, broker: Broker | None) -> None:
         self._home = home
+        self._broker = {} if broker is None else {"BIRDBATH_AMQP_URL": f"{broker.url}?heartbeat=5"}
         self.port = 0
         self._stack = ExitStack()
         self._server: ServerProcess | None = None
 
     def start(self) -> None:
         environment = {"BIRDBATH_WEBHOOK_NETWORKS": "127.0.0.0/8", "COVERAGE_PROCESS_CONFIG": ""}
+        environment |= self._broker
         options = ("--port", str(self.port), "--log-level", "warning")
         running = running_server(self._home, *options, environment=environment)
         self._server = self._stack.enter_context(running)
@@ -202,35 +224,6 @@ class _Producers:
         return False
 
 
-class _Consumer:
-    """The consumer's process, killed and started again."""
-
-    def __init__(self, port: int, journal: Path) -> None:
-        self._command = [sys.executable, consumer.__file__, str(port), str(journal)]
-        self._journal = journal
-
-    def start(self) -> None:
-        self._process = subprocess.Popen(self._command, cwd=REPOSITORY)
-
-    def kill(self) -> None:
-        self._process.kill()
-        self._process.wait()
-        self.start()
-
-    @contextmanager
-    def running(self) -> Iterator[_Consumer]:
-        self.start()
-        try:
-            yield self
-        finally:
-            self._process.kill()
-            self._process.wait()
-
-    def taken(self) -> list[Taken]:
-        lines = self._journal.read_text().splitlines() if self._journal.exists() else []
-        return [(int(line[0]), line[1], line[2]) for line in map(str.split, lines) if len(line) == 3]
-
-
 def _log(port: int) -> list[Taken]:
     """The event log itself, by long polling without a wait."""
     found: list[Taken] = []
@@ -242,18 +235,20 @@ def _log(port: int) -> list[Taken]:
         found += [(int(event["sequence"]), event["id"], event["subject"]) for event in page]
 
 
-def _until_done(port: int, following: _Consumer, hook: FailingReceiver, written: Sequence[Taken]) -> None:
-    """Wait until both followers have got as far as they will: to the end, or no further for too long."""
-    wanted, progress, since = len(written), (0, 0), time.monotonic()
+def _until_done(
+    port: int, followers: Collection[Follower], hook: FailingReceiver, written: Sequence[Taken]
+) -> None:
+    """Wait until all followers have got as far as they will: to the end, or no further for too long."""
+    wanted, progress, since = len(written), [0], time.monotonic()
     while time.monotonic() - since < PATIENCE:
-        now = (len(set(following.taken())), len(set(hook.taken)))
+        now = [len(set(hook.taken)), *(len(set(follower.taken())) for follower in followers)]
         if now != progress:
             progress, since = now, time.monotonic()
         with suppress(OSError):
-            (webhook,) = _ask(port, "GET", "/events/subscriptions")["subscriptions"]
-            if min(now) >= wanted and not webhook["lag"]:
+            known = _ask(port, "GET", "/events/subscriptions")["subscriptions"]
+            if min(now) >= wanted and not any(subscription["lag"] for subscription in known):
                 return
-        time.sleep(0.1)
+        time.sleep(0.5)
 
 
 def _audit(report: Report, name: str, written: Sequence[Taken], taken: Sequence[Taken]) -> None:

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tests import rabbitmq
 from tests.following import campaign
 from tests.following.hook import Taken
+from tests.toolkit import require
 
 pytestmark = pytest.mark.slow
 
@@ -18,6 +20,17 @@ def test_nothing_is_lost(tmp_path: Path) -> None:
     assert report.events >= 3000
     assert report.kills["server"] == 4
     assert report.repeated["webhook"] > 0, "nothing that was hung up on came again"
+
+
+@pytest.mark.toolkit
+def test_nothing_is_lost_over_a_broker(tmp_path: Path) -> None:
+    require("RabbitMQ (Debian's rabbitmq-server)", rabbitmq.program() is not None)
+    with rabbitmq.running() as broker:
+        report = campaign.run(tmp_path, "3", events=3000, kills=5, away=15.0, broker=broker)
+    assert report.violations == [], report.summary()
+    assert report.events >= 3000
+    assert min(report.kills[who] for who in ("server", "broker", "amqp consumer", "partition")) > 0
+    assert report.repeated["amqp"] > 0, "nothing that was not confirmed came again"
 
 
 LOG: list[Taken] = [(1, "a", "1.0"), (2, "b", "2.0"), (3, "c", "1.0")]

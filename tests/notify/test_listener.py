@@ -20,7 +20,8 @@ from birdbath.notify.http_source import HttpSource, ServerRefuses, StreamParser
 from birdbath.notify.listener import Listener
 from birdbath.notify.pauses import Pauses
 from tests.events.test_forms import record
-from tests.notify.amqp.test_relay import a_name, declared, relaying
+from tests.notify.amqp.queues import declared
+from tests.notify.amqp.test_relay import a_name, relaying
 from tests.notify.house import RELEASED, Open, event
 from tests.notify.serving import serving
 from tests.rabbitmq import Broker

@@ -19,6 +19,7 @@ from birdbath.notify.amqp.consumer import AmqpSource, ConsumerSettings
 from birdbath.notify.amqp.relay import Relay, RelaySettings
 from birdbath.notify.pauses import Pauses
 from birdbath.notify.tasks import Tasks
+from tests.notify.amqp.queues import declared
 from tests.notify.house import RELEASED, House, Open, event
 from tests.rabbitmq import Broker
 
@@ -63,16 +64,6 @@ async def consume(
         if len(found) >= count:
             return found
     raise AssertionError
-
-
-async def declared(url: str, exchange: str, queue: str, *topics: str) -> None:
-    """Let a durable queue be there before anything is published."""
-    async with await aio_pika.connect(url) as connection:
-        channel = await connection.channel()
-        where = await channel.declare_exchange(exchange, aio_pika.ExchangeType.TOPIC, durable=True)
-        made = await channel.declare_queue(queue, durable=True)
-        for topic in topics or ("job.#",):
-            await made.bind(where, topic)
 
 
 async def test_events_arrive_as_messages(house: Open, broker: Broker) -> None:

@@ -13,7 +13,8 @@ from birdbath.notify import Filter
 from birdbath.notify.amqp10.address import InvalidPeerUrl, PeerAddress, is_amqp10
 from birdbath.notify.brokers import check_url, source
 from birdbath.notify.deliveries import Source
-from tests.notify.amqp.test_relay import a_name, consume, declared, relaying
+from tests.notify.amqp.queues import declared
+from tests.notify.amqp.test_relay import a_name, consume, relaying
 from tests.notify.amqp10.proton import node, require_proton
 from tests.notify.house import RELEASED, Open, event
 from tests.rabbitmq import Broker

@@ -10,7 +10,8 @@ import pytest
 
 from birdbath.events import form
 from tests.events.test_forms import TIME, record
-from tests.notify.amqp.test_relay import a_name, consume, declared
+from tests.notify.amqp.queues import declared
+from tests.notify.amqp.test_relay import a_name, consume
 from tests.rabbitmq import Broker
 
 DATA = Path(__file__).parents[2] / "events" / "data"
