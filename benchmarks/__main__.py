@@ -24,6 +24,7 @@ from benchmarks import (
     growth,
     guard,
     queries,
+    relaying,
     simulation,
     small_calls,
     submissions,
@@ -41,6 +42,7 @@ GROUPS: dict[str, Callable[[Path, Scale], list[Figure]]] = {
     "growth": growth.figures,
     "simulation": simulation.figures,
     "following": following.figures,
+    "relaying": relaying.figures,
     "guard": guard.figures,
 }
 RESULTS = Path(__file__).with_name("results")

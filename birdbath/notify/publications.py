@@ -55,6 +55,8 @@ class Publishes(Protocol):
     async def publish(self, batch: Sequence[Publication]) -> None:
         """Send a batch in its order and return when the broker has, for good, every message of it.
 
+        May be called for the next batch while this one is being confirmed: they arrive in this order.
+
         Raises one of BROKER_ERRORS otherwise; then any of the batch may have arrived, and all of it has to
         be sent again: over a new connection the broker gets it after what it got over this one, so that what
         arrives for the first time arrives in order.

@@ -11,6 +11,8 @@ from typer.testing import CliRunner
 
 from benchmarks import __main__ as benchmarks
 from benchmarks.figures import Figure, alternated, compared
+from tests import rabbitmq
+from tests.toolkit import require
 
 EXPECTED: dict[str, dict[str, float | None]] = {
     "small_calls": {"getVersionString, CPU": 12.0},
@@ -22,6 +24,7 @@ EXPECTED: dict[str, dict[str, float | None]] = {
     "transfers": {"sendFile, 1 MiB": None, "getFile, 64 KiB": None},
     "queries": {"1 % of 1,000 ads, in process": 1.5, "1 % of 1,000 ads, over HTTP": 1.5},
     "following": {"changes of jobs with their events, 1 in a commit": None},
+    "relaying": {"events relayed to RabbitMQ, each confirmed": None},
     "guard": {
         "HTTP Basic, CPU": 1.2,
         "IDTOKEN, CPU": 1.2,
@@ -37,6 +40,8 @@ EXPECTED: dict[str, dict[str, float | None]] = {
 @pytest.mark.slow
 @pytest.mark.parametrize("group", benchmarks.GROUPS)
 def test_a_group_runs_and_its_figures_are_sane(group: str, tmp_path: Path) -> None:
+    if group == "relaying":
+        require("RabbitMQ (Debian's rabbitmq-server)", rabbitmq.program() is not None)
     result = tmp_path / "result.json"
     benchmarks.main(quick=True, only=[group], json_file=result)
     told = json.loads(result.read_text())

@@ -23,13 +23,11 @@ class Publisher:
 
     async def publish(self, batch: Sequence[Publication]) -> None:
         """See `Publishes.publish`."""
-        results = await asyncio.gather(
-            *(
-                self._exchange.publish(_message(one), one.key, timeout=CONFIRM_TIMEOUT, mandatory=False)
-                for one in batch
-            ),
-            return_exceptions=True,
-        )
+        publish = self._exchange.publish
+        async with asyncio.timeout(CONFIRM_TIMEOUT):
+            results = await asyncio.gather(
+                *(publish(_message(one), one.key, mandatory=False) for one in batch), return_exceptions=True
+            )
         for result in results:
             if isinstance(result, BaseException):
                 raise result

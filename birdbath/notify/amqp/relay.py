@@ -13,9 +13,11 @@ from birdbath.notify.amqp.connection import BROKER_ERRORS, shown
 from birdbath.notify.brokers import publishing
 from birdbath.notify.entries import Entry
 from birdbath.notify.filters import Filter
+from birdbath.notify.followers import Batch
 from birdbath.notify.notifier import Notifier
 from birdbath.notify.pauses import Pauses
 from birdbath.notify.publications import Publication, Publishes
+from birdbath.notify.subscriptions import SubscribedFollower
 
 _log = logging.getLogger(__name__)
 
@@ -33,6 +35,14 @@ class RelaySettings:
     filter: Filter = field(default_factory=Filter)
     exchange: str = EXCHANGE
     key: str = "amqp"
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """A batch on its way."""
+
+    batch: Batch
+    confirmed: asyncio.Future[None]
 
 
 class Relay:
@@ -61,22 +71,40 @@ class Relay:
                 await asyncio.sleep(pause)
 
     async def _pump(self, publisher: Publishes) -> None:
+        """Publish batch after batch, each while the one before it is being confirmed."""
         follower = self._notifier.subscriptions.open(self._settings.key)
-        metrics = self._notifier.metrics
+        before: _Sent | None = None
         try:
             while True:
-                batch = await follower.next(BATCH, wait=IDLE)
+                batch = await follower.next(BATCH, wait=0 if before else IDLE)
+                publications = [self._publication(entry) for entry in batch.entries]
+                sent = _Sent(batch, asyncio.ensure_future(publisher.publish(publications)))
                 try:
-                    await publisher.publish([self._publication(entry) for entry in batch.entries])
-                except BROKER_ERRORS:
-                    metrics.retried[KIND] += len(batch.entries)
-                    raise
-                self._pauses.reset()
-                await follower.acknowledge(batch.through)
-                metrics.delivered[KIND] += len(batch.entries)
-                metrics.missed[KIND] += batch.missed
+                    if before is not None:
+                        await self._settle(follower, before)
+                finally:
+                    before = sent
+                if not publications:
+                    await self._settle(follower, sent)
+                    before = None
         finally:
             follower.close()
+            if before is not None:
+                before.confirmed.cancel()
+                await asyncio.gather(before.confirmed, return_exceptions=True)
+
+    async def _settle(self, follower: SubscribedFollower, sent: _Sent) -> None:
+        """Move the cursor past a batch when it is confirmed. Raises one of BROKER_ERRORS."""
+        metrics, count = self._notifier.metrics, len(sent.batch.entries)
+        try:
+            await sent.confirmed
+        except BROKER_ERRORS:
+            metrics.retried[KIND] += count
+            raise
+        self._pauses.reset()
+        await follower.acknowledge(sent.batch.through)
+        metrics.delivered[KIND] += count
+        metrics.missed[KIND] += sent.batch.missed
 
     def _publication(self, entry: Entry) -> Publication:
         form = self._settings.form

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -19,6 +20,7 @@ class Publisher:
     def __init__(self, peer: Peer, link: Sender) -> None:
         self._peer = peer
         self._link = link
+        self._turn = asyncio.Lock()
 
     async def publish(self, batch: Sequence[Publication]) -> None:
         """Send a batch in its order and return when the peer has accepted every message of it.
@@ -26,13 +28,8 @@ class Publisher:
         Raises PeerLost or TimeoutError otherwise; then any of the batch may have arrived, and all of it has
         to be sent again over a new connection.
         """
-        unsettled: list[Delivery] = []
-        for one in batch:
-            if self._link.credit <= 0:
-                self._peer.flush()
-                await self._peer.until(lambda: self._link.credit > 0, CONFIRM_TIMEOUT)
-            unsettled.append(self._link.send(_message(one)))
-        self._peer.flush()
+        async with self._turn:
+            unsettled = await self._send(batch)
         for delivery in unsettled:
             await self._peer.until(partial(_is_answered, delivery), CONFIRM_TIMEOUT)
         refused = [sent.remote_state for sent in unsettled if sent.remote_state != Delivery.ACCEPTED]
@@ -40,6 +37,16 @@ class Publisher:
             delivery.settle()
         if refused:
             raise PeerLost(f"the peer did not accept {len(refused)} messages: {refused[0]!s}")
+
+    async def _send(self, batch: Sequence[Publication]) -> list[Delivery]:
+        sent: list[Delivery] = []
+        for one in batch:
+            if self._link.credit <= 0:
+                self._peer.flush()
+                await self._peer.until(lambda: self._link.credit > 0, CONFIRM_TIMEOUT)
+            sent.append(self._link.send(_message(one)))
+        self._peer.flush()
+        return sent
 
 
 def _is_answered(delivery: Delivery) -> bool:
