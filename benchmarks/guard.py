@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import http.client
 import secrets
 import socket
+import ssl
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -20,6 +22,7 @@ from benchmarks.servers import Server, birdbath
 from benchmarks.small_calls import CONNECTIONS, VERSION, cpu_per_call
 from birdbath.credentials.passwords import change, hash_password
 from birdbath.credentials.tokens import IdTokens, new_signing_key
+from tests.guard.authority import Authority
 
 GROUP = "guard"
 HELD = 1000
@@ -71,10 +74,55 @@ def _authentication(folder: Path, scale: Scale) -> list[Figure]:
         compared(GROUP, f"{way}, CPU", cost * 1e6, "us", "no credential", none * 1e6, at_most=1.2)
         for way, cost in zip(ways, each, strict=True)
     ]
-    digests = partial(_digest_seconds, folder, min(scale.calls, 2000))
+    return [*told, _digest(folder, table, scale), _certificate(folder, scale)]
+
+
+def _digest(folder: Path, table: str, scale: Scale) -> Figure:
+    """Each call with a digest is another, so it is compared with calls that come as these do: one by one."""
+    calls = min(scale.calls, 2000)
     with birdbath(folder / "digest", authentication=table) as server:
-        digest = digests(server)
-    return [*told, compared(GROUP, "UsernameToken, digest", digest * 1e6, "us", "no credential", none * 1e6)]
+        digest, none = alternated(
+            [lambda: _one_by_one(server, _digests(calls)), lambda: _one_by_one(server, [VERSION] * calls)],
+            scale.repeats,
+        )
+    name = "UsernameToken, digest, CPU"
+    return compared(GROUP, name, digest * 1e6, "us", "no credential", none * 1e6, at_most=1.2)
+
+
+def _certificate(folder: Path, scale: Scale) -> Figure:
+    """A call on a TLS connection whose client has shown a certificate, against one on which it has not."""
+    authority = Authority(folder / "ca")
+    mapfile = folder / "mapfile"
+    mapfile.write_text('SSL "CN=(\\w+)$" \\1\n')
+    contexts = [ssl.create_default_context(cafile=authority.path) for _ in range(2)]
+    contexts[0].load_cert_chain(authority.client("ann").path)
+    settings = {
+        "tls_certificate": str(authority.server().path),
+        "tls_client_ca": str(authority.path),
+        "tls_client_certificates": "optional",
+        "authentication": f'[{{"method": "certificate", "mapfile": "{mapfile}"}}]',
+    }
+    calls = min(scale.calls, 2000)
+    with birdbath(folder / "tls", **settings) as server:
+        shown, none = alternated(
+            [partial(_over_tls, server, context, calls) for context in contexts], scale.repeats
+        )
+    name = "client certificate, CPU"
+    return compared(GROUP, name, shown * 1e6, "us", "TLS without one", none * 1e6, at_most=1.2)
+
+
+def _over_tls(server: Server, context: ssl.SSLContext, calls: int) -> float:
+    """CPU of a call after the first on a connection."""
+    connection = http.client.HTTPSConnection("127.0.0.1", server.port, context=context, timeout=60)
+    with closing(connection):
+        for call in range(calls + 1):
+            if call == 1:
+                started = server.cpu()
+            connection.request("POST", "/", VERSION.body, {"Content-Type": "text/xml"})
+            reply = connection.getresponse()
+            assert reply.status == 200, reply.read()
+            reply.read()
+        return (server.cpu() - started) / calls
 
 
 def _with_token(rest: str) -> bytes:
@@ -87,8 +135,14 @@ def _with_token(rest: str) -> bytes:
     return start + f"<e:Header>{header}</e:Header>".encode() + body + end
 
 
-def _digest_seconds(folder: Path, calls: int, server: Server) -> float:
-    """CPU of a call with a digest: each is another request, so they are made before."""
+def _one_by_one(server: Server, steps: list[Step]) -> float:
+    """CPU of a call, each sent after the answer to the one before."""
+    started = server.cpu()
+    drive(server.port, Program(steps), 1, 1)
+    return (server.cpu() - started) / len(steps)
+
+
+def _digests(calls: int) -> list[Step]:
     steps = []
     for _ in range(calls):
         nonce, created = secrets.token_bytes(16), datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -102,9 +156,7 @@ def _digest_seconds(folder: Path, calls: int, server: Server) -> float:
                 )
             )
         )
-    started = server.cpu()
-    drive(server.port, Program(steps), 1, 1)
-    return (server.cpu() - started) / calls
+    return steps
 
 
 def _held(folder: Path, scale: Scale) -> list[Figure]:

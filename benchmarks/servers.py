@@ -13,7 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 _TICKS = os.sysconf("SC_CLK_TCK")
-_READY = re.compile(r"http://127\.0\.0\.1:([0-9]+)")
+_READY = re.compile(r"https?://127\.0\.0\.1:([0-9]+)")
 
 
 class Server:

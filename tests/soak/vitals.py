@@ -21,8 +21,11 @@ MORE_MEMORY = 16 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Vitals:
-    """`memory` is the resident set in bytes; `rows` by table, of jobs those in the queue; `directories` are
-    the spool's.
+    """`memory` is in bytes, what is the process's own of the resident set; `rows` by table, of jobs those in
+    the queue; `directories` are the spool's.
+
+    Not in `memory` is what is mapped of files: that of the database grows with the jobs that it keeps, belongs
+    to the kernel's cache, and is taken back when memory is needed.
     """
 
     descriptors: int
@@ -45,7 +48,7 @@ def take(pid: int, home: Path) -> Vitals:
     return Vitals(
         len(list(Path(f"/proc/{pid}/fd").iterdir())),
         int(re.findall(r"Threads:\s+(\d+)", status)[0]),
-        int(re.findall(r"VmRSS:\s+(\d+)", status)[0]) * 1024,
+        int(re.findall(r"RssAnon:\s+(\d+)", status)[0]) * 1024,
         _rows(home / "birdbath.db"),
         sum(1 for path in (home / "spool").rglob("*.subproc0") if path.is_dir()),
     )

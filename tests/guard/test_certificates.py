@@ -1,0 +1,117 @@
+"""Client certificates that must be there, and tokens of SciTokens' issuers: over real TLS."""
+
+from __future__ import annotations
+
+import http.client
+import ssl
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import jwt
+import pytest
+
+from tests.guard.authority import Authority
+from tests.guard.world import ISSUER, NOBODY, Credential, World, world
+
+
+@pytest.fixture(scope="module")
+def demanding(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A server to which nobody speaks without a certificate."""
+    with world(tmp_path_factory.mktemp("required"), tls_client_certificates="required") as made:
+        yield made
+
+
+def test_who_has_none_does_not_get_as_far_as_http(demanding: World) -> None:
+    for credential in (NOBODY, demanding.basic("owner"), demanding.id_token("owner")):
+        with pytest.raises((ssl.SSLError, ConnectionError, http.client.HTTPException)):
+            demanding.call(credential, "getVersionString")
+
+
+def test_who_has_one_is_whom_the_map_file_says(demanding: World) -> None:
+    assert demanding.call(demanding.certificate("owner"), "getJobAds").verdict == "SUCCESS"
+    answer = demanding.call(demanding.certificate("other"), "beginTransaction", "<duration>60</duration>")
+    assert answer.verdict == "SUCCESS"
+    strange = demanding.call(demanding.certificate("with blank"), "getJobAds")
+    assert strange.verdict == "401"
+
+
+def test_the_inner_credential_speaks_for_the_outer(demanding: World) -> None:
+    outer = demanding.certificate("other")
+    both = Credential(demanding.basic("boss").headers, None, outer.certificate)
+    item = "<item><name>Name</name><type>STRING-ATTR</type><value>x</value></item>"
+    insert = f"<type>GENERIC-AD-TYPE</type><ad>{item}</ad>"
+    assert demanding.call(both, "insertAd", insert).verdict == "SUCCESS"
+    assert demanding.call(outer, "insertAd", insert).message == "Permission denied"
+
+
+def test_a_certificate_of_another_authority_is_none(demanding: World, tmp_path: Path) -> None:
+    stranger = Authority(tmp_path / "stranger").client("owner")
+    with pytest.raises((ssl.SSLError, ConnectionError, http.client.HTTPException)):
+        demanding.call(Credential(certificate=stranger.path), "getVersionString")
+
+
+AUDIENCE = "https://pool.example.org"
+
+
+@pytest.fixture(scope="module")
+def scientific(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A server that believes SciTokens of one issuer, and maps some of their subjects."""
+    folder = tmp_path_factory.mktemp("scitokens")
+    mapfile = folder / "scitokens.map"
+    mapfile.write_text(
+        f"SCITOKENS {ISSUER},alice owner\nSCITOKENS /^{ISSUER.replace('.', '[.]')},team-([a-z]+)$/ \\1\n"
+    )
+    row = {
+        "method": "scitoken",
+        "issuer": ISSUER,
+        "keys": str(folder / "jwks.json"),
+        "audience": [AUDIENCE],
+        "mapfile": str(mapfile),
+    }
+    with world(folder, authentication=[row]) as made:
+        yield made
+
+
+def scitoken(world: World, subject: str, scope: str | None = None, **claims: object) -> Credential:
+    now = int(time.time())
+    payload: dict[str, object] = {"iss": ISSUER, "sub": subject, "aud": AUDIENCE, "iat": now, "nbf": now}
+    payload |= {"exp": now + 600, "ver": "scitoken:2.0", "jti": "1"} | claims
+    if scope is not None:
+        payload["scope"] = scope
+    token = jwt.encode(payload, world.issuer_key, "RS256", headers={"kid": "one"})
+    return Credential({"Authorization": f"Bearer {token}"})
+
+
+def begin(world: World, credential: Credential) -> str:
+    answer = world.call(credential, "beginTransaction", "<duration>60</duration>")
+    return answer.verdict if answer.verdict != "FAIL" else answer.message
+
+
+@pytest.mark.parametrize(
+    ("subject", "verdict"), [("alice", "SUCCESS"), ("team-other", "SUCCESS"), ("mallory", "401"), ("", "401")]
+)
+def test_subjects_are_mapped(scientific: World, subject: str, verdict: str) -> None:
+    assert begin(scientific, scitoken(scientific, subject)) == verdict
+
+
+@pytest.mark.parametrize(
+    ("scope", "verdict"),
+    [
+        ("compute.read", "Permission denied"),
+        ("compute.create compute.cancel", "SUCCESS"),
+        ("condor:/READ", "Permission denied"),
+        ("condor:/WRITE", "SUCCESS"),
+        ("storage.read:/data", "SUCCESS"),  # speaks of somebody else's things
+    ],
+)
+def test_scopes_limit(scientific: World, scope: str, verdict: str) -> None:
+    assert begin(scientific, scitoken(scientific, "alice", scope)) == verdict
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [{"aud": "https://else.example.org"}, {"aud": "ANY"}, {"exp": 1}, {"iss": "https://evil.example.org"}],
+)
+def test_what_is_not_for_this_server_is_refused(scientific: World, claims: dict[str, object]) -> None:
+    assert begin(scientific, scitoken(scientific, "alice", **claims)) == "401"
