@@ -114,4 +114,4 @@ def test_scopes_limit(scientific: World, scope: str, verdict: str) -> None:
     [{"aud": "https://else.example.org"}, {"aud": "ANY"}, {"exp": 1}, {"iss": "https://evil.example.org"}],
 )
 def test_what_is_not_for_this_server_is_refused(scientific: World, claims: dict[str, object]) -> None:
-    assert begin(scientific, scitoken(scientific, "alice", **claims)) == "401"
+    assert begin(scientific, scitoken(scientific, "alice", None, **claims)) == "401"

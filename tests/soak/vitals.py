@@ -24,7 +24,7 @@ class Vitals:
     """`memory` is in bytes, what is the process's own of the resident set; `rows` by table, of jobs those in
     the queue; `directories` are the spool's.
 
-    Not in `memory` is what is mapped of files: that of the database grows with the jobs that it keeps, belongs
+    Not in `memory` is what is mapped of files: of the database it grows with the jobs that are kept, belongs
     to the kernel's cache, and is taken back when memory is needed.
     """
 
