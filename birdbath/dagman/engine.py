@@ -91,8 +91,9 @@ class Engine:
         self._jobs = sum(len(state.procs) for state in states.values())
         self._ready: list[tuple[int, int, str]] = []
         for name, state in states.items():
+            waits_in_vain = self._abandoned and not self._is_final(name)
             if state.status is NodeStatus.READY or (
-                state.status is NodeStatus.NOT_READY and self._waiting[name] == 0
+                state.status is NodeStatus.NOT_READY and self._waiting[name] == 0 and not waits_in_vain
             ):
                 self._make_ready(name)
 
@@ -172,15 +173,20 @@ class Engine:
             self._ended(name, f"Job proc ({cluster}.{proc}.0) {_ending(state.value)}")
 
     def removed(self) -> list[Action]:
-        """DAGMan itself was removed: its jobs go, a rescue DAG stays, and no FINAL node runs."""
+        """DAGMan itself was removed: its jobs go, a rescue DAG stays. A FINAL node runs before: go on with
+        `advance`.
+        """
         if self.memory.exited:
             return []
-        self.memory.status = DagStatus.RM
+        self.memory.status, self.memory.exit_code = DagStatus.RM, 2
         self._say("Received SIGUSR1: the DAG is removed")
         self._abandon("DAGMan was removed")
-        self._exit(2)
-        actions, self._actions = self._actions, []
-        return actions
+        return self.advance()
+
+    @property
+    def _abandoned(self) -> bool:
+        """Whether no node but the FINAL one may begin any more."""
+        return self.memory.status in (DagStatus.ABORT, DagStatus.RM)
 
     # ------------------------------------------------------------ nodes
 
@@ -302,11 +308,9 @@ class Engine:
                 self._enter(name, NodeStatus.NOT_READY)
 
     def _only_final_left(self) -> bool:
-        aborted = self.memory.status is DagStatus.ABORT
+        unfinished = () if self._abandoned else _UNFINISHED
         others = (state.status for name, state in self.memory.states.items() if not self._is_final(name))
-        return all(
-            status not in (NodeStatus.SUBMITTED, *(() if aborted else _UNFINISHED)) for status in others
-        )
+        return all(status not in (NodeStatus.SUBMITTED, *unfinished) for status in others)
 
     def _is_final(self, name: str) -> bool:
         return self._final is not None and self._final.name == name
@@ -321,7 +325,7 @@ class Engine:
             if self._tally[NodeStatus.SUBMITTED]:
                 return
         final = None if self._final is None else self.states[self._final.name].status
-        if self.memory.status is DagStatus.ABORT:
+        if self._abandoned:
             self._exit(self.memory.exit_code)
         elif final is NodeStatus.DONE or self._tally[NodeStatus.DONE] == len(self.dag.nodes):
             self._say("All jobs Completed!")

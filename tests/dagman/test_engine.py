@@ -151,6 +151,33 @@ def test_removal_leaves_a_rescue_dag() -> None:
     assert world.engine.memory.status is DagStatus.RM
 
 
+def test_the_final_node_runs_after_removal_and_nothing_else_does() -> None:
+    world = World(Engine(dag_of(DIAMOND + "FINAL F f.sub\n"), Throttles(), Memory()))
+    world.settle()
+    for action in world.engine.removed():
+        world._do(action)
+    world.settle()
+    assert (world.started, world.exit_code) == (["A", "F"], None)
+    again = World(Engine(dag_of(DIAMOND + "FINAL F f.sub\n"), Throttles(), world.engine.memory))
+    again.queue, again.clusters = world.queue, world.clusters
+    again.run()
+    assert (again.started, again.ended, again.exit_code, again.rescues) == ([], ["F"], 2, 1)
+
+
+def test_a_restart_after_an_abort_starts_no_other_nodes() -> None:
+    text = DIAMOND + "JOB E e.sub\nJOB X x.sub\nFINAL F f.sub\nABORT-DAG-ON E 1\n"
+    first = World(
+        Engine(dag_of(text), Throttles(max_jobs=2), Memory()), lambda node, attempt: int(node == "E")
+    )
+    first.settle()
+    first.step(1)
+    assert first.started == ["A", "E", "F"]
+    again = World(Engine(dag_of(text), Throttles(max_jobs=2), first.engine.memory))
+    again.queue, again.clusters = first.queue, first.clusters
+    again.run()
+    assert (again.started, again.exit_code) == ([], 1)
+
+
 # ---------------------------------------------------------------- any DAG, any order
 
 OUTCOMES = st.dictionaries(st.integers(0, 11), st.lists(st.sampled_from([0, 1, 2]), min_size=1, max_size=3))

@@ -11,7 +11,8 @@ at all. They may not wait for anything, nor look at a clock other than `host.now
   each exactly once, at the instant at which they happened, with several of one instant together; and, with
   or without events, at the instant that `host.wake_at` asked for.
 - `stop` when the job was held, removed or evicted while it ran (`host.ad` says which). Events that were not
-  delivered before are dropped.
+  delivered before are dropped. The program of a removed job that asks to `linger` is woken as before, until
+  it finishes; its job stays in the queue so long.
 
 The object may be dropped between any two calls and is then built anew by the factory: what it must not lose
 it gives to `host.remember`. It ends the job by `host.finish`.
@@ -71,6 +72,11 @@ class Host:
     state: str = ""
     wake: float | None = None
     exit_code: int | None = None
+    lingers: bool = False
+
+    def linger(self) -> None:
+        """Removed, the program still has something to do."""
+        self.lingers = True
 
     def remember(self, state: str) -> None:
         """Keep `state`, in place of what was remembered before, until the job leaves the queue."""

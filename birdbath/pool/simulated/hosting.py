@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from birdbath.events import JobEvent
-from birdbath.pool.base import JobQueue
+from birdbath.pool.base import JobQueue, JobStatus
 from birdbath.pool.simulated import lifecycle
 from birdbath.pool.simulated.context import PoolContext
 from birdbath.pool.simulated.hosted import Host, Program, ProgramTable, any_notices, take_notices
 from birdbath.pool.simulated.job_table import JobTable
 from birdbath.pool.simulated.lifecycle import Ending
 from birdbath.pool.simulated.policies import Verdict, on_exit
-from birdbath.pool.simulated.queued_job import FINISH, STOPPING, QueuedJob
+from birdbath.pool.simulated.queued_job import FINISH, LINGERING, STOPPING, QueuedJob
 from birdbath.store.unit_of_work import UnitOfWork
 
 
@@ -39,7 +39,9 @@ class Hosting:
 
     def _call(self, job: QueuedJob, host: Host, program: Program) -> None:
         notices = take_notices(host.unit, job.id)
-        if job.phase == STOPPING:
+        if job.phase == STOPPING and job.progress == LINGERING:
+            program.wake(host, notices)
+        elif job.phase == STOPPING:
             program.stop(host)
         elif job.ad.integer("JobRunCount") != job.progress:
             job.progress = job.ad.integer("JobRunCount")
@@ -51,7 +53,10 @@ class Hosting:
         """Save the job as its program left it; what it did to its own jobs came in tables of its own."""
         table.forget_loaded(job)
         events: list[JobEvent] = []
-        if job.phase == STOPPING:
+        if job.phase == STOPPING and self._lingers(job, host):
+            job.progress = LINGERING
+            job.due_at = now if any_notices(unit, job.id) else host.wake
+        elif job.phase == STOPPING:
             job.phase = job.due_at = None
             job.progress = 0
         elif host.exit_code is not None:
@@ -60,6 +65,11 @@ class Hosting:
             # Events of its own doing are news as well.
             job.due_at = now if any_notices(unit, job.id) else host.wake
         self._context.settle(unit, table, job, events, now)
+
+    @staticmethod
+    def _lingers(job: QueuedJob, host: Host) -> bool:
+        began = host.lingers or job.progress == LINGERING
+        return began and job.status is JobStatus.REMOVED and host.exit_code is None
 
     @staticmethod
     def _end(job: QueuedJob, exit_code: int, now: float) -> list[JobEvent]:

@@ -11,7 +11,7 @@ from sqlalchemy import and_, bindparam, delete, insert, null, select, update
 from birdbath.classads import Ad
 from birdbath.events import JobEvent
 from birdbath.pool.base import JobId, JobStatus
-from birdbath.pool.simulated.queued_job import PROGRAM, QueuedJob
+from birdbath.pool.simulated.queued_job import QueuedJob
 from birdbath.store.event_log import append_all
 from birdbath.store.statements import Row
 from birdbath.store.tables import jobs, simulated_jobs, simulated_notices
@@ -179,7 +179,7 @@ class JobTable:
     def _notify(self, parent: JobId, now: float) -> None:
         """Let the program of `parent`, if it is one that runs, be told of the event that comes next."""
         program = self.load(parent)
-        if program is not None and program.phase == PROGRAM:
+        if program is not None and program.listens:
             self._notices.append((len(self._events), parent.cluster))
             program.due_at = now if program.due_at is None else min(program.due_at, now)
             self.touch(program)

@@ -27,6 +27,8 @@ DISCONNECTED = "disconnected"
 """The machine does not answer; due when the job's lease is over."""
 STOPPING = "stopping"
 """The job runs no more, but its program is still to be told."""
+LINGERING = -1
+"""The `progress` of a job that is stopping, and whose program was told and still has something to do."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,11 @@ class QueuedJob:
     def running(self) -> bool:
         """Whether the job's program is in execution."""
         return self.phase is not None and self.phase != STOPPING
+
+    @property
+    def listens(self) -> bool:
+        """Whether the job's program is told of the events of its jobs."""
+        return self.phase == PROGRAM or (self.phase == STOPPING and self.progress == LINGERING)
 
     @property
     def parent(self) -> JobId | None:

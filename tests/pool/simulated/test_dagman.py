@@ -304,3 +304,53 @@ def test_nodes_that_name_the_same_log_share_it(pool: SimulatedHarness) -> None:
             own = [kind for cluster, number, kind in read if (cluster, number) == (node, proc)]
             assert own == [int(kind) for kind, _ in events_of(pool, JobId(node, proc))]
             assert own[-1] == EventType.JOB_TERMINATED
+
+
+def test_the_final_node_runs_when_dagman_was_removed(pool: SimulatedHarness) -> None:
+    dag = DIAMOND + 'FINAL F node.sub\nVARS F seconds="30"\n'
+    job = submit_dag(pool, dag)
+    pool.pass_time(12)
+    pool.write(lambda unit: pool.queue.act(unit, JobAction.REMOVE, job, ActionDetails("enough")))
+    pool.pass_time(5)
+    assert status_of(pool, job) is JobStatus.REMOVED
+    (final,) = selected(pool, f"DAGManJobId =?= {job.cluster}")
+    assert (ad_of(pool, final).string("DAGNodeName"), status_of(pool, final)) == ("F", JobStatus.RUNNING)
+    pool.restart()
+    pool.wait_for(lambda: selected(pool, f"DAGManJobId =?= {job.cluster}") == [])
+    pool.pass_time(1)
+    assert text_of(pool, job, "order.txt") == "A 0\nF 0\n"
+    assert "DONE A\n" in text_of(pool, job, "test.dag.rescue001")
+    assert "EXITING WITH STATUS 2" in text_of(pool, job, "test.dag.dagman.out")
+    assert ad_of(pool, job).integer("DAG_Status") == 4
+
+
+def test_a_removed_dagman_stays_until_its_final_node_is_through(pool: SimulatedHarness) -> None:
+    dag = 'JOB A node.sub\nVARS A seconds="500"\nFINAL F node.sub\nVARS F seconds="30"\n'
+    words = "-f -l . -Dag test.dag"
+    files = {"test.dag": dag.encode(), "node.sub": NODE.encode()}
+    attributes: dict[str, Scalar] = {"JobUniverse": 7, "LeaveJobInQueue": False}
+    job = submit(pool, "/opt/condor/bin/condor_dagman", words, files, **attributes)
+    pool.pass_time(5)
+    pool.write(lambda unit: pool.queue.act(unit, JobAction.REMOVE, job, ActionDetails("enough")))
+    pool.pass_time(20)
+    assert status_of(pool, job) is JobStatus.REMOVED
+    pool.wait_for(becomes(pool, job, None))
+    assert selected(pool, None) == []
+
+
+def test_nodes_of_a_sub_dag_have_its_priority_on_top_of_their_own(pool: SimulatedHarness) -> None:
+    inner = 'JOB I node.sub\nVARS I seconds="50"\nPRIORITY I 3\n'
+    outer = "SUBDAG EXTERNAL S inner.dag\nPRIORITY S 10\n"
+    submit_dag(pool, outer, "-Priority 100", inner_dag=inner)
+    pool.pass_time(10)
+    (sub,) = selected(pool, 'DAGNodeName =?= "S"')
+    (node,) = selected(pool, 'DAGNodeName =?= "I"')
+    assert (ad_of(pool, sub).integer("JobPrio"), ad_of(pool, node).integer("JobPrio")) == (110, 113)
+
+
+@pytest.mark.parametrize("line", ["SERVICE X node.sub", "PROVISIONER X node.sub"])
+def test_service_and_provisioner_nodes_are_refused_by_name(pool: SimulatedHarness, line: str) -> None:
+    job = submit_dag(pool, f"JOB A node.sub\n{line}\n")
+    pool.wait_for(becomes(pool, job, JobStatus.COMPLETED))
+    assert ad_of(pool, job).integer("ExitCode") == 1
+    assert line.partition(" ")[0] in text_of(pool, job, "test.dag.dagman.out")

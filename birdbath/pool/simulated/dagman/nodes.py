@@ -90,6 +90,8 @@ class NodeJobs:
         file = node.submit.rpartition("/")[2]
         words = ["-p", "0", "-f", "-l", ".", "-Lockfile", f"{file}.lock", "-AutoRescue", "1"]
         words += ["-DoRescueFrom", "0", "-Dag", file, "-Suppress_notification", "-Dagman", PROGRAM]
+        if node.priority + self.priority:  # its nodes have it on top of their own
+            words += ["-Priority", str(node.priority + self.priority)]
         attributes: dict[str, AdValue] = {
             "Cmd": PROGRAM,
             "Arguments": join(words),

@@ -93,7 +93,7 @@ class DagMan:
         self._run(lambda: call.follow(events))
 
     def stop(self, host: Host) -> None:
-        """Held: so are the nodes' jobs. Removed: they are, too, and a rescue DAG stays."""
+        """Held: so are the nodes' jobs. Removed: they are, too, a FINAL node runs, and a rescue DAG stays."""
         try:
             call = self._load(host)
         except (BirdbathError, OSError, ValueError):
@@ -260,9 +260,12 @@ class _Call:
         self._write()
 
     def remove(self) -> None:
-        """Remove the nodes' jobs and write a rescue DAG."""
+        """Remove the nodes' jobs, run the FINAL node if there is one, and write a rescue DAG."""
         for action in self._engine.removed():
             self._do(action)
+        self._perform()
+        if not self.exited:
+            self._host.linger()
         self._write()
 
     def _perform(self) -> None:
