@@ -29,4 +29,4 @@ class EventMetrics:
 
     def lag(self) -> dict[str, int]:
         """How many events each subscription has yet to deal with, by its id."""
-        return {name: max(0, self.written - cursor) for name, cursor in self.cursors.items()}
+        return {name: max(0, self.written - cursor) for name, cursor in list(self.cursors.items())}

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 
 from sqlalchemy import Engine
 
@@ -20,6 +21,7 @@ from birdbath.notify.subscriptions import NoSuchEvent, SubscribedFollower, Subsc
 from birdbath.notify.tasks import Tasks
 from birdbath.notify.visibility import Visibility
 from birdbath.store import Writer
+from birdbath.store.leadership import Leadership
 from birdbath.store.subscriptions import Subscription
 
 _log = logging.getLogger(__name__)
@@ -37,6 +39,9 @@ class Notifier:
     `kinds` says by the kind of a subscription how its events are pushed; a kind that is not in it is followed
     by whoever connects. `source` is the pool's URI, which forms name. Add kinds and `services` (tasks that
     find or make their own subscription) before `running`.
+
+    Of several servers on one database one runs them, and another one as soon as that has ended: nothing is
+    pushed by two at a time.
     """
 
     def __init__(
@@ -60,6 +65,8 @@ class Notifier:
         self.kinds: dict[str, Deliver] = {}
         self.services: dict[str, Callable[[], Awaitable[None]]] = {}
         self._changed = asyncio.Event()
+        self._leadership = Leadership(engine)
+        self._pushed: frozenset[str] = frozenset()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -68,13 +75,12 @@ class Notifier:
         self.tasks.start("event log", self.log.run)
         self.tasks.start("subscriptions", self._manage)
         self.tasks.start("retention", self._retain)
-        for name, run in self.services.items():
-            self.tasks.start(name, run)
         try:
             yield
         finally:
             self.log.end()
             await self.tasks.stop()
+            self._leadership.resign()
 
     async def follow(
         self, caller: Caller, filter: Filter, after: int | None, key: str | None, *, from_now: bool
@@ -113,26 +119,30 @@ class Notifier:
             await asyncio.sleep(RETENTION_INTERVAL)
 
     async def _manage(self) -> None:
-        """Let each subscription of a pushing kind have its task, and no other."""
+        """Let each service and each subscription of a pushing kind have its task where this server leads, and
+        no other.
+        """
         while True:
             self._changed.clear()
             for gone in await self.subscriptions.expire():
                 _log.warning(
                     "The subscription %s (%s) has expired at event %d", gone.id, gone.kind, gone.cursor
                 )
-            wanted = {f"subscription {known.id}": known for known in self.subscriptions.all()}
-            pushed = {name: known for name, known in wanted.items() if known.kind in self.kinds}
-            over = [
-                name for name in self.tasks.names if name.startswith("subscription ") and name not in pushed
-            ]
+            wanted = self._pushing() if await asyncio.to_thread(self._leadership.try_to_lead) else {}
+            over = [name for name in self._pushed & self.tasks.names if name not in wanted]
             if over:
                 await self.tasks.stop(*over)
-            for name, known in pushed.items():
-                self._start(name, known)
+            for name, run in wanted.items():
+                self.tasks.start(name, run)
+            self._pushed = frozenset(wanted)
             with suppress(TimeoutError):
                 async with asyncio.timeout(EXPIRY_CHECK):
                     await self._changed.wait()
 
-    def _start(self, name: str, subscription: Subscription) -> None:
-        deliver = self.kinds[subscription.kind]
-        self.tasks.start(name, lambda: deliver(subscription))
+    def _pushing(self) -> dict[str, Callable[[], Awaitable[None]]]:
+        """What pushes events out: the services, and what each subscription of a pushing kind needs."""
+        found = dict(self.services)
+        for known in self.subscriptions.all():
+            if known.kind in self.kinds:
+                found[f"subscription {known.id}"] = partial(self.kinds[known.kind], known)
+        return found

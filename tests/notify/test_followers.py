@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 
 import pytest
 
-from birdbath.notify import Batch, Filter, Follower, Superseded, UnknownSubscription
-from tests.notify.house import RELEASED, Open, clusters, event
+from birdbath.notify import Batch, Filter, Follower, Subscription, Superseded, UnknownSubscription
+from tests.notify.house import RELEASED, House, Open, clusters, event
 
 pytestmark = pytest.mark.anyio
 
@@ -150,6 +152,40 @@ async def test_a_service_that_follows_ends_quietly_with_the_server(
         notifier.log.end()
         await ended.wait()
     assert caplog.records == []
+
+
+async def test_of_two_servers_on_one_database_one_pushes_and_then_the_other(house: Open) -> None:
+    pushed: asyncio.Queue[tuple[int, list[int]]] = asyncio.Queue()
+
+    def pushing(number: int, log: list[House]) -> Callable[[Subscription], Awaitable[None]]:
+        async def push(subscription: Subscription) -> None:
+            follower = log[0].notifier.subscriptions.open(subscription.id)
+            try:
+                while True:
+                    batch = await follower.next()
+                    await follower.acknowledge(batch.through)
+                    await pushed.put((number, clusters(batch)))
+            finally:
+                follower.close()
+
+        return push
+
+    first: list[House] = []
+    second: list[House] = []
+    async with AsyncExitStack() as both:
+        leading = await both.enter_async_context(AsyncExitStack())
+        first.append(await leading.enter_async_context(house(push=pushing(1, first))))
+        made = await first[0].notifier.subscriptions.create("push", EVERYTHING)
+        await first[0].write(event(1))
+        assert await pushed.get() == (1, [1])
+        second.append(await both.enter_async_context(house(push=pushing(2, second))))
+        await second[0].write(event(2))
+        assert await pushed.get() == (1, [2])
+        assert f"subscription {made.id}" not in second[0].notifier.tasks.names
+        await leading.aclose()
+        await second[0].write(event(3))
+        assert await pushed.get() == (2, [3])
+    assert pushed.empty()
 
 
 async def test_two_servers_on_one_database_share_their_subscriptions(house: Open) -> None:
