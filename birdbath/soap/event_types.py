@@ -32,18 +32,7 @@ class Status(ComplexModel):
     _type_info = (("code", required(StatusCode)), ("message", optional(Unicode)))
 
 
-class ClassAdStructAttr(ComplexModel):
-    __namespace__ = NAMESPACE
-    _type_info = (
-        ("name", present(Unicode)),
-        ("type", required(ClassAdAttrType)),
-        ("value", present(Unicode)),
-    )
-
-
-class ClassAdStruct(ComplexModel):
-    __namespace__ = NAMESPACE
-    _type_info = (("item", many(ClassAdStructAttr)),)
+ClassAdStructAttr, ClassAdStruct = types.classad_structures(NAMESPACE, ClassAdAttrType)
 
 
 class TopicArray(ComplexModel):

@@ -141,18 +141,24 @@ class Status(ComplexModel):
     )
 
 
-class ClassAdStructAttr(ComplexModel):
-    __namespace__ = NAMESPACE
-    _type_info = (
+def structure(namespace: str, name: str, *members: tuple[str, SpyneType]) -> SpyneType:
+    """A structure of the schema of `namespace`."""
+    return type(name, (ComplexModel,), {"__namespace__": namespace, "_type_info": members})
+
+
+def classad_structures(namespace: str, kinds: SpyneType) -> tuple[SpyneType, SpyneType]:
+    """An attribute of an ad, its type one of the enumeration `kinds`, and the ad as an array of them."""
+    attribute = structure(
+        namespace,
+        "ClassAdStructAttr",
         ("name", present(Unicode)),
-        ("type", required(ClassAdAttrType)),
+        ("type", required(kinds)),
         ("value", present(Unicode)),
     )
+    return attribute, structure(namespace, "ClassAdStruct", ("item", many(attribute)))
 
 
-class ClassAdStruct(ComplexModel):
-    __namespace__ = NAMESPACE
-    _type_info = (("item", many(ClassAdStructAttr)),)
+ClassAdStructAttr, ClassAdStruct = classad_structures(NAMESPACE, ClassAdAttrType)
 
 
 class ClassAdStructArray(ComplexModel):
