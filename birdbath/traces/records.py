@@ -16,7 +16,9 @@ class TraceError(BirdbathError):
 class TraceJob:
     """A job to be replayed: `submit` and `runtime` in seconds, `memory` in MiB (None: not told).
 
-    `wait` is how long it waited when the trace was recorded, None when that is not told.
+    `wait` is how long it waited when the trace was recorded, None when that is not told. A job with a
+    `preceding` one (its number) comes `think` seconds after that one has ended; with no think time told, when
+    it came, but not before that end.
     """
 
     number: int
@@ -26,6 +28,8 @@ class TraceJob:
     user: str = "user"
     memory: int | None = None
     wait: float | None = None
+    preceding: int | None = None
+    think: float | None = None
 
     def recorded(self) -> JobRecord | None:
         """The run that the trace itself reports, if it does."""

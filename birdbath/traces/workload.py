@@ -1,8 +1,7 @@
 """The Standard Workload Format (version 2.2) of the Parallel Workloads Archive.
 
 One job a line, 18 numbers, -1 for what is not known; lines that begin with a semicolon are comments, some of
-them with a label such as `MaxProcs`. Dependencies of jobs on each other (fields 17 and 18) are not replayed:
-jobs come when they came.
+them with a label such as `MaxProcs`.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ _LABEL = re.compile(r";\s*(\w+):\s*(.*\S)")
 _FIELDS = 18
 _SUBMIT, _WAIT, _RUNTIME, _ALLOCATED, _USED_MEMORY = 1, 2, 3, 4, 6
 _REQUESTED, _REQUESTED_MEMORY, _STATUS, _USER = 7, 9, 10, 11
+_PRECEDING, _THINK = 16, 17
 _PARTIAL = (2, 3, 4)
 """Status of lines that tell of parts of a job; another line tells of the whole."""
 
@@ -74,6 +74,8 @@ def _job(fields: list[float]) -> TraceJob | str:
         user=f"user{int(fields[_USER])}" if fields[_USER] >= 0 else "user",
         memory=-(-int(memory) * cpus // 1024) if memory > 0 else None,
         wait=fields[_WAIT] if fields[_WAIT] >= 0 else None,
+        preceding=int(fields[_PRECEDING]) if fields[_PRECEDING] > 0 else None,
+        think=fields[_THINK] if fields[_THINK] >= 0 else None,
     )
 
 

@@ -5,12 +5,13 @@ The pool's clock jumps. Many instants go into one unit of work: a replay that is
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
 from pathlib import Path
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from birdbath.classads import Ad, Expression
 from birdbath.events import EventType
@@ -32,6 +33,11 @@ _STEPS = 500
 _REQUIREMENTS = Expression("TARGET.Cpus >= RequestCpus && TARGET.Memory >= RequestMemory")
 _RUNNING = select(simulated_jobs.c.cluster_id).where(simulated_jobs.c.due_at > 0).limit(1)
 _TOLD = (int(EventType.EXECUTE), int(EventType.JOB_EVICTED), int(EventType.JOB_TERMINATED))
+_ENDED = (
+    select(events.c.sequence, events.c.cluster_id, events.c.time)
+    .where(events.c.sequence > bindparam("seen"), events.c.type == int(EventType.JOB_TERMINATED))
+    .order_by(events.c.sequence)
+)
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,9 @@ def replay(
 ) -> Outcome:
     """Run the jobs (ascending by submit time) through a new pool whose database is made in `folder`.
 
+    A job that follows another one (see `TraceJob`) comes when that has ended in this run; if that is none of
+    the jobs before it, when it came.
+
     All jobs are one submitter's and so first come, first served, as far as they fit; with `fair` each user of
     the trace is a submitter, and the negotiator shares fairly among them. `progress` is told now and then how
     many jobs have been submitted. A job that fits no machine stays unfinished.
@@ -80,7 +89,7 @@ def replay(
         with engine.connect() as connection:
             wanted = select(events.c.type, events.c.cluster_id, events.c.time, events.c.ad)
             rows = connection.execute(wanted.where(events.c.type.in_(_TOLD)).order_by(events.c.sequence))
-            records = tuple(_records(run.trace_jobs, ((r[0], r[1], r[2], r[3]) for r in rows)))
+            records = tuple(_records(run.came, ((r[0], r[1], r[2], r[3]) for r in rows)))
         return Outcome(records, len(jobs) - len(records))
     finally:
         pool.close()
@@ -98,8 +107,21 @@ class _Run:
     fair: bool
     submitted: int = 0
     over: bool = False
-    trace_jobs: dict[int, TraceJob] = field(default_factory=dict)
+    came: dict[int, tuple[TraceJob, float]] = field(default_factory=dict)
     idle_cycles: int = 0
+    coming: list[tuple[float, int]] = field(default_factory=list)
+    following: dict[int, list[int]] = field(default_factory=dict)
+    seen: int = 0
+
+    def __post_init__(self) -> None:
+        before: set[int] = set()
+        for position, job in enumerate(self.jobs):
+            if job.preceding in before:
+                self.following.setdefault(job.preceding, []).append(position)
+            else:
+                self.coming.append((job.submit, position))
+            before.add(job.number)
+        heapq.heapify(self.coming)
 
     def some(self, unit: UnitOfWork) -> None:
         """Let the next instants happen."""
@@ -115,24 +137,37 @@ class _Run:
     def _work_off(self, unit: UnitOfWork) -> float:
         while True:
             due = self.pool.advance(unit)
+            self._follow(unit)
             if due is None or due > self.clock.time():
                 return inf if due is None else due
 
     def _next_arrival(self) -> float:
-        return BEGIN + self.jobs[self.submitted].submit if self.submitted < len(self.jobs) else inf
+        return BEGIN + self.coming[0][0] if self.coming else inf
+
+    def _follow(self, unit: UnitOfWork) -> None:
+        """Let the jobs come that follow those which have ended."""
+        if not self.following:
+            return
+        for sequence, cluster, when in unit.execute(_ENDED, {"seen": self.seen}):
+            self.seen = sequence
+            for position in self.following.pop(self.came[cluster][0].number, ()):
+                job, end = self.jobs[position], when - BEGIN
+                at = max(job.submit, end) if job.think is None else end + job.think
+                heapq.heappush(self.coming, (at, position))
 
     def _stuck(self, unit: UnitOfWork) -> bool:
         """Whether all jobs have come, none runs, and those that wait were looked at once more in vain."""
-        waiting = self.submitted == len(self.jobs) and unit.first(_RUNNING) is None
+        waiting = not self.coming and unit.first(_RUNNING) is None
         self.idle_cycles = self.idle_cycles + 1 if waiting else 0
         return self.idle_cycles > 2
 
     def _arrivals(self, unit: UnitOfWork) -> None:
         new: list[NewJob] = []
         while self._next_arrival() <= self.clock.time():
-            job = self.jobs[self.submitted]
+            at, position = heapq.heappop(self.coming)
+            job = self.jobs[position]
             cluster = self.pool.queue.reserve_cluster(unit)
-            self.trace_jobs[cluster] = job
+            self.came[cluster] = job, at
             new.append(
                 NewJob(
                     JobId(cluster, 0),
@@ -153,7 +188,7 @@ def _ad(job: TraceJob, cluster: int, owner: str, now: float) -> Ad:
 
 
 def _records(
-    trace_jobs: dict[int, TraceJob], rows: Iterator[tuple[int, int, float, str]]
+    came: dict[int, tuple[TraceJob, float]], rows: Iterator[tuple[int, int, float, str]]
 ) -> Iterator[JobRecord]:
     """The jobs that ended; one that was evicted counts from its last start."""
     started: dict[int, tuple[float, str]] = {}
@@ -161,5 +196,5 @@ def _records(
         if kind == EventType.EXECUTE:
             started[cluster] = when - BEGIN, Ad.from_json(text).string("SlotName").rpartition("@")[2]
         elif kind == EventType.JOB_TERMINATED and cluster in started:
-            job, (start, machine) = trace_jobs[cluster], started.pop(cluster)
-            yield JobRecord(job.number, job.submit, start, when - BEGIN, job.cpus, job.user, machine)
+            (job, submit), (start, machine) = came[cluster], started.pop(cluster)
+            yield JobRecord(job.number, submit, start, when - BEGIN, job.cpus, job.user, machine)

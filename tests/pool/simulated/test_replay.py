@@ -11,6 +11,7 @@ import pytest
 
 from birdbath.pool.simulated.replay import one_machine, replay
 from birdbath.traces import TraceJob, summarize
+from birdbath.traces.workload import read_workload
 
 
 def erlang_c(servers: int, load: float) -> float:
@@ -52,3 +53,33 @@ def test_first_come_first_served(tmp_path: Path) -> None:
         (3, 75.0, 100.0),
     ]
     assert summarize(outcome.records, 1).utilisation == 1.0
+
+
+def test_jobs_that_follow_others_come_when_those_have_ended(tmp_path: Path) -> None:
+    # One processor. 1 runs 0-100, 2 (came at 10) 100-150; 3 comes 30 s after the end of 2, at 180; 4 came at
+    # 50 and may not come before 1 has ended, at 100; 5 follows a job that there is not, and comes at 60.
+    lines = [
+        "1  0 -1 100 1 -1 -1 1 -1 -1 1 1 1 1 1 1 -1 -1",
+        "2 10 -1  50 1 -1 -1 1 -1 -1 1 1 1 1 1 1 -1 -1",
+        "3 20 -1  10 1 -1 -1 1 -1 -1 1 1 1 1 1 1  2 30",
+        "4 50 -1  10 1 -1 -1 1 -1 -1 1 1 1 1 1 1  1 -1",
+        "5 60 -1  10 1 -1 -1 1 -1 -1 1 1 1 1 1 1 99 10",
+    ]
+    trace = read_workload(lines, "feedback.swf")
+    assert [(job.preceding, job.think) for job in trace.jobs[2:]] == [(2, 30.0), (1, None), (99, 10.0)]
+    outcome = replay(trace.jobs, one_machine(1), tmp_path)
+    found = {record.number: (record.submit, record.start, record.end) for record in outcome.records}
+    assert found == {
+        1: (0.0, 0.0, 100.0),
+        2: (10.0, 100.0, 150.0),
+        5: (60.0, 150.0, 160.0),
+        4: (100.0, 160.0, 170.0),
+        3: (180.0, 180.0, 190.0),
+    }
+    assert outcome.unfinished == 0
+
+
+def test_jobs_that_follow_one_that_never_runs_stay_out(tmp_path: Path) -> None:
+    jobs = [TraceJob(1, 0.0, 10.0, 8), TraceJob(2, 5.0, 10.0, 1, preceding=1, think=1.0)]
+    outcome = replay(jobs, one_machine(1), tmp_path)
+    assert (outcome.records, outcome.unfinished) == ((), 2)
