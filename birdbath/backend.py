@@ -11,12 +11,14 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from birdbath.access import EVENT_OPERATIONS, Caller, Unit, check, operation_info
+from birdbath.classads import Item
 from birdbath.collector import Collector, CollectorSettings
 from birdbath.errors import BirdbathError
 from birdbath.notify import Notifier
 from birdbath.notify.calls import EventCalls, Suspended
 from birdbath.pool.asking import Answers, Waiting, answering, await_steps, current
 from birdbath.pool.base import AdDirectory, JobQueue
+from birdbath.pool.suitability import Recommendation
 from birdbath.schedd import Elsewhere, Renewal, Schedd, ScheddContext, ScheddSettings, Transaction
 from birdbath.soap.operations import Operations
 from birdbath.store import UnitOfWork, Writer
@@ -42,13 +44,24 @@ LISTINGS = frozenset(
 """Reads whose work grows with the pool: never on the event loop."""
 
 
+class OnePool:
+    """There is nothing to recommend where there is one pool."""
+
+    def recommend(self, ad: list[Item] | None) -> Recommendation:
+        raise BirdbathError("This is one pool; several are recommended at /pools/federation, where there are")
+
+
+_ONE_POOL = OnePool()
+
+
 @dataclass(frozen=True)
 class CallOperations:
-    """Both services for one call."""
+    """All services for one call."""
 
     schedd: Schedd
     collector: Collector
     events: EventCalls
+    federation: OnePool = _ONE_POOL
 
 
 class Backend:

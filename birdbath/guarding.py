@@ -12,13 +12,13 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from sqlalchemy import Engine, func, select
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from birdbath.backend import Backend
 from birdbath.http.application import Guard
 from birdbath.http.audit import Audit
 from birdbath.http.bounds import Traffic, TrafficLimits
 from birdbath.http.connection import ConnectionLimits, Connections
 from birdbath.http.metrics import Metrics
 from birdbath.http.probes import Check, Health, Probes
+from birdbath.http.soap_calls import OnceBackend
 from birdbath.http.tracing import Tracing
 from birdbath.notify.metrics import EventMetrics
 from birdbath.pool.base import JobStatus
@@ -48,7 +48,7 @@ def connections(settings: Settings) -> Connections:
 def guard(
     settings: Settings,
     engine: Engine,
-    backend: Backend,
+    backend: OnceBackend,
     events: EventMetrics,
     open_connections: Connections,
     checks: Mapping[str, Check],
@@ -83,7 +83,7 @@ def guard_of_pool(
     name: str,
     settings: Settings,
     engine: Engine,
-    backend: Backend,
+    backend: OnceBackend,
     events: EventMetrics,
     checks: Mapping[str, Check],
 ) -> Guard:
@@ -115,14 +115,14 @@ def tell_of_all(own: Guard, guards: Mapping[str, Guard]) -> None:
     )
 
 
-def _checks(settings: Settings, backend: Backend) -> dict[str, Check]:
+def _checks(settings: Settings, backend: OnceBackend) -> dict[str, Check]:
     return {
         "database": lambda: _database(backend),
         "disk": lambda: _disk(settings.folder, settings.min_free_bytes),
     }
 
 
-async def _database(backend: Backend) -> str | None:
+async def _database(backend: OnceBackend) -> str | None:
     """Whether something can be written, durably: reading would work on a full or read-only disk, too."""
 
     def write(unit: UnitOfWork) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 from birdbath import admission, following, guarding
 from birdbath.backend import Backend
 from birdbath.background import Background
+from birdbath.federation.view import Federation
 from birdbath.http.application import Guard, HttpApplication, HttpSettings, Routes, create_application
 from birdbath.http.asgi import Receive, Scope, Send
 from birdbath.http.authentication import Authentication
@@ -26,6 +27,7 @@ from birdbath.schedd import ScheddSettings
 from birdbath.settings import Settings
 from birdbath.soap import Bounds
 from birdbath.store import Writer
+from birdbath.tables import FEDERATION
 
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -59,8 +61,10 @@ class Host:
         authentication: Authentication,
         tls: ServerTls | None,
         connections: Connections,
+        federation: Federation | None = None,
     ) -> None:
         self._pools = pools
+        self._federation = federation
         self._authentication = authentication
         self._backgrounds: dict[str, Background] = {}
         guards: dict[str, Guard] = {}
@@ -88,14 +92,21 @@ class Host:
         at_root = self._application(parts, guards[own], routes[own])
         if not others:
             return at_root
-        guarding.tell_of_all(guards[own], guards)
-        return Mounted(
-            at_root,
-            {
-                name: self._application(parts, guards[name], routes[name], mount_of(name))
-                for name, parts in self._pools.items()
-            },
-        )
+        doors = {
+            name: self._application(parts, guards[name], routes[name], mount_of(name))
+            for name, parts in self._pools.items()
+        }
+        told = dict(guards)
+        if self._federation is not None:
+            told[FEDERATION] = _guard_of(self._federation, guards[own])
+            doors[FEDERATION] = create_application(
+                self._federation.backend,
+                replace(http_settings(self._federation.settings), mount=mount_of(FEDERATION)),
+                authentication=self._authentication,
+                guard=told[FEDERATION],
+            )
+        guarding.tell_of_all(guards[own], told)
+        return Mounted(at_root, doors)
 
     def _application(
         self, parts: Parts, guard: Guard, routes: list[Routes], mount: str = ""
@@ -117,12 +128,26 @@ class Host:
                 background.start()
                 stack.push_async_callback(background.stop)
                 await stack.enter_async_context(parts.notifier.running())
+            if self._federation is not None:
+                await stack.enter_async_context(self._federation.running())
             yield
 
     def stopping(self) -> None:
         """The server is about to stop: streams end."""
         for parts in self._pools.values():
             parts.notifier.log.end()
+
+
+def _guard_of(federation: Federation, own: Guard) -> Guard:
+    return guarding.guard_of_pool(
+        own,
+        FEDERATION,
+        federation.settings,
+        federation.engine,
+        federation.backend,
+        federation.notifier.metrics,
+        {"background": federation.check, "pools": federation.check_pools},
+    )
 
 
 def _background(parts: Parts, tls: ServerTls | None) -> Background:

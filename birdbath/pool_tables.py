@@ -31,12 +31,17 @@ def pools_of(settings: Settings) -> dict[str, Settings]:
     memory for ads is shared out evenly. Raises InvalidSettings.
     """
     if not settings.pools:
+        if settings.federation_rules:
+            raise InvalidSettings("federation_rules: there is one pool only")
         return {settings.pool_name: settings}
     memory = max(1 << 20, settings.ad_memory_bytes // (len(settings.pools) + 1))
     own = settings.model_copy(update={"ad_memory": memory})
     further = {name: _settings_of(own, name, table) for name, table in settings.pools.items()}
     if settings.pool_name in further:
         raise InvalidSettings(f"pools: the server's own pool is called {settings.pool_name} already")
+    known = {settings.pool_name, *further}
+    if unknown := {name for rule in settings.federation_rules for name in rule.pools} - known:
+        raise InvalidSettings(f"federation_rules: no such pool: {', '.join(sorted(unknown))}")
     homes = [pool.folder for pool in (own, *further.values())]
     if len(set(homes)) < len(homes):
         raise InvalidSettings("pools: each pool needs a home of its own")
@@ -59,6 +64,7 @@ def _settings_of(settings: Settings, name: str, table: dict[str, Any]) -> Settin
         # Requests on the broker's one queue name no pool.
         "amqp_requests": False,
         "pools": None,
+        "federation_rules": (),
         "pool_name": name,
     }
     try:

@@ -28,6 +28,7 @@ from birdbath.classads import AdMemory, Constraint
 from birdbath.collector import CollectorSettings
 from birdbath.errors import InvalidAd
 from birdbath.execution import Processes
+from birdbath.federation.view import Federation, build_federation
 from birdbath.hosting import Host, Parts
 from birdbath.http.connection import Connections
 from birdbath.http.tls import ServerTls
@@ -266,19 +267,30 @@ async def serve(settings: Settings, ready: Callable[[list[str]], None]) -> list[
     urls = [url_of(listener, "https" if tls else "http") for listener in listeners]
     kept = [listener.dup() for listener in listeners]  # Uvicorn closes the others
     pools: dict[str, Parts] = {}
+    federation: Federation | None = None
     try:
         for name, of_pool in each.items():
             pools[name] = await asyncio.to_thread(build, of_pool, advertised_address(settings, urls[0]))
+        if len(pools) > 1:
+            federation = await asyncio.to_thread(_federation, pools)
         _collect_garbage_seldom()
         open_connections = guarding.connections(settings)
-        host = Host(pools, authentication, tls, open_connections)
+        host = Host(pools, authentication, tls, open_connections, federation)
         again = await _serve(host, open_connections, tls, listeners, lambda: ready(urls))
         return [listener.detach() for listener in kept] if again else []
     finally:
         for listener in listeners + kept:
             listener.close()
+        if federation is not None:
+            federation.close()
         for parts in pools.values():
             parts.close()
+
+
+def _federation(pools: dict[str, Parts]) -> Federation:
+    own = next(iter(pools.values()))
+    backends = {name: parts.backend for name, parts in pools.items()}
+    return build_federation(own.settings, own.schedd, _collector_settings(own.settings), backends)
 
 
 async def _serve(

@@ -23,7 +23,7 @@ from pydantic_settings import (
 
 from birdbath.access.table import CredentialRow
 from birdbath.errors import BirdbathError
-from birdbath.tables import checked_name, checked_pools
+from birdbath.tables import RoutingRule, checked_name, checked_pools
 
 
 class InvalidSettings(BirdbathError):
@@ -87,6 +87,12 @@ class Settings(BaseSettings):
     pool_name: str = Field("default", description="what the server's own pool is called beside others")
     pools: dict[str, dict[str, Any]] | None = Field(
         None, description="further pools, a table `[pools.NAME]` of settings each; see Several pools below"
+    )
+    federation_rules: tuple[RoutingRule, ...] = Field(
+        (), description="tables `[[federation_rules]]`: which pools jobs may go to; see there"
+    )
+    federation_timeout: float = Field(
+        5.0, gt=0, description="seconds that the federation waits for a pool before it answers without it"
     )
     negotiator_interval: float | None = Field(
         None,

@@ -1,9 +1,11 @@
-"""The tables of pools as the settings have them."""
+"""The tables of pools and of rules as the settings have them."""
 
 from __future__ import annotations
 
 import re
 from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field
 
 FEDERATION: Final = "federation"
 """The name below /pools that stands for all of them together."""
@@ -17,6 +19,18 @@ _OF_A_POOL: Final = frozenset(
         *("classad_lifetime", "collector_requirements", "absent_requirements"),
     }
 )
+
+
+class RoutingRule(BaseModel):
+    """Where the federation sends jobs: those for whose ad `when`, a ClassAd expression, is true may go to
+    `pools` only, the first of them before the others where nothing else decides. The first rule that applies
+    counts.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    when: str = "true"
+    pools: tuple[str, ...] = Field(min_length=1)
 
 
 def is_of_a_pool(setting: str) -> bool:

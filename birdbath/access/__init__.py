@@ -3,6 +3,7 @@
 from birdbath.access.caller import EVERY_LEVEL, Caller, Level
 from birdbath.access.policy import (
     EVENT_OPERATIONS,
+    FEDERATION_OPERATIONS,
     OPERATIONS,
     QUERY_OPERATIONS,
     ROUTES,
@@ -19,6 +20,7 @@ from birdbath.access.rules import AccessRules, Everybody, InvalidRule
 __all__ = [
     "EVENT_OPERATIONS",
     "EVERY_LEVEL",
+    "FEDERATION_OPERATIONS",
     "OPERATIONS",
     "QUERY_OPERATIONS",
     "ROUTES",

@@ -136,9 +136,22 @@ QUERY_OPERATIONS: Final[dict[str, OperationInfo]] = _table(
 """The operations of urn:birdbath:queries."""
 
 
+FEDERATION: Final = "birdbathFederation"
+
+FEDERATION_OPERATIONS: Final[dict[str, OperationInfo]] = _table(
+    ("recommend", (FEDERATION,), Level.READ, Unit.NONE, _NOTHING),
+)
+"""The operation of urn:birdbath:federation."""
+
+
 def operation_info(name: str) -> OperationInfo:
     """The operation that has this name, in whatever namespace."""
-    return OPERATIONS.get(name) or QUERY_OPERATIONS.get(name) or EVENT_OPERATIONS[name]
+    return (
+        OPERATIONS.get(name)
+        or QUERY_OPERATIONS.get(name)
+        or FEDERATION_OPERATIONS.get(name)
+        or EVENT_OPERATIONS[name]
+    )
 
 
 ROUTES: Final[dict[str, Policy]] = {

@@ -211,9 +211,11 @@ def _parsed_size(attributes: list[Attribute], length: int) -> int:
 class AdList:
     """Ads to be answered together; `server_time` is the ServerTime of each, in seconds since the epoch.
 
-    `most_bytes` is how long the answer may be; 0: any length.
+    `most_bytes` is how long the answer may be; 0: any length. `missing` names what could not be asked, and
+    why.
     """
 
     records: Sequence[AdRecord]
     server_time: int
     most_bytes: int = 0
+    missing: tuple[str, ...] = ()

@@ -17,8 +17,8 @@ def wsdl(
     directory: Annotated[Path, typer.Option(help="Where to write them; made if missing.")] = Path("wsdl"),
     address: Annotated[str, typer.Option(help="The address they name.", metavar="URL")] = ORIGINAL_ADDRESS,
 ) -> None:
-    """Write condorSchedd.wsdl, condorCollector.wsdl, birdbathEvents.wsdl and birdbathQueries.wsdl, for
-    clients that are to be generated without a server.
+    """Write condorSchedd.wsdl, condorCollector.wsdl, birdbathEvents.wsdl, birdbathQueries.wsdl and
+    birdbathFederation.wsdl, for clients that are to be generated without a server.
     """
     from birdbath.soap.wsdl import ServiceName
     from birdbath.soap.wsdl import wsdl as written
@@ -29,6 +29,7 @@ def wsdl(
         "condorCollector",
         "birdbathEvents",
         "birdbathQueries",
+        "birdbathFederation",
     )
     for service in services:
         file = directory / f"{service}.wsdl"

@@ -12,12 +12,14 @@ SCHEDD_PATH: Final = "/schedd"
 COLLECTOR_PATH: Final = "/collector"
 EVENTS_PATH: Final = "/events"
 QUERIES_PATH: Final = "/queries"
+FEDERATION_PATH: Final = "/recommend"
 
 _PATHS: Final[dict[ServiceName, str]] = {
     "condorSchedd": SCHEDD_PATH,
     "condorCollector": COLLECTOR_PATH,
     "birdbathEvents": EVENTS_PATH,
     "birdbathQueries": QUERIES_PATH,
+    "birdbathFederation": FEDERATION_PATH,
 }
 
 _FILES: Final[dict[str, ServiceName]] = {f"{name.lower()}.wsdl": name for name in _PATHS}
@@ -49,6 +51,8 @@ clients generated from the original WSDL work unchanged.</p>
   where a GET follows them too: <a href="events?wait=0">a list</a>, or a stream for EventSource</li>
   <li><a href="birdbathQueries.wsdl">birdbathQueries.wsdl</a>: long listings in pages,
   at <code>{queries}</code></li>
+  <li><a href="birdbathFederation.wsdl">birdbathFederation.wsdl</a>: which of several pools suits a job,
+  at <code>{federation}</code></li>
 </ul>
 </body>
 </html>
@@ -68,6 +72,8 @@ def service_of(path: str, query: str, default: ServiceName) -> ServiceName | Non
         return "birdbathEvents"
     if path.rstrip("/").lower() == QUERIES_PATH:
         return "birdbathQueries"
+    if path.rstrip("/").lower() == FEDERATION_PATH:
+        return "birdbathFederation"
     return "condorSchedd" if "schedd" in path.lower() else default
 
 
@@ -84,6 +90,7 @@ def index_page(base: str) -> bytes:
         collector=escape(base + COLLECTOR_PATH),
         events=escape(base + EVENTS_PATH),
         queries=escape(base + QUERIES_PATH),
+        federation=escape(base + FEDERATION_PATH),
     )
     return text.encode()
 

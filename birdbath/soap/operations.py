@@ -13,6 +13,7 @@ from typing import Literal, Protocol, TypeVar
 from birdbath.access import Caller
 from birdbath.classads import AdList, Item
 from birdbath.notify.calls import EventPage, SubscriptionState, WantedFilter
+from birdbath.pool.suitability import Recommendation
 from birdbath.schedd import FileInfo, Transaction
 
 T = TypeVar("T")
@@ -120,6 +121,12 @@ class EventOperations(Protocol):
     def unsubscribe(self, key: str | None) -> None: ...
 
 
+class FederationOperations(Protocol):
+    """The operation of `urn:birdbath:federation`."""
+
+    def recommend(self, ad: list[Item] | None) -> Recommendation: ...
+
+
 class Operations(Protocol):
     """All services for one call."""
 
@@ -129,6 +136,8 @@ class Operations(Protocol):
     def collector(self) -> CollectorOperations: ...
     @property
     def events(self) -> EventOperations: ...
+    @property
+    def federation(self) -> FederationOperations: ...
 
 
 class Backend(Protocol):

@@ -20,6 +20,8 @@ from birdbath.errors import BirdbathError, RequestFault, StatusCode, Unavailable
 from birdbath.soap import (
     event_service,
     event_types,
+    federation_service,
+    federation_types,
     query_service,
     query_types,
     replies,
@@ -106,6 +108,12 @@ class SoapServer(ServerBase):
         for name, namespace, classes, protocol in (
             ("events", event_types.NAMESPACE, [event_service.Events], event_service.EventsSoap),
             ("queries", query_types.NAMESPACE, [query_service.Queries], query_service.QueriesSoap),
+            (
+                "federation",
+                federation_types.NAMESPACE,
+                [federation_service.Federation],
+                federation_service.FederationSoap,
+            ),
         ):
             extended = CondorApplication(
                 classes, tns=namespace, name=name, in_protocol=protocol(), out_protocol=protocol()

@@ -18,6 +18,7 @@ from birdbath.errors import BirdbathError, RequestFault
 from birdbath.schedd import FileInfo, Transaction
 from birdbath.soap import types
 from birdbath.soap.operations import AdKind, Operations
+from birdbath.soap.paging import AdPage
 from birdbath.soap.replies import Outcome
 from birdbath.soap.types import Data, FilePosition, Flag, Int, SpyneType, Text
 
@@ -59,7 +60,7 @@ def operation(
                 raise
             except BirdbathError as error:
                 return Outcome.refused(error)
-            return value if isinstance(value, Outcome) else Outcome(value, message=success)
+            return value if isinstance(value, Outcome) else Outcome(value, message=_missing(value) or success)
 
         call.__doc__ = function.__doc__
         call.__name__ = name  # Spyne tells operations apart by it
@@ -72,6 +73,12 @@ def operation(
         return name, declaration(call)
 
     return declare
+
+
+def _missing(value: object) -> str:
+    """What a listing says is not in it."""
+    ads = value.ads if isinstance(value, AdPage) else value
+    return f"Without {'; without '.join(ads.missing)}" if isinstance(ads, AdList) and ads.missing else ""
 
 
 def service(name: str, *operations: tuple[str, Any]) -> type[Service]:

@@ -19,14 +19,25 @@ from spyne import Application, ComplexModel
 from spyne.interface import InterfaceDocumentsBase
 from spyne.interface.wsdl import Wsdl11
 
-from birdbath.access.policy import COLLECTOR, EVENTS, QUERIES, SCHEDD
-from birdbath.soap import event_service, event_types, query_service, query_types, services, types
+from birdbath.access.policy import COLLECTOR, EVENTS, FEDERATION, QUERIES, SCHEDD
+from birdbath.soap import (
+    event_service,
+    event_types,
+    federation_service,
+    federation_types,
+    query_service,
+    query_types,
+    services,
+    types,
+)
 from birdbath.soap.protocol import CondorSoap
 from birdbath.soap.types import SpyneType, wire_name
 
 assert spyne_compat.SIX_MOVES
 
-ServiceName = Literal["condorSchedd", "condorCollector", "birdbathEvents", "birdbathQueries"]
+ServiceName = Literal[
+    "condorSchedd", "condorCollector", "birdbathEvents", "birdbathQueries", "birdbathFederation"
+]
 
 BANNER: Final = "Birdbath service definition"
 DEFAULT_ADDRESS: Final = "http://localhost:80"
@@ -39,6 +50,12 @@ _SERVICES: Final[dict[str, _Described]] = {
     COLLECTOR: (CondorSoap, types.NAMESPACE, [services.Versions, services.Collector], types.COLLECTOR_TYPES),
     EVENTS: (event_service.EventsSoap, event_types.NAMESPACE, [event_service.Events], event_types.TYPES),
     QUERIES: (query_service.QueriesSoap, query_types.NAMESPACE, [query_service.Queries], query_types.TYPES),
+    FEDERATION: (
+        federation_service.FederationSoap,
+        federation_types.NAMESPACE,
+        [federation_service.Federation],
+        federation_types.TYPES,
+    ),
 }
 """Of each service its protocol, its namespace, its Spyne services and its types in their order."""
 

@@ -24,6 +24,9 @@ CRASH_POINTS = (
 change.
 """
 
+FEDERATION_CRASH_POINTS = ("federation:prepared", "federation:decided", "federation:committed")
+"""The points that a commitTransaction at the federation passes around that of its pool."""
+
 POOL_CRASH_POINTS = (
     "htcondor:journaled",
     "htcondor:prepared",
@@ -36,12 +39,15 @@ refuses it.
 """
 
 
+_POINTS = ("", *CRASH_POINTS, *POOL_CRASH_POINTS, *FEDERATION_CRASH_POINTS)
+
+
 class _Armed:
     """A point, and how often it is yet to be passed; the empty specification arms none."""
 
     def __init__(self, specification: str) -> None:
         match = _SPECIFICATION.fullmatch(specification)
-        if match is None or match["point"] not in ("", *CRASH_POINTS, *POOL_CRASH_POINTS):
+        if match is None or match["point"] not in _POINTS:
             raise ValueError(f"no crash point: {specification!r}")
         self.point = match["point"]
         self.remaining = int(match["count"] or 1)

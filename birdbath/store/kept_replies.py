@@ -42,9 +42,14 @@ def find(unit: UnitOfWork, account: str, key: str) -> KeptReply | None:
     return None if row is None else KeptReply(row.digest, row.status, row.content_type, row.body)
 
 
-def keep(unit: UnitOfWork, account: str, key: str, reply: KeptReply) -> None:
-    """Keep a reply for a day."""
+def forget(unit: UnitOfWork, account: str, key: str) -> None:
+    """Forget the reply that is kept for an account under a key, if any."""
     unit.execute(_FORGET, {"of": account, "named": key})
+
+
+def keep(unit: UnitOfWork, account: str, key: str, reply: KeptReply, seconds: float = KEPT_SECONDS) -> None:
+    """Keep a reply for so many seconds, a day unless it is said."""
+    forget(unit, account, key)
     unit.execute(
         _KEEP,
         {
@@ -54,7 +59,7 @@ def keep(unit: UnitOfWork, account: str, key: str, reply: KeptReply) -> None:
             "status": reply.status,
             "content_type": reply.content_type,
             "body": reply.body,
-            "expires_at": unit.now + KEPT_SECONDS,
+            "expires_at": unit.now + seconds,
         },
     )
 

@@ -307,3 +307,32 @@ dead_letters = Table(
 """Events that a subscription gave up to deliver; `event` is JSON text of the whole record, which outlives the
 log's.
 """
+
+federation_pools = Table(
+    "federation_pools",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("name", String(64), nullable=False, unique=True),
+)
+"""The number that each pool has in the federation's ids, for good."""
+
+federation_clusters = Table(
+    "federation_clusters",
+    metadata,
+    Column("cluster_id", Integer, primary_key=True, autoincrement=False),
+    Column("pool", String(64), nullable=False),
+    Column("pool_cluster_id", Integer, nullable=False),
+    Column("mark", String(64), nullable=False),
+)
+"""What each cluster that came through the federation is called in its pool; `mark` is its commit's."""
+
+federation_commits = Table(
+    "federation_commits",
+    metadata,
+    Column("transaction_id", Integer, primary_key=True, autoincrement=False),
+    Column("pool", String(64), nullable=False),
+    Column("pool_transaction_id", Integer, nullable=False),
+    Column("account", String(255)),
+    Column("mark", String(64), nullable=False, unique=True),
+)
+"""Commits of the federation that a pool was to be told of, until it is known what came of them."""

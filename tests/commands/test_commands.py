@@ -256,7 +256,7 @@ def test_the_wsdl_is_written(run: Run, tmp_path: Path) -> None:
     plain = run("wsdl")
     other = run("wsdl", "--directory", "other/place", "--address", "http://pool.example.org/x?a&b")
 
-    names = ("condorSchedd", "condorCollector", "birdbathEvents", "birdbathQueries")
+    names = ("condorSchedd", "condorCollector", "birdbathEvents", "birdbathQueries", "birdbathFederation")
     assert plain.stdout == "".join(f"wsdl/{name}.wsdl\n" for name in names)
     assert 'location="http://localhost:80"' in (tmp_path / "wsdl/condorSchedd.wsdl").read_text()
     assert 'name="condorCollector"' in (tmp_path / "wsdl/condorCollector.wsdl").read_text()

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from birdbath.access import EVENT_OPERATIONS, OPERATIONS, QUERY_OPERATIONS
+from birdbath.access import EVENT_OPERATIONS, FEDERATION_OPERATIONS, OPERATIONS, QUERY_OPERATIONS
 from tests.guard import test_event_roles
 from tests.guard.stage import ROLES, Stage, item, job_ad, letter
 from tests.guard.world import ACCOUNTS, Answer, Credential, world
@@ -94,7 +94,8 @@ def attempt(stage: Stage, name: str, role: str, way: str) -> Answer:
 
 def test_the_table_has_every_operation() -> None:
     assert set(TABLE) == set(OPERATIONS)
-    assert set(test_event_roles.TABLE) == set(EVENT_OPERATIONS) | set(QUERY_OPERATIONS)
+    others = set(EVENT_OPERATIONS) | set(QUERY_OPERATIONS) | set(FEDERATION_OPERATIONS)
+    assert set(test_event_roles.TABLE) == others
 
 
 @pytest.mark.parametrize("role", ROLES)

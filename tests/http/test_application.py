@@ -266,7 +266,12 @@ def test_the_page_at_the_root() -> None:
     assert response.headers["content-type"] == "text/html; charset=utf-8"
     page = etree.fromstring(response.body, etree.HTMLParser())
     files = ["condorSchedd.wsdl", "condorCollector.wsdl", "birdbathEvents.wsdl"]
-    assert page.xpath("//a/@href") == [*files, "events?wait=0", "birdbathQueries.wsdl"]
+    assert page.xpath("//a/@href") == [
+        *files,
+        "events?wait=0",
+        "birdbathQueries.wsdl",
+        "birdbathFederation.wsdl",
+    ]
     assert page.xpath("//script | //img | //link") == []
     assert "http://h.example.org/schedd" in response.text
 

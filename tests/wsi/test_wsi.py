@@ -26,7 +26,13 @@ from tests.wsi.exchange import Receiver, Reply, Request
 from tests.wsi.messages import MessageRule
 from tests.wsi.receivers import ReceiverRule
 
-SERVICES: list[ServiceName] = ["condorSchedd", "condorCollector", "birdbathEvents", "birdbathQueries"]
+SERVICES: list[ServiceName] = [
+    "condorSchedd",
+    "condorCollector",
+    "birdbathEvents",
+    "birdbathQueries",
+    "birdbathFederation",
+]
 
 
 @pytest.fixture(scope="module")

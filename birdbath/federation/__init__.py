@@ -1,0 +1,1 @@
+"""Several pools seen as one: queries over all of them, submissions to the one that suits."""

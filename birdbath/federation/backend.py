@@ -1,0 +1,359 @@
+"""Runs calls on the federation: each where it belongs, with the ids and ads of the federation."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeVar
+
+from birdbath.access import Caller, check, operation_info
+from birdbath.backend import Backend
+from birdbath.classads import Ad, AdList, ad_from_items
+from birdbath.errors import BirdbathError, NotJobOwner, RequestFault, Unavailable
+from birdbath.federation.commits import Commits
+from birdbath.federation.journal import Place
+from birdbath.federation.matching import Machines, recommend
+from birdbath.federation.queue import FederationQueue
+from birdbath.federation.sorting import Belongs, FederatedOperations, Where, operations, sorter
+from birdbath.federation.views import Asked, Clusters, Views, merged
+from birdbath.pool.queries import client_constraint
+from birdbath.pool.suitability import Recommendation
+from birdbath.schedd import ScheddSettings, Transaction
+from birdbath.soap.operations import Operations
+from birdbath.store import UnitOfWork
+from birdbath.store.trouble import trouble_of
+from birdbath.tables import RoutingRule
+
+T = TypeVar("T")
+Within = Callable[[UnitOfWork, Callable[[], T]], T]
+
+MACHINES_LIFETIME: Final = 2.0
+"""Seconds that a pool's machines are remembered for recommendations."""
+
+
+class FederationBackend:
+    """The backend of all pools together; see `Backend`.
+
+    `own` stages submissions; `pools` are the backends of the pools by name. A pool that does not answer
+    within `timeout` seconds is left out of listings, which say so, and of recommendations.
+    """
+
+    def __init__(
+        self,
+        own: Backend,
+        queue: FederationQueue,
+        settings: ScheddSettings,
+        pools: Mapping[str, Backend],
+        clusters: Clusters,
+        views: Views,
+        rules: Sequence[RoutingRule] = (),
+        timeout: float = 5.0,
+    ) -> None:
+        self._own = own
+        self._queue = queue
+        self._settings = settings
+        self._pools = pools
+        self._clusters = clusters
+        self._views = views
+        self._rules = rules
+        self._timeout = timeout
+        self._machines: dict[str, tuple[float, Machines]] = {}
+        self.commits = Commits(own, queue, settings, pools, clusters, self._choose)
+
+    async def run(self, operation: str, caller: Caller, work: Callable[[Operations], T]) -> T:
+        """Run `work` where it belongs. See `Backend.run`."""
+        return await self._run(operation, caller, work, None)
+
+    async def run_once(
+        self, operation: str, caller: Caller, work: Callable[[Operations], T], within: Within[T]
+    ) -> T:
+        """See `Backend.run_once`; the reply is kept where the call was done."""
+        return await self._run(operation, caller, work, within)
+
+    async def write(self, work: Callable[[UnitOfWork], T]) -> T:
+        """Run `work` in a unit of the federation's own database, durable when this returns."""
+        return await self._own.write(work)
+
+    @property
+    def pools(self) -> Mapping[str, Backend]:
+        """The backends of the pools."""
+        return self._pools
+
+    async def troubles(self) -> dict[str, str]:
+        """Which pools do not answer, and why."""
+
+        def question(pool: str) -> Callable[[Operations], AdList]:
+            return lambda theirs: theirs.collector.query_ads("schedd", "")
+
+        found = await self._ask_all("queryScheddAds", Caller("local"), question)
+        return {pool: answer for pool, answer in found.items() if isinstance(answer, str)}
+
+    async def _run(
+        self, operation: str, caller: Caller, work: Callable[[Operations], T], within: Within[T] | None
+    ) -> T:
+        check(operation_info(operation), caller)
+        try:
+            return work(sorter(self._clusters))
+        except Belongs as found:
+            belongs = found
+        if belongs.where is Where.COMMIT:
+            task = asyncio.ensure_future(self._commit(operation, caller, work, belongs, within))
+            return await asyncio.shield(task)  # a client that leaves does not leave half of a commit
+        if belongs.where is Where.OWN:
+            return await self._on(self._own, operation, caller, work, within)
+        if belongs.where is Where.STAGED:
+            return await self._stage(operation, caller, work, belongs, within)
+        if belongs.where is Where.POOL:
+            return await self._in_pool(operation, caller, work, belongs, within)
+        answered = await self._answered(operation, caller, belongs)
+        return await asyncio.to_thread(work, answered)
+
+    async def _on(
+        self,
+        backend: Backend,
+        operation: str,
+        caller: Caller,
+        work: Callable[[Operations], T],
+        within: Within[T] | None,
+    ) -> T:
+        if within is None:
+            return await backend.run(operation, caller, work)
+        return await backend.run_once(operation, caller, work, within)
+
+    # One pool
+
+    async def _in_pool(
+        self,
+        operation: str,
+        caller: Caller,
+        work: Callable[[Operations], T],
+        belongs: Belongs,
+        within: Within[T] | None,
+    ) -> T:
+        place = belongs.place
+        assert place is not None
+        if belongs.transaction is not None and (refused := await self._renewal(caller, belongs.transaction)):
+            return work(_raising(refused))
+        there = self._translated(place)
+        return await self._on(
+            self._pools[place.pool], operation, caller, lambda theirs: work(there(theirs)), within
+        )
+
+    async def _renewal(self, caller: Caller, txn: Transaction) -> BirdbathError | None:
+        def renew(own: Operations) -> BirdbathError | None:
+            try:
+                own.schedd.extend_transaction(txn, txn.duration)
+            except BirdbathError as error:
+                return error
+            return None
+
+        return await self._own.run("extendTransaction", caller, renew)
+
+    def _translated(self, place: Place) -> Callable[[Operations], FederatedOperations]:
+        """Operations that do at the pool what is asked of the federation's cluster."""
+
+        def on(theirs: Operations) -> FederatedOperations:
+            def call(name: str, arguments: tuple[Any, ...]) -> Any:
+                _, _, *rest = arguments
+                answer = getattr(theirs.schedd, name)(None, place.cluster, *rest)
+                if isinstance(answer, AdList):
+                    return AdList(self._views.jobs(place.pool, answer.records), answer.server_time)
+                return answer
+
+            return operations(call)
+
+        return on
+
+    async def _stage(
+        self,
+        operation: str,
+        caller: Caller,
+        work: Callable[[Operations], T],
+        belongs: Belongs,
+        within: Within[T] | None,
+    ) -> T:
+        """Stage an action on committed jobs of a pool."""
+        place = belongs.place
+        assert place is not None
+
+        def look(theirs: Operations) -> AdList:
+            if belongs.name == "remove_cluster":
+                return theirs.schedd.get_job_ads(None, f"ClusterId == {place.cluster}")
+            return theirs.schedd.get_job_ad(None, place.cluster, belongs.job.proc)
+
+        reading = "getJobAds" if belongs.name == "remove_cluster" else "getJobAd"
+        try:
+            found = await self._pools[place.pool].run(reading, caller, look)
+        except RequestFault:
+            raise
+        except NotJobOwner as error:
+            assert belongs.transaction is not None
+            return work(_raising(await self._renewal(caller, belongs.transaction) or error))
+        except BirdbathError:  # the own queue says what is to be said of an unknown job
+            found = AdList([], 0)
+        records = self._views.jobs(place.pool, found.records)
+
+        def staged(own: Operations) -> T:
+            with self._queue.showing(records):
+                return work(own)
+
+        return await self._on(self._own, operation, caller, staged, within)
+
+    # All pools
+
+    async def _answered(self, operation: str, caller: Caller, belongs: Belongs) -> FederatedOperations:
+        """Operations that answer what all pools have answered."""
+        try:
+            if belongs.where is Where.RECOMMEND:
+                answer: object = await self._recommendation(caller, belongs.arguments[0])
+            elif belongs.where is Where.RESCHEDULE:
+                answer = None
+                await self._reschedule(caller)
+            else:
+                answer = await self._listing(operation, caller, belongs)
+        except BirdbathError as error:
+            return _raising(error)
+        return operations(lambda name, arguments: answer)
+
+    async def _listing(self, operation: str, caller: Caller, belongs: Belongs) -> AdList:
+        of_jobs = belongs.name == "get_job_ads"
+        if of_jobs and belongs.transaction is not None:
+            refused = await self._renewal(caller, belongs.transaction)
+            if refused is not None:
+                raise refused
+        settings, text = self._settings, belongs.arguments[1]
+        constraint = client_constraint(text, settings.strict, settings.max_query_seconds)
+        if constraint is None:
+            return AdList([], int(time.time()))
+        asked = Asked(constraint, self._clusters)
+
+        def question(pool: str) -> Callable[[Operations], AdList] | None:
+            wanted = asked.of(pool)
+            if wanted is None:
+                return None
+
+            def ask(theirs: Operations) -> AdList:
+                if of_jobs:
+                    found = theirs.schedd.get_job_ads(None, wanted)
+                    shown = self._views.jobs(pool, found.records)
+                else:
+                    found = theirs.collector.query_ads(belongs.arguments[0], wanted)
+                    shown = self._views.machines(pool, found.records)
+                selected = asked.selected(shown, found.server_time)
+                return AdList(selected, found.server_time, found.most_bytes)
+
+            return ask
+
+        found = await self._ask_all(operation, caller, question)
+        missing = tuple(f"{pool}: {answer}" for pool, answer in found.items() if isinstance(answer, str))
+        listings = [answer for answer in found.values() if not isinstance(answer, str)]
+        if missing and not listings:
+            told = "; ".join(missing)
+            raise BirdbathError(f"No pool answers: {told}") if of_jobs else Unavailable(told)
+        return merged(listings, missing, time.time())
+
+    async def _reschedule(self, caller: Caller) -> None:
+
+        def question(pool: str) -> Callable[[Operations], None]:
+            def ask(theirs: Operations) -> None:
+                theirs.schedd.request_reschedule()
+
+            return ask
+
+        found = await self._ask_all("requestReschedule", caller, question)
+        missing = [f"{pool}: {answer}" for pool, answer in found.items() if isinstance(answer, str)]
+        if len(missing) == len(self._pools):
+            raise BirdbathError(f"No pool answers: {'; '.join(missing)}")
+
+    async def _ask_all(
+        self,
+        operation: str,
+        caller: Caller,
+        question: Callable[[str], Callable[[Operations], T] | None],
+    ) -> dict[str, T | str]:
+        """What each pool answers that is asked something, or why it does not. Raises RequestFault when it is
+        the question that is wrong.
+        """
+
+        async def ask(backend: Backend, work: Callable[[Operations], T]) -> T | str:
+            try:
+                async with asyncio.timeout(self._timeout):
+                    return await backend.run(operation, caller, work)
+            except TimeoutError:
+                return f"no answer within {self._timeout:g} seconds"
+            except RequestFault as error:
+                if isinstance(error, Unavailable):
+                    return str(error)
+                raise
+            except BirdbathError as error:
+                return str(error)
+            except Exception as error:
+                if (trouble := trouble_of(error)) is None:
+                    raise
+                return str(trouble)
+
+        asked = {pool: work for pool in self._pools if (work := question(pool)) is not None}
+        answers = await asyncio.gather(*(ask(self._pools[pool], work) for pool, work in asked.items()))
+        return dict(zip(asked, answers, strict=True))
+
+    # Submission
+
+    async def _commit(
+        self,
+        operation: str,
+        caller: Caller,
+        work: Callable[[Operations], T],
+        belongs: Belongs,
+        within: Within[T] | None,
+    ) -> T:
+        try:
+            decided = await self.commits.commit(caller, belongs.transaction)
+        except RequestFault:
+            raise
+        except BirdbathError as error:
+            refused = _raising(error)
+            return await self._on(self._own, operation, caller, lambda own: work(refused), within)
+        if decided is None:
+            return await self._on(self._own, operation, caller, work, within)
+
+        def finish(unit: UnitOfWork, answer: Callable[[], T]) -> T:
+            self.commits.finish(unit, decided)
+            return answer() if within is None else within(unit, answer)
+
+        done = operations(lambda name, arguments: None)
+        return await self._own.run_once(operation, caller, lambda own: work(done), finish)
+
+    async def _recommendation(self, caller: Caller, items: Any) -> Recommendation:
+        ad = ad_from_items(items or (), "undefined")
+        if "Requirements" not in ad:  # as the template has it
+            ad.set("Requirements", True)
+        return await self._recommended(caller, [ad])
+
+    async def _choose(self, caller: Caller, jobs: Sequence[Ad]) -> str:
+        return (await self._recommended(caller, jobs)).pool
+
+    async def _recommended(self, caller: Caller, jobs: Sequence[Ad]) -> Recommendation:
+        machines = await self._all_machines(caller)
+        return await asyncio.to_thread(recommend, jobs, machines, self._rules, time.time())
+
+    async def _all_machines(self, caller: Caller) -> dict[str, Machines]:
+        now = time.monotonic()
+
+        def question(pool: str) -> Callable[[Operations], AdList] | None:
+            asked_at, known = self._machines.get(pool, (0.0, ""))
+            if not isinstance(known, str) and now - asked_at < MACHINES_LIFETIME:
+                return None
+            return lambda theirs: theirs.collector.query_ads("startd", "")
+
+        found: Mapping[str, AdList | str] = await self._ask_all("queryStartdAds", caller, question)
+        for pool, answer in found.items():
+            self._machines[pool] = now, answer if isinstance(answer, str) else answer.records
+        return {pool: self._machines[pool][1] for pool in self._pools}
+
+
+def _raising(error: BirdbathError) -> FederatedOperations:
+    def call(name: str, arguments: tuple[Any, ...]) -> Any:
+        raise error
+
+    return operations(call)

@@ -1,0 +1,325 @@
+"""A commit of the federation: the staged jobs go to one pool, exactly once or not at all.
+
+First the pool gets everything in a transaction of its own, and may refuse it: then nothing has happened. Then
+the federation writes down that the pool is to commit it, and the pool does, with a mark in the same unit of
+work by which it knows it again. Whatever is killed in between, the next start finds what was written down and
+has the pool commit it, which it does if it has not, and cannot do twice.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import logging
+import secrets
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+from birdbath.access import Caller
+from birdbath.backend import Backend
+from birdbath.classads import Ad, Item
+from birdbath.errors import BirdbathError, InvalidTransaction, Unavailable
+from birdbath.federation import journal
+from birdbath.federation.journal import Decided
+from birdbath.federation.queue import FederationQueue
+from birdbath.federation.views import Clusters
+from birdbath.pool.base import JobId
+from birdbath.schedd import ScheddContext, ScheddSettings, Transaction, discard, staging, transactions
+from birdbath.schedd.actions import CLOSE_SPOOL
+from birdbath.schedd.staging import StagedAction, StagedFile
+from birdbath.soap.operations import Operations, ScheddOperations
+from birdbath.store import UnitOfWork, kept_replies
+from birdbath.store.crash_points import crash_point
+from birdbath.store.kept_replies import KeptReply
+from birdbath.store.trouble import StorageTrouble
+
+_log = logging.getLogger(__name__)
+
+LEASE: Final = 600
+"""Seconds that a pool's transaction lives; it is committed long before, but for a pool that is away."""
+MARKS: Final = "\x1ffederation"
+"""In place of an account: no caller has one like it."""
+MARK_SECONDS: Final = 30 * 86400.0
+JOBS_AT_ONCE: Final = 25
+CHUNK: Final = 1 << 20
+
+Choose = Callable[[Caller, Sequence[Ad]], Awaitable[str]]
+"""Recommends a pool for jobs. Raises BirdbathError."""
+
+_NOT_SENT: Final = frozenset({"clusterid", "procid", "globaljobid", "mytype", "targettype", "user"})
+
+
+@dataclass(frozen=True)
+class _StagedJob:
+    id: JobId
+    ad: Ad
+    files: list[StagedFile]
+
+
+@dataclass(frozen=True)
+class _Staged:
+    jobs: list[_StagedJob]
+    actions: list[StagedAction]
+
+
+class Commits:
+    """Commits transactions of the federation, and concludes those that a crash has left."""
+
+    def __init__(
+        self,
+        own: Backend,
+        queue: FederationQueue,
+        settings: ScheddSettings,
+        pools: Mapping[str, Backend],
+        clusters: Clusters,
+        choose: Choose,
+    ) -> None:
+        self._own = own
+        self._queue = queue
+        self._settings = settings
+        self._pools = pools
+        self._clusters = clusters
+        self._choose = choose
+        self._running: set[str] = set()
+        self._spent: dict[str, list[str]] = {name: [] for name in pools}
+
+    async def commit(self, caller: Caller, txn: Transaction | None) -> Decided | None:
+        """Have a pool commit what the transaction holds; None when it holds nothing. What is returned is to
+        be `finish`ed in the unit of the answer.
+
+        Raises BirdbathError when nothing was done: the transaction goes on.
+        """
+        staged = await self._own.write(lambda unit: self._staged(unit, caller, txn))
+        if txn is None or not (staged.jobs or staged.actions):
+            return None
+        pool = await self._pool_of(caller, staged)
+        theirs, placed = await self._prepared(pool, caller, staged)
+        crash_point("federation:prepared")
+        decided = Decided(txn.id, pool, theirs.id, caller.account, secrets.token_hex(16))
+        self._running.add(decided.mark)
+        try:
+            await self._decide(caller, txn, decided, placed)
+            crash_point("federation:decided")
+            self._clusters.add(pool, placed)
+            await self._do(decided, placed)
+            crash_point("federation:committed")
+        finally:
+            self._running.discard(decided.mark)
+        return decided
+
+    def finish(self, unit: UnitOfWork, decided: Decided) -> None:
+        """Cross the commit out and end its transaction."""
+        journal.done(unit, decided)
+        discard(self._context(unit), decided.transaction)
+        unit.after_commit(lambda: self._spent[decided.pool].append(decided.mark))
+
+    async def conclude(self) -> None:
+        """Conclude the commits that were decided but of which it is not known what came of them."""
+        for decided in await self._own.write(journal.commits):
+            if decided.mark in self._running or decided.pool not in self._pools:
+                continue
+            await self._conclude(decided)
+
+    async def _conclude(self, decided: Decided) -> None:
+        placed = await self._own.write(lambda unit: journal.clusters_of(unit, decided.mark))
+        self._running.add(decided.mark)
+        try:
+            await self._do(decided, placed)
+        except (Unavailable, StorageTrouble, TimeoutError) as error:
+            _log.warning("A commit at pool %s could not be concluded yet: %s", decided.pool, error)
+        except BirdbathError as error:
+            _log.warning("A commit at pool %s has come to nothing: %s", decided.pool, error)
+        else:
+            await self._own.write(lambda unit: self.finish(unit, decided))
+        finally:
+            self._running.discard(decided.mark)
+
+    async def tidy(self) -> None:
+        """Let the pools forget the marks that are of no use any more."""
+        for pool, marks in self._spent.items():
+            if marks:
+                self._spent[pool] = []
+                await self._pools[pool].write(functools.partial(_forget, marks=marks))
+
+    # Parts
+
+    def _context(self, unit: UnitOfWork) -> ScheddContext:
+        return ScheddContext(self._settings, self._queue, Caller("local"), unit)
+
+    def _staged(self, unit: UnitOfWork, caller: Caller, txn: Transaction | None) -> _Staged:
+        lease = transactions.renew(unit, txn, caller.account, self._settings.max_transaction_duration)
+        jobs = [_StagedJob(job, ad, staging.files(unit, job)) for job, ad in staging.jobs(unit, lease.id)]
+        return _Staged(jobs, staging.actions(unit, lease.id))
+
+    async def _pool_of(self, caller: Caller, staged: _Staged) -> str:
+        """The pool of the committed jobs that are acted on, else the one that suits the new jobs."""
+        new = {job.id.cluster for job in staged.jobs}
+        places = {
+            action.job.cluster: self._clusters.place(action.job.cluster)
+            for action in staged.actions
+            if action.job.cluster not in new
+        }
+        pools = {place.pool for place in places.values() if place is not None}
+        if len(pools) > 1:
+            names = ", ".join(sorted(pools))
+            raise BirdbathError(f"A transaction goes to one pool; this one acts on jobs of {names}")
+        return pools.pop() if pools else await self._choose(caller, [job.ad for job in staged.jobs])
+
+    async def _prepared(
+        self, pool: str, caller: Caller, staged: _Staged
+    ) -> tuple[Transaction, dict[int, int]]:
+        """A transaction of the pool that holds everything, and what each cluster is called there."""
+        there = _There(self._pools[pool], caller, self._queue)
+        theirs = await there.call("beginTransaction", lambda schedd: schedd.begin_transaction(LEASE))
+        placed: dict[int, int] = {}
+        try:
+            for cluster, jobs in itertools.groupby(staged.jobs, lambda job: job.id.cluster):
+                placed[cluster] = await there.call("newCluster", lambda schedd: schedd.new_cluster(theirs))
+                for batch in _batches(list(jobs)):
+                    await there.stage(theirs, placed[cluster], batch)
+            for action in staged.actions:
+                place = self._clusters.place(action.job.cluster)
+                cluster = placed.get(action.job.cluster) or (0 if place is None else place.cluster)
+                await there.act(theirs, cluster, action)
+        except BaseException:
+            await self._abort(pool, caller, theirs)
+            raise
+        return theirs, placed
+
+    async def _abort(self, pool: str, caller: Caller, theirs: Transaction) -> None:
+        """Its lease would end it all the same."""
+        with suppress(BirdbathError, StorageTrouble):
+            await _There(self._pools[pool], caller, self._queue).call(
+                "abortTransaction", lambda schedd: schedd.abort_transaction(theirs)
+            )
+
+    async def _decide(
+        self, caller: Caller, txn: Transaction, decided: Decided, placed: Mapping[int, int]
+    ) -> None:
+        def write(unit: UnitOfWork) -> None:
+            transactions.renew(unit, txn, caller.account, self._settings.max_transaction_duration)
+            journal.decide(unit, decided, placed)
+
+        try:
+            await self._own.write(write)
+        except BirdbathError:
+            theirs = Transaction(decided.pool_transaction, LEASE)
+            await self._abort(decided.pool, caller, theirs)
+            raise
+
+    async def _do(self, decided: Decided, placed: Mapping[int, int]) -> None:
+        """Have the pool commit, unless it has; undo the decision when it refuses."""
+
+        def once(unit: UnitOfWork, do: Callable[[], None]) -> None:
+            if kept_replies.find(unit, MARKS, decided.mark) is None:
+                do()
+                kept_replies.keep(unit, MARKS, decided.mark, KeptReply("", 200, "", ""), MARK_SECONDS)
+
+        theirs = Transaction(decided.pool_transaction, LEASE)
+        try:
+            await self._pools[decided.pool].run_once(
+                "commitTransaction",
+                Caller("local", decided.account),
+                lambda operations: operations.schedd.commit_transaction(theirs),
+                once,
+            )
+        except BirdbathError as error:
+            if not isinstance(error, Unavailable):
+                await self._own.write(lambda unit: journal.undone(unit, decided))
+                self._clusters.remove(placed)
+            if isinstance(error, InvalidTransaction):
+                raise BirdbathError(f"Pool {decided.pool} has lost the submission; commit it again") from None
+            raise
+
+
+class _There:
+    """Calls to a pool on behalf of a caller."""
+
+    def __init__(self, backend: Backend, caller: Caller, queue: FederationQueue) -> None:
+        self._backend = backend
+        self._caller = caller
+        self._queue = queue
+
+    async def call(self, operation: str, work: Callable[[ScheddOperations], Any]) -> Any:
+        def run(operations: Operations) -> Any:
+            return work(operations.schedd)
+
+        return await self._backend.run(operation, self._caller, run)
+
+    async def stage(self, txn: Transaction, cluster: int, jobs: Sequence[_StagedJob]) -> None:
+        """Jobs of one cluster, whose files come before their ads, as clients do it."""
+
+        def create(schedd: ScheddOperations) -> None:
+            for job in jobs:
+                if schedd.new_job(txn, cluster) != job.id.proc:
+                    raise BirdbathError("The pool counts the jobs of a cluster in another way")
+                for file in job.files:
+                    schedd.declare_file(
+                        txn, cluster, job.id.proc, file.name, file.size, file.hash_type, file.hash
+                    )
+
+        def submit(schedd: ScheddOperations) -> None:
+            for job in jobs:
+                schedd.submit(txn, cluster, job.id.proc, self._items(job))
+
+        await self.call("newJob", create)
+        for job in jobs:
+            for file in job.files:
+                for offset, data in self._chunks(job.id, file.name):
+                    send = _sender(txn, JobId(cluster, job.id.proc), file.name, offset, data)
+                    await self.call("sendFile", send)
+        await self.call("submit", submit)
+
+    def _chunks(self, job: JobId, name: str) -> Iterator[tuple[int, bytes]]:
+        sandbox = self._queue.sandbox(job)
+        for offset in range(0, sandbox.size(name), CHUNK):
+            yield offset, sandbox.read(name, offset, CHUNK)
+
+    def _items(self, job: _StagedJob) -> list[Item]:
+        """The ad as the client gave it: without what the pool's schedd says itself."""
+        own = {
+            "iwd": str(self._queue.sandbox(job.id).path),
+            "transferinput": ",".join(file.name for file in job.files),
+        }
+        return [
+            (name, kind, text)
+            for name, kind, text in job.ad
+            if name.lower() not in _NOT_SENT and own.get(name.lower()) != text
+        ]
+
+    async def act(self, txn: Transaction, cluster: int, staged: StagedAction) -> None:
+        """Stage an action, as it was staged in the federation."""
+        job, details = staged.job, staged.arguments
+
+        def act(schedd: ScheddOperations) -> None:
+            reason = details.get("reason")
+            flags = bool(details.get("email_user")), bool(details.get("email_admin"))
+            if staged.action == CLOSE_SPOOL:
+                schedd.close_spool(txn, cluster, job.proc)
+            elif staged.action == "hold":
+                system = bool(details.get("system_hold"))
+                schedd.hold_job(txn, cluster, job.proc, reason, *flags, system)
+            elif staged.action == "release":
+                schedd.release_job(txn, cluster, job.proc, reason, *flags)
+            else:
+                schedd.remove_job(txn, cluster, job.proc, reason, bool(details.get("force")))
+
+        await self.call("removeJob", act)
+
+
+def _sender(
+    txn: Transaction, job: JobId, name: str, offset: int, data: bytes
+) -> Callable[[ScheddOperations], None]:
+    return lambda schedd: schedd.send_file(txn, job.cluster, job.proc, name, offset, data)
+
+
+def _batches(jobs: list[_StagedJob]) -> Iterator[list[_StagedJob]]:
+    for start in range(0, len(jobs), JOBS_AT_ONCE):
+        yield jobs[start : start + JOBS_AT_ONCE]
+
+
+def _forget(unit: UnitOfWork, marks: Sequence[str]) -> None:
+    for mark in marks:
+        kept_replies.forget(unit, MARKS, mark)
