@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from threading import Lock
 
 from sqlalchemy import Engine
@@ -36,6 +37,7 @@ def _add_amqp(notifier: Notifier, settings: Settings, url: str, engine: Engine) 
     from birdbath.notify.amqp.requests import Answers, Responder
     from birdbath.notify.brokers import check_url
 
+    logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # what it complains of is said once already
     chosen = RelaySettings(
         check_url(url),
         form(settings.amqp_form, notifier.source),
