@@ -18,6 +18,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.guard.world import NOBODY, World, world
 from tests.server_process import ServerProcess, running_server
 from tests.soap.wire import call
+from tests.store import postgresql
+from tests.toolkit import require
 
 BEGIN = call("beginTransaction", "<duration>600</duration>")
 
@@ -27,9 +29,22 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("trail")
 
 
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.toolkit)])
+def database(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
+    """The setting of a new database of each kind."""
+    if request.param == "sqlite":
+        yield {}
+        return
+    programs = postgresql.programs()
+    require("postgresql (initdb, pg_ctl)", programs is not None)
+    assert programs is not None
+    with postgresql.running(programs) as server:
+        yield {"BIRDBATH_DATABASE_URL": server.new_database()}
+
+
 @pytest.fixture(scope="module")
-def server(home: Path) -> Iterator[ServerProcess]:
-    with running_server(home) as running:
+def server(home: Path, database: dict[str, str]) -> Iterator[ServerProcess]:
+    with running_server(home, environment=database) as running:
         yield running
 
 
@@ -124,13 +139,13 @@ def test_a_key_that_is_none_is_refused(server: ServerProcess, key: str) -> None:
     assert ask(server, BEGIN, Idempotency_Key=key)[0] == 400
 
 
-def test_a_reply_is_kept_over_kill_9(tmp_path: Path) -> None:
-    with running_server(tmp_path) as server:
-        first = ask(server, BEGIN, Idempotency_Key="one")[2]
+def test_a_reply_is_kept_over_kill_9(tmp_path: Path, database: dict[str, str]) -> None:
+    with running_server(tmp_path, environment=database) as server:
+        first = ask(server, BEGIN, Idempotency_Key="over kill -9")[2]
         server.process.send_signal(signal.SIGKILL)
         server.process.wait()
-    with running_server(tmp_path) as server:
-        assert ask(server, BEGIN, Idempotency_Key="one")[2] == first
+    with running_server(tmp_path, environment=database) as server:
+        assert ask(server, BEGIN, Idempotency_Key="over kill -9")[2] == first
 
 
 def test_many_at_a_time_are_one(server: ServerProcess) -> None:
