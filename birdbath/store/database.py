@@ -26,7 +26,7 @@ _SQLITE_PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     # FULL: the write-ahead log is synced at each commit, so an answered success survives a power cut.
     "PRAGMA synchronous=FULL",
-    "PRAGMA cache_size=-65536",
+    "PRAGMA cache_size=-16384",
     "PRAGMA mmap_size=1073741824",
     "PRAGMA temp_store=MEMORY",
 )

@@ -27,6 +27,8 @@ def main() -> int:
         found = soak(Path(folder), asked.seconds, asked.speed, asked.rounds)
     for line in found:
         print(f"GREW: {line}")
+    if not found:
+        print("FLAT: descriptors, threads, memory, rows and spool directories")
     return 1 if found else 0
 
 

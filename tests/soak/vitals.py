@@ -65,13 +65,15 @@ def _rows(database: Path) -> dict[str, int]:
 
 
 def growth(samples: Sequence[Vitals]) -> list[str]:
-    """What grew between the second lap (the first fills caches) and the last; empty when all is flat.
+    """What grew between the second lap and the last; empty when all is flat.
 
-    Memory is compared by the least of each half: what the collector is about to free is no growth.
+    Memory is compared by the least of the second quarter and of the second half: the first quarter fills
+    caches, and what the collector is about to free is no growth.
     """
     first, last = samples[1], samples[-1]
     middle = len(samples) // 2
-    early, late = (min(s.memory for s in half) for half in (samples[1 : middle + 1], samples[middle:]))
+    warm = max(1, len(samples) // 4)
+    early, late = (min(s.memory for s in part) for part in (samples[warm : middle + 1], samples[middle:]))
     found = []
     if last.descriptors > first.descriptors + MORE_DESCRIPTORS:
         found.append(f"descriptors: {first.descriptors} to {last.descriptors}")
