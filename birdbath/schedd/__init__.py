@@ -4,7 +4,8 @@ ownership.
 
 from birdbath.access import Caller
 from birdbath.schedd.context import Elsewhere, ScheddContext, ScheddSettings
-from birdbath.schedd.service import Renewal, Schedd, discard, expire_transactions
+from birdbath.schedd.ending import discard, expire_transactions
+from birdbath.schedd.service import Renewal, Schedd
 from birdbath.schedd.transactions import Transaction, renew_all
 from birdbath.store.sandbox import FileInfo
 

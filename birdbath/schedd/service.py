@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from threading import Thread
 
 from birdbath.classads import Ad, AdList, AdRecord, Item, ad_from_items, arguments
 from birdbath.errors import BirdbathError, Incomplete, InvalidArguments, UnknownCluster, UnknownJob
@@ -18,13 +17,13 @@ from birdbath.pool.queries import client_constraint
 from birdbath.pool.template import job_template
 from birdbath.schedd import actions, files, limits, staging, transactions
 from birdbath.schedd.context import Elsewhere, ScheddContext
+from birdbath.schedd.ending import SMALL_COMMIT, discard
 from birdbath.schedd.submission import apply_items, incomplete_files
 from birdbath.schedd.transactions import Lease, Transaction
 from birdbath.store.crash_points import crash_point
-from birdbath.store.sandbox import FileInfo, Sandbox
+from birdbath.store.sandbox import FileInfo
 
 NO_LIMIT = 2147483647
-SMALL_COMMIT = 50
 _NULL_DEVICE = "/dev/null"
 
 
@@ -394,32 +393,3 @@ class Schedd:
 
     def _listing(self, records: Sequence[AdRecord]) -> AdList:
         return AdList(records, int(self._context.queue.time()))
-
-
-def discard(context: ScheddContext, transaction: int) -> None:
-    """Forget a transaction and, once that is durable, the sandboxes of its jobs."""
-    unit = context.unit
-    sandboxes = [context.sandbox(job) for job in staging.job_ids(unit, transaction)]
-    staging.forget(unit, transaction)
-    transactions.end(unit, transaction)
-    unit.after_commit(lambda: _remove(sandboxes))
-
-
-def _remove(sandboxes: Sequence[Sandbox]) -> None:
-    if len(sandboxes) <= SMALL_COMMIT:
-        _remove_all(sandboxes)
-    else:  # every caller would wait for it; what a crash leaves undone the sweep of the spool does
-        Thread(target=_remove_all, args=(sandboxes,), daemon=True).start()
-
-
-def _remove_all(sandboxes: Sequence[Sandbox]) -> None:
-    for sandbox in sandboxes:
-        sandbox.remove()
-
-
-def expire_transactions(context: ScheddContext) -> int:
-    """Abort every transaction whose lease has run out; how many there were."""
-    ended = transactions.expired(context.unit)
-    for identifier in ended:
-        discard(context, identifier)
-    return len(ended)

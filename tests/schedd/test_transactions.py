@@ -22,7 +22,7 @@ from birdbath.schedd import (
     staging,
 )
 from birdbath.schedd import transactions as leases
-from birdbath.schedd.service import SMALL_COMMIT
+from birdbath.schedd.ending import SMALL_COMMIT
 from birdbath.schedd.transactions import LeaseNotExtended, effective_duration
 from birdbath.store import UnitOfWork, Writer
 from tests.schedd.fakes import House
@@ -392,7 +392,7 @@ def test_a_long_abort_is_sent_off_the_event_loop_and_deletes_afterwards(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[_Started] = []
-    monkeypatch.setattr("birdbath.schedd.service.Thread", partial(_Started, started))
+    monkeypatch.setattr("birdbath.schedd.ending.Thread", partial(_Started, started))
     txn = house.begin()
     cluster = house.do(lambda schedd: schedd.new_cluster(txn))
     house.do(lambda schedd: [schedd.new_job(txn, cluster) for _ in range(SMALL_COMMIT + 1)])
