@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -84,6 +85,7 @@ class Host:
                 guards[name] = guarding.guard_of_pool(
                     shared, name, parts.settings, parts.engine, parts.backend, events, checks
                 )
+        self._tracing = next(guard.tracing for guard in guards.values())  # the same for all
         self.application: Application = self._door(guards)
 
     def _door(self, guards: Mapping[str, Guard]) -> Application:
@@ -123,6 +125,8 @@ class Host:
     async def running(self) -> AsyncIterator[None]:
         """The work that the pools do by themselves goes on in the block."""
         async with AsyncExitStack() as stack:
+            if self._tracing is not None:
+                stack.push_async_callback(asyncio.to_thread, self._tracing.close)
             for name, parts in self._pools.items():
                 background = self._backgrounds[name]
                 background.start()
