@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 from birdbath.access import Caller
 from birdbath.errors import BirdbathError
 from birdbath.http.asgi import Scope, header
+
+LAST_SECONDS: Final = 3.0
 
 
 class TracingNotInstalled(BirdbathError):
@@ -35,7 +38,8 @@ class Tracing:
             from opentelemetry.sdk.trace.export import BatchSpanProcessor
         except ModuleNotFoundError:
             raise TracingNotInstalled("otlp_endpoint: pip install 'birdbath[opentelemetry]'") from None
-        provider = TracerProvider(resource=Resource.create({"service.name": "birdbath"}))
+        resource = Resource.create({"service.name": "birdbath"})
+        provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint)))
         return cls(provider)
 
@@ -58,5 +62,8 @@ class Tracing:
             yield
 
     def close(self) -> None:
-        """Send what is still to be sent."""
-        self._provider.shutdown()
+        """Send what is still to be sent, if that takes no longer than LAST_SECONDS."""
+        # The library tries again for ten seconds and more when nobody listens, and cannot be told not to.
+        ending = threading.Thread(target=self._provider.shutdown, daemon=True)
+        ending.start()
+        ending.join(LAST_SECONDS)
