@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import binascii
 import hashlib
 import hmac
@@ -11,6 +10,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
+
+import pybase64
 
 from birdbath.credentials.errors import WrongCredential
 from birdbath.credentials.passwords import PasswordFile
@@ -37,11 +38,11 @@ class UsernameTokens:
         if abs(now - _seconds(created)) > WINDOW:
             raise WrongCredential("created too long ago, or in the future")
         try:
-            raw = base64.b64decode(nonce, validate=True)
+            raw = pybase64.b64decode(nonce, validate=True)
         except (binascii.Error, ValueError):
             raise WrongCredential("the nonce is not base64") from None
-        right = hashlib.sha1(raw + created.encode() + password.encode(), usedforsecurity=False).digest()
-        if not raw or not hmac.compare_digest(base64.b64encode(right).decode().encode(), digest.encode()):
+        right = hashlib.sha1(raw + f"{created}{password}".encode(), usedforsecurity=False).digest()
+        if not raw or not hmac.compare_digest(pybase64.b64encode(right), digest.encode()):
             raise WrongCredential("wrong digest")
         self._use(account.encode() + b"\0" + raw, now)
 
