@@ -107,6 +107,8 @@ _TABLE: dict[str, tuple[str, Reader]] = {
     "leave_in_queue": ("LeaveJobInQueue", flag),
     "log_xml": ("UserLogUseXML", flag),
     "machine_count": ("MinHosts", expression),
+    "max_idle": ("JobMaterializeMaxIdle", expression),
+    "max_materialize": ("JobMaterializeLimit", expression),
     "max_job_retirement_time": ("MaxJobRetirementTime", expression),
     "next_job_start_delay": ("NextJobStartDelay", expression),
     "nice_user": ("NiceUser", flag),

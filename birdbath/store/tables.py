@@ -146,6 +146,15 @@ and how many bytes of output it has written (`progress`). `next_policy_at` is se
 has to be looked at.
 """
 
+simulated_waiting = Table(
+    "simulated_waiting",
+    metadata,
+    Column("cluster_id", Integer, primary_key=True, autoincrement=False),
+    Column("proc_id", Integer, primary_key=True, autoincrement=False),
+    Column("ad", Text, nullable=False),
+)
+"""Committed jobs of clusters that are materialized late, as long as they are not in the queue."""
+
 simulated_pool = Table(
     "simulated_pool",
     metadata,

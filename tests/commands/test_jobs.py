@@ -58,6 +58,8 @@ def test_a_plain_job() -> None:
         ("request_memory", "MemoryUsage * 2", "RequestMemory", Expression("MemoryUsage * 2")),
         ("request_disk", "1GB", "RequestDisk", 1048576),
         ("request_gpus", "1", "RequestGPUs", 1),
+        ("max_materialize", "50", "JobMaterializeLimit", 50),
+        ("max_idle", "5", "JobMaterializeMaxIdle", 5),
         ("request_widgets", "3", "RequestWidgets", 3),
         ("nice_user", "yes", "NiceUser", True),
         ("stream_output", "F", "StreamOut", False),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -10,12 +10,14 @@ from sqlalchemy import bindparam, select
 
 from birdbath.classads import Ad, AdMemory
 from birdbath.events import JobEvent
-from birdbath.pool.base import JobId, JobStatus
+from birdbath.pool.base import JobId, JobStatus, NewJob
+from birdbath.pool.simulated import lifecycle, materialization
 from birdbath.pool.simulated.accountant import Accountant
 from birdbath.pool.simulated.autoclusters import Autoclusters
 from birdbath.pool.simulated.clock import Clock
 from birdbath.pool.simulated.description import PoolDescription, PoolIdentity
 from birdbath.pool.simulated.fates import Fate
+from birdbath.pool.simulated.fitness import unfitness
 from birdbath.pool.simulated.floor import Floor
 from birdbath.pool.simulated.hosted import ProgramTable
 from birdbath.pool.simulated.job_table import Charge, JobTable
@@ -43,7 +45,8 @@ class PoolContext:
 
     `kick`: whom to tell of news; `asked`: somebody wants a negotiation cycle; `promised`: until when the
     driver waits; `instant`: the pool time of what the engine does at this moment; `fates`: what was found
-    to become of running jobs, by the number of the run and the slot.
+    to become of running jobs, by the number of the run and the slot; `late`: clusters of which jobs may be
+    materialized, as `JobTable.late`.
     """
 
     description: PoolDescription
@@ -62,6 +65,7 @@ class PoolContext:
     accountant: Accountant = field(init=False)
     kick: Callable[[], None] = field(default=lambda: None)
     asked: bool = False
+    late: dict[int, bool] = field(default_factory=dict)
     promised: float | None = None
     fates: dict[JobId, tuple[int, str, Fate]] = field(default_factory=dict)
     instant: float | None = None
@@ -119,6 +123,32 @@ class PoolContext:
                 break
             found = parent
         return found
+
+    def enqueue(self, unit: UnitOfWork, table: JobTable, new: NewJob, now: float) -> None:
+        """Put a new job into the queue, with its submit event."""
+        job = QueuedJob(new.id, new.ad.string("Owner"), new.ad)
+        table.add(job)
+        events = lifecycle.submit(job, now, self.identity.sinful, self.identity.name)
+        why = unfitness(job.ad) if job.status is JobStatus.IDLE else None
+        if why is not None:
+            events += lifecycle.hold(job, now, why)
+        self.settle(unit, table, job, events, now)
+
+    def materialize(self, unit: UnitOfWork, table: JobTable, late: Mapping[int, bool], now: float) -> bool:
+        """Let jobs of these clusters (see `JobTable.late`) into the queue for which there is room; whether
+        any came. Everything in `table` was flushed before, and is again.
+        """
+        came = False
+        for cluster, removed in sorted(late.items()):
+            for job in materialization.give_up(unit, cluster) if removed else ():
+                unit.after_commit(self.sandbox(job).remove)
+            while found := materialization.enter(unit, cluster):
+                came = True
+                for new in found:
+                    self.enqueue(unit, table, new, now)
+                table.flush()
+        table.late.clear()
+        return came
 
     def settle(
         self, unit: UnitOfWork, table: JobTable, job: QueuedJob, events: Iterable[JobEvent], now: float

@@ -25,12 +25,13 @@ from birdbath.pool.simulated.hosting import Hosting
 from birdbath.pool.simulated.job_table import JobTable, renew_lanes
 from birdbath.pool.simulated.lanes import Queue, any_idle, first_of
 from birdbath.pool.simulated.machines import Resources, parent_name
+from birdbath.pool.simulated.materialization import clusters
 from birdbath.pool.simulated.negotiator import Negotiator
 from birdbath.pool.simulated.outages import Outages
 from birdbath.pool.simulated.policies import Verdict
 from birdbath.pool.simulated.queued_job import PROGRAM, STOPPING, QueuedJob
 from birdbath.pool.simulated.runs import WRITE_STEP, Runs
-from birdbath.pool.simulated.state import PoolState, read_state, save_state, take_rule
+from birdbath.pool.simulated.state import PoolState, negotiate_by, read_state, save_state, take_rule
 from birdbath.pool.simulated.watching import watch, watched_kinds
 from birdbath.store.tables import simulated_jobs
 from birdbath.store.unit_of_work import UnitOfWork
@@ -94,7 +95,10 @@ class Engine:
         rule = context.autoclusters.rule
         if self._rule == rule:
             return
-        read_state(unit, context.started)
+        state = read_state(unit, context.started)
+        for cluster in clusters(unit):  # a server that was killed may not have come to it
+            context.late.setdefault(cluster, False)
+            negotiate_by(unit, state.time)
         if take_rule(unit, rule):
             renew_lanes(unit, context.autoclusters.lane)
         unit.after_commit(lambda: setattr(self, "_rule", rule))
@@ -223,6 +227,10 @@ class Engine:
         """Match idle jobs with free slots."""
         context, unit, now = self._context, step.unit, step.state.time
         step.state.last_cycle = now
+        if context.late:
+            late, context.late = context.late, {}
+            unit.if_undone(lambda: context.late.update(late))
+            context.materialize(unit, step.table, late, now)
         if self.outages(step.state).negotiator_stands(now):
             step.state.cycle_at = now + context.description.cycle_interval
             return
@@ -291,6 +299,10 @@ class _Step:
                 self._enter(self.agenda.first)
                 self._act()
                 self.table.flush()
+                if self.table.late and self._context.materialize(
+                    self.unit, self.table, self.table.late, self.state.time
+                ):
+                    self.negotiate_now()
         finally:
             self._context.instant = None
         if self.state != stand:
@@ -304,7 +316,7 @@ class _Step:
         if self._context.asked:
             self._context.asked, self.state.cycle_at = False, self._context.clock.time()
         run, policy = self.table.next_due()
-        if not any_idle(self.unit):
+        if not self._context.late and not any_idle(self.unit):
             self.state.cycle_at = inf
         outage = self._engine.outages(self.state).next_change(self.state.time)
         outage = min(outage, self._engine.next_watch(self.unit, self.state.time))

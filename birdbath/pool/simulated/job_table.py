@@ -11,6 +11,7 @@ from sqlalchemy import and_, bindparam, delete, insert, null, select, update
 from birdbath.classads import Ad
 from birdbath.events import JobEvent
 from birdbath.pool.base import JobId, JobStatus
+from birdbath.pool.simulated.materialization import is_late
 from birdbath.pool.simulated.queued_job import QueuedJob
 from birdbath.store.event_log import append_all
 from birdbath.store.statements import Row
@@ -109,7 +110,8 @@ class JobTable:
     numbers.
 
     `scheduled` are jobs that may be due at another time now; `idled` says that a job became idle (or a new
-    one came) since the last flush.
+    one came) since the last flush; `late` are clusters with jobs that are materialized late of which some
+    changed, and whether they were removed.
     """
 
     def __init__(self, unit: UnitOfWork, signature: Callable[[Ad], str], claims: Claims, now: float) -> None:
@@ -126,6 +128,7 @@ class JobTable:
         self._events: list[JobEvent] = []
         self._notices: list[tuple[int, int]] = []
         self.idled = False
+        self.late: dict[int, bool] = {}
         self.scheduled: list[QueuedJob] = []
 
     def load(self, job: JobId) -> QueuedJob | None:
@@ -169,12 +172,18 @@ class JobTable:
             self._charges.append(Charge(self.now, job.submitter, job.weight - job.charged))
             job.charged = job.weight
         self.idled = self.idled or job.status is JobStatus.IDLE
+        self._note_late(job)
         self.scheduled.append(job)
         parent = job.parent
         for event in events:
             if parent is not None:
                 self._notify(parent, event.time)
             self._events.append(event)
+
+    def _note_late(self, job: QueuedJob) -> None:
+        if is_late(job.ad):
+            removed = job.status is JobStatus.REMOVED
+            self.late[job.id.cluster] = removed and self.late.get(job.id.cluster, True)
 
     def _notify(self, parent: JobId, now: float) -> None:
         """Let the program of `parent`, if it is one that runs, be told of the event that comes next."""
@@ -203,6 +212,7 @@ class JobTable:
         self._touched.pop(job.id, None)
         self._loaded.pop(job.id, None)
         self._left[job.id] = job
+        self._note_late(job)
 
     def flush(self) -> int:
         """Write all that changed, in bulk; returns how many jobs."""

@@ -22,6 +22,7 @@ from birdbath.pool.simulated.hosted import ProgramFactory, ProgramTable
 from birdbath.pool.simulated.hosting import Hosting
 from birdbath.pool.simulated.local_runs import LocalRuns, lost
 from birdbath.pool.simulated.machines import build_machines, build_slots
+from birdbath.pool.simulated.materialization import waiting
 from birdbath.pool.simulated.mirror import QueueMirror
 from birdbath.pool.simulated.negotiator import Negotiator
 from birdbath.pool.simulated.queue import SimulatedQueue
@@ -177,6 +178,7 @@ class SimulatedPool:
         """
         self.directory.forget_expired(unit)
         wanted = set(staged).union(JobId(row[0], row[1]) for row in unit.execute(_QUEUED_IDS))
+        wanted.update(waiting(unit))
         removed = 0
         for cluster, proc in self._context.spool.jobs():
             job = JobId(cluster, proc)

@@ -10,10 +10,10 @@ from birdbath.classads import Ad, AdList, AdRecord, Constraint
 from birdbath.errors import UnknownJob, WrongJobStatus
 from birdbath.events import JobEvent
 from birdbath.pool.base import ActionDetails, JobAction, JobId, JobStatus, NewJob
-from birdbath.pool.simulated import interruptions, lifecycle
+from birdbath.pool.simulated import interruptions, lifecycle, materialization
 from birdbath.pool.simulated.context import PoolContext
-from birdbath.pool.simulated.fitness import unfitness
 from birdbath.pool.simulated.job_table import JobTable
+from birdbath.pool.simulated.materialization import is_late
 from birdbath.pool.simulated.queued_job import QueuedJob
 from birdbath.store.sandbox import Sandbox
 from birdbath.store.tables import jobs
@@ -43,15 +43,13 @@ class SimulatedQueue:
         context = self._context
         now = context.now()
         table = context.table(unit)
+        late = [new for new in jobs if is_late(new.ad)]
+        materialization.wait(unit, late)
         for new in jobs:
-            job = QueuedJob(new.id, new.ad.string("Owner"), new.ad)
-            table.add(job)
-            events = lifecycle.submit(job, now, context.identity.sinful, context.identity.name)
-            why = unfitness(job.ad) if job.status is JobStatus.IDLE else None
-            if why is not None:
-                events += lifecycle.hold(job, now, why)
-            context.settle(unit, table, job, events, now)
+            if not is_late(new.ad):
+                context.enqueue(unit, table, new, now)
         table.flush()
+        context.materialize(unit, table, dict.fromkeys((new.id.cluster for new in late), False), now)
         context.negotiate_soon(unit, now + context.description.cycle_delay)
 
     def query(self, constraint: Constraint, now: float) -> AdList:
@@ -83,7 +81,8 @@ class SimulatedQueue:
         else:
             context.settle(unit, table, queued, events, now)
         table.flush()
-        if was_running or action is JobAction.RELEASE:
+        self._note_late(unit, table)
+        if was_running or table.late or action is JobAction.RELEASE:
             context.negotiate_soon(unit, now)
 
     def collected(self, unit: UnitOfWork, job: JobId) -> None:
@@ -92,6 +91,16 @@ class SimulatedQueue:
         queued.ad.set("FilesRetrieved", True)
         self._context.settle(unit, table, queued, (), self._context.now())
         table.flush()
+        self._note_late(unit, table)
+        if table.late:
+            self._context.negotiate_soon(unit, self._context.now())
+
+    def _note_late(self, unit: UnitOfWork, table: JobTable) -> None:
+        """Others may be materialized, but not before all that is done at once is done: the next cycle sees to
+        it.
+        """
+        for cluster, removed in table.late.items():
+            self._context.late[cluster] = removed and self._context.late.get(cluster, True)
 
     def sandbox(self, job: JobId) -> Sandbox:
         return self._context.sandbox(job)

@@ -104,6 +104,7 @@ def test_an_evicted_run_begins_its_output_anew(tmp_path: Path) -> None:
     assert said(pool, job) == b"one\n"
     pool.wait_for(becomes(pool, job, JobStatus.COMPLETED))
     assert said(pool, job) == b"one\ntwo\nthree\n"
+    pool.close()
 
 
 @pytest.mark.parametrize("name", ["work.sh", "/dev/null"])

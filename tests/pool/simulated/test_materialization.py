@@ -1,0 +1,93 @@
+"""Large clusters that are materialized late."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from birdbath.classads import Expression
+from birdbath.events import EventType
+from birdbath.pool.base import ActionDetails, JobAction, JobId, JobStatus
+from birdbath.pool.simulated.description import MachineDescription, PoolDescription
+from birdbath.store import UnitOfWork
+from tests.pool.harness import event_types, selected, submit_many
+from tests.pool.simulated.harness import SimulatedHarness
+
+
+@pytest.fixture
+def pool(tmp_path: Path) -> Iterator[SimulatedHarness]:
+    machine = MachineDescription("m.example.org", slots=2, cpus=2, memory=4096)
+    harness = SimulatedHarness(tmp_path, PoolDescription((machine,)))
+    yield harness
+    harness.close()
+
+
+def ended(pool: SimulatedHarness, jobs: list[JobId]) -> int:
+    return sum(EventType.JOB_TERMINATED in event_types(pool, job) for job in jobs)
+
+
+def test_only_so_many_jobs_are_in_the_queue(pool: SimulatedHarness) -> None:
+    jobs = submit_many(pool, 10, "/bin/sleep", "100", JobMaterializeLimit=3, LeaveJobInQueue=False)
+    assert selected(pool, None) == jobs[:3]
+    assert event_types(pool, jobs[3]) == []
+    most = 0
+    while ended(pool, jobs) < 10:
+        pool.pass_time(10)
+        most = max(most, len(selected(pool, None)))
+    assert most == 3
+    assert all(event_types(pool, job)[0] is EventType.SUBMIT for job in jobs)
+    assert pool.queue.count() == 0
+
+
+def test_only_so_many_jobs_are_idle(pool: SimulatedHarness) -> None:
+    jobs = submit_many(pool, 10, "/bin/sleep", "1000", JobMaterializeMaxIdle=1, LeaveJobInQueue=False)
+    assert selected(pool, None) == jobs[:1]
+    pool.pass_time(200)
+    assert selected(pool, "JobStatus == 2") == jobs[:2]
+    assert selected(pool, "JobStatus == 1") == jobs[2:3]
+
+
+def test_what_waits_stays_over_a_restart(pool: SimulatedHarness) -> None:
+    files = {"input": b"x"}
+    jobs = submit_many(pool, 4, "/bin/sleep", "100", files, JobMaterializeLimit=1, LeaveJobInQueue=False)
+    pool.restart()
+    pool.write(lambda unit: pool.pool.sweep(unit, -1e12, []))
+    assert pool.queue.sandbox(jobs[3]).read("input") == b"x"
+    pool.wait_for(lambda: ended(pool, jobs) == 4)
+    assert not pool.queue.sandbox(jobs[3]).exists()
+
+
+def test_one_that_is_removed_makes_room(pool: SimulatedHarness) -> None:
+    jobs = submit_many(pool, 5, "/bin/sleep", "1000", JobMaterializeLimit=2, LeaveJobInQueue=False)
+    pool.write(lambda unit: pool.queue.act(unit, JobAction.REMOVE, jobs[0], ActionDetails()))
+    pool.pass_time(1)
+    assert selected(pool, None) == jobs[1:3]
+
+
+def test_when_all_are_removed_so_is_the_rest(pool: SimulatedHarness) -> None:
+    jobs = submit_many(
+        pool, 5, "/bin/sleep", "1000", {"input": b"x"}, JobMaterializeLimit=2, LeaveJobInQueue=False
+    )
+    pool.pass_time(5)
+
+    def remove(unit: UnitOfWork) -> None:
+        for job in pool.queue.cluster_jobs(unit, jobs[0].cluster):
+            pool.queue.act(unit, JobAction.REMOVE, job, ActionDetails())
+
+    pool.write(remove)
+    pool.pass_time(100)
+    assert selected(pool, None) == []
+    assert [event_types(pool, job) for job in jobs[2:]] == [[], [], []]
+    assert not any(pool.queue.sandbox(job).exists() for job in jobs)
+
+
+def test_jobs_that_are_kept_in_the_queue_take_room(pool: SimulatedHarness) -> None:
+    kept = Expression("FilesRetrieved =?= false")
+    jobs = submit_many(pool, 3, "/bin/sleep", "10", JobMaterializeLimit=1, LeaveJobInQueue=kept)
+    pool.pass_time(100)
+    assert selected(pool, f"JobStatus == {int(JobStatus.COMPLETED)}") == jobs[:1]
+    pool.write(lambda unit: pool.queue.collected(unit, jobs[0]))
+    pool.pass_time(1)
+    assert selected(pool, None) == jobs[1:2]
