@@ -27,6 +27,7 @@ from birdbath.access.table import IssuerRow
 from birdbath.credentials import WrongCredential
 from birdbath.credentials.keys import KeyUrl
 from birdbath.errors import BirdbathError
+from birdbath.notify.sinks.mail import parse_server
 from birdbath.pool_tables import pools_of
 from birdbath.settings import Settings
 from birdbath.store.database import SCHEMA_REVISION
@@ -249,18 +250,29 @@ def _pool(settings: Settings) -> Iterator[Found]:
 
 
 def _broker(settings: Settings) -> Iterator[Found]:
-    url = getattr(settings, "amqp_url", None)
-    if not url:
-        return
-    parts = urlsplit(url)
-    port = parts.port or (5671 if parts.scheme.startswith("amqps") else 5672)
+    if settings.amqp_url:
+        parts = urlsplit(settings.amqp_url)
+        port = parts.port or (5671 if parts.scheme.startswith("amqps") else 5672)
+        yield _reached(parts.hostname or "localhost", port, "start the broker, or correct amqp_url", "events")
+
+
+def _mail(settings: Settings) -> Iterator[Found]:
+    if settings.smtp_server:
+        try:
+            host, port = parse_server(settings.smtp_server)
+        except ValueError:
+            yield Verdict.BAD, settings.smtp_server, "smtp_server is host or host:port"
+            return
+        yield _reached(host, port, "start the mail server, or correct smtp_server", "mails")
+
+
+def _reached(host: str, port: int, advice: str, waiting: str) -> Found:
     try:
-        socket.create_connection((parts.hostname or "localhost", port), timeout=5).close()
+        socket.create_connection((host, port), timeout=5).close()
     except OSError as error:
-        seen = f"{parts.hostname} port {port}: {error.strerror or error}"
-        yield Verdict.BAD, seen, "start the broker, or correct amqp_url; events wait in the database"
-    else:
-        yield _good(f"{parts.hostname} port {port} answers")
+        seen = f"{host} port {port}: {error.strerror or error}"
+        return Verdict.BAD, seen, f"{advice}; {waiting} wait in the database"
+    return _good(f"{host} port {port} answers")
 
 
 _PARTS: Final[dict[str, Callable[[Settings], Iterator[Found]]]] = {
@@ -273,4 +285,5 @@ _PARTS: Final[dict[str, Callable[[Settings], Iterator[Found]]]] = {
     "open files": _files,
     "pool": _pool,
     "broker": _broker,
+    "mail": _mail,
 }

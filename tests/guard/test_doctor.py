@@ -69,10 +69,11 @@ def test_it_says_what_is_wrong(tmp_path: Path) -> None:
         authentication=[{"method": "basic", "passwords": str(tmp_path / "passwords")}],
         min_free_bytes=1 << 60,
         amqp_url=f"amqp://127.0.0.1:{port}",
+        smtp_server=f"127.0.0.1:{port}",
     )
     assert code == 1
     assert found["home"]["verdict"] == "doubtful"
-    for part in ("disk", "database", "certificate", "authentication", "broker"):
+    for part in ("disk", "database", "certificate", "authentication", "broker", "mail"):
         assert found[part]["verdict"] == "bad", part
         assert found[part]["advice"], part
     assert "line 1" in found["authentication"]["seen"]
