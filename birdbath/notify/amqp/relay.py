@@ -23,6 +23,8 @@ _log = logging.getLogger(__name__)
 
 KIND = "amqp"
 BATCH = 500
+IN_FLIGHT = 4
+"""Batches that may wait for their confirmation."""
 IDLE = 60.0
 
 
@@ -71,40 +73,52 @@ class Relay:
                 await asyncio.sleep(pause)
 
     async def _pump(self, publisher: Publishes) -> None:
-        """Publish batch after batch, each while the one before it is being confirmed."""
+        """Publish batch after batch, while those before are being confirmed and dealt with."""
         follower = self._notifier.subscriptions.open(self._settings.key)
-        before: _Sent | None = None
+        sent: asyncio.Queue[_Sent] = asyncio.Queue(IN_FLIGHT)
+        tasks = [
+            asyncio.ensure_future(self._send(publisher, follower, sent)),
+            asyncio.ensure_future(self._settle(follower, sent)),
+        ]
         try:
-            while True:
-                batch = await follower.next(BATCH, wait=0 if before else IDLE)
-                publications = [self._publication(entry) for entry in batch.entries]
-                sent = _Sent(batch, asyncio.ensure_future(publisher.publish(publications)))
-                try:
-                    if before is not None:
-                        await self._settle(follower, before)
-                finally:
-                    before = sent
-                if not publications:
-                    await self._settle(follower, sent)
-                    before = None
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+            for task in done:
+                task.result()
         finally:
             follower.close()
-            if before is not None:
-                before.confirmed.cancel()
-                await asyncio.gather(before.confirmed, return_exceptions=True)
+            unsettled = [sent.get_nowait().confirmed for _ in range(sent.qsize())]
+            for unwanted in (*tasks, *unsettled):
+                unwanted.cancel()
+            await asyncio.gather(*tasks, *unsettled, return_exceptions=True)
 
-    async def _settle(self, follower: SubscribedFollower, sent: _Sent) -> None:
-        """Move the cursor past a batch when it is confirmed. Raises one of BROKER_ERRORS."""
-        metrics, count = self._notifier.metrics, len(sent.batch.entries)
-        try:
-            await sent.confirmed
-        except BROKER_ERRORS:
-            metrics.retried[KIND] += count
-            raise
-        self._pauses.reset()
-        await follower.acknowledge(sent.batch.through)
-        metrics.delivered[KIND] += count
-        metrics.missed[KIND] += sent.batch.missed
+    async def _send(
+        self, publisher: Publishes, follower: SubscribedFollower, sent: asyncio.Queue[_Sent]
+    ) -> None:
+        while True:
+            batch = await follower.next(BATCH, wait=IDLE)
+            publications = [self._publication(entry) for entry in batch.entries]
+            confirmed = asyncio.ensure_future(publisher.publish(publications))
+            try:
+                await sent.put(_Sent(batch, confirmed))
+            except asyncio.CancelledError:
+                confirmed.cancel()
+                raise
+
+    async def _settle(self, follower: SubscribedFollower, sent: asyncio.Queue[_Sent]) -> None:
+        """Move the cursor past each batch when it is confirmed. Raises one of BROKER_ERRORS."""
+        metrics = self._notifier.metrics
+        while True:
+            one = await sent.get()
+            count = len(one.batch.entries)
+            try:
+                await one.confirmed
+            except BROKER_ERRORS:
+                metrics.retried[KIND] += count
+                raise
+            self._pauses.reset()
+            await follower.acknowledge(one.batch.through)
+            metrics.delivered[KIND] += count
+            metrics.missed[KIND] += one.batch.missed
 
     def _publication(self, entry: Entry) -> Publication:
         form = self._settings.form
