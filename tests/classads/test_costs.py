@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from birdbath.classads import Ad, AdRecord, Constraint, Costs, Expression, are_affordable, evaluate
 from birdbath.classads.constraints import TooManySeconds
-from birdbath.classads.costs import COST_LIMIT, TooCostly
+from birdbath.classads.costs import COST_LIMIT, TooCostly, shape
 from birdbath.classads.expressions import Attribute, compile_ad
 from birdbath.classads.patterns import steps
 from tests.classads.test_real_ads import NAMES, ad_of, read
@@ -163,3 +163,33 @@ def test_patterns_that_are_not_understood_take_for_ever(pattern: str) -> None:
 @given(st.text(alphabet="ab(|)*+?{2,}[]^$.\\", max_size=30))
 def test_any_pattern_can_be_looked_at(pattern: str) -> None:
     assert steps(pattern, 10) >= 1
+
+
+PIECES = [
+    "a",
+    "b",
+    "regexp",
+    "replaceall",
+    "join",
+    "eval",
+    '"a*"',
+    '"b"',
+    "1",
+    "(",
+    ")",
+    "[",
+    "]",
+    "{",
+    "}",
+    "=",
+]
+PIECES += [";", ",", ".", "+", "&&", "?", ":", "is", "my", "target", "'a'", "//", "\\", "\n", '"']
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=40).map(" ".join))
+def test_the_cost_of_any_text_is_a_number_that_can_be_compared(text: str) -> None:
+    costs = Costs([("a", "x", text), ("b", "x", "a + a"), ("c", "x", text)])
+    for name in ("a", "b", "c"):
+        assert costs.of(name) >= 0
+    assert shape(text).cost(costs.of) >= 0
+    assert all(cost >= 0 for side in costs.against(costs) for cost in map(side.of, ("a", "b", "c")))

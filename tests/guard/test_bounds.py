@@ -221,3 +221,16 @@ def test_requests_per_client_and_bodies() -> None:
         pass
     with traffic.body(10):
         pass
+
+
+def test_a_query_that_takes_too_long_is_a_fault_and_the_next_is_answered(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """The limit is one that no query meets, so that nothing has to be slow."""
+    home = tmp_path_factory.mktemp("queries")
+    with running_server(home, environment={"BIRDBATH_MAX_QUERY_SECONDS": "1e-9"}) as server:
+        for name in ("queryStartdAds", "queryAnyAds"):
+            reply = ask(server, call(name, "<constraint>SlotID &gt;= 0</constraint>"))
+            assert "<faultstring>The constraint takes longer than 1e-09 seconds" in reply
+        for request in (call("queryStartdAds"), VERSION):  # nothing is evaluated for these
+            assert "<faultstring>" not in ask(server, request)

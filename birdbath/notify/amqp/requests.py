@@ -189,7 +189,8 @@ async def ask(
         message.user_id = connection_account(url)
         await channel.declare_queue(REQUESTS, durable=True)
         await channel.default_exchange.publish(message, REQUESTS, timeout=CONNECT_TIMEOUT)
-        found = await asyncio.wait_for(answer, timeout)
+        async with asyncio.timeout(timeout):
+            found = await answer
     return Reply(found.type or "error", found.content_type or "", found.body)
 
 
