@@ -26,6 +26,7 @@ from birdbath.client.errors import (
     StatusCode,
     TransferFailed,
 )
+from birdbath.client.federation import Federation, PoolSuitability, Recommendation
 from birdbath.client.schedd import FileInfo, Schedd
 from birdbath.client.transaction import Cluster, Job, JobId, Lease, Transaction
 from birdbath.client.values import Ad
@@ -42,12 +43,15 @@ __all__ = [
     "Collector",
     "ConnectionFailed",
     "Expression",
+    "Federation",
     "FileInfo",
     "InvalidValue",
     "Job",
     "JobId",
     "Lease",
     "OperationFailed",
+    "PoolSuitability",
+    "Recommendation",
     "Schedd",
     "ServerFault",
     "StatusCode",

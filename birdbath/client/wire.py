@@ -22,7 +22,9 @@ from lxml import etree
 
 from birdbath.client.errors import BadReply, ConnectionFailed, InvalidValue, ServerFault, StatusCode, refusal
 
-Service = Literal["condorSchedd", "condorCollector"]
+Service = Literal["condorSchedd", "condorCollector", "birdbathFederation"]
+
+_NAMESPACES = {"birdbathFederation": "urn:birdbath:federation"}
 Timeout = float | tuple[float, float]
 """Seconds, or (seconds to connect, seconds without a byte of the answer)."""
 
@@ -172,8 +174,9 @@ class Endpoint:
         """zeep's client, and its proxy for this service at our URL."""
         if self._made is None:
             with self._translated(self._wsdl):
+                namespace = _NAMESPACES.get(self.service, "urn:condor")
                 client = _load(self._wsdl, self.session, self.timeout)
-                self._made = client, client.create_service(f"{{urn:condor}}{self.service}", self.url)
+                self._made = client, client.create_service(f"{{{namespace}}}{self.service}", self.url)
         return self._made
 
     @contextmanager

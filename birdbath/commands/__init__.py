@@ -17,6 +17,7 @@ from birdbath.commands import (
     forward,
     listen,
     queue,
+    recommend,
     replay,
     status,
     submit,
@@ -27,6 +28,7 @@ from birdbath.commands import (
 def register(app: typer.Typer) -> None:
     """Add the everyday commands to `app`."""
     app.command("submit")(submit.submit)
+    app.command("recommend")(recommend.recommend)
     app.command("q")(queue.queue)
     app.command("status")(status.status)
     app.command("hold")(act.hold)

@@ -82,7 +82,7 @@ def _warn(description: Description) -> None:
         complain(f"warning: {name!r} is not a command known here, and nothing uses it; it is ignored")
 
 
-def _jobs(
+def planned_jobs(
     description: Description, planner: Planner, number: Callable[[bool], JobId]
 ) -> Iterator[PlannedJob]:
     """Every job of the description, planned. `number` gives the next job's number, in a new cluster or not.
@@ -114,7 +114,7 @@ def _rehearse(description: Description, planner: Planner, *, show: bool, as_json
         return job
 
     total, ads = 0, []
-    for planned in _jobs(description, planner, number):
+    for planned in planned_jobs(description, planner, number):
         total += planned.upload_size()
         if show:
             ads.append(Ad({"ClusterId": job.cluster, "ProcId": job.proc, **planned.attributes}))
@@ -162,7 +162,7 @@ def _send(schedd: Schedd, description: Description, planner: Planner, total: int
     sent: Counter[int] = Counter()
     with transfer_bar(total) as meter, schedd.transaction(lease) as transaction:
         sender = _Sender(transaction, meter)
-        for planned in _jobs(description, planner, sender.number):
+        for planned in planned_jobs(description, planner, sender.number):
             sender.send(planned)
             sent[sender.job.id.cluster] += 1
     return sent

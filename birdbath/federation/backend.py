@@ -225,7 +225,7 @@ class FederationBackend:
         settings, text = self._settings, belongs.arguments[1]
         constraint = client_constraint(text, settings.strict, settings.max_query_seconds)
         if constraint is None:
-            return AdList([], int(time.time()))
+            return AdList([], int(self._queue.time()))
         asked = Asked(constraint, self._clusters)
 
         def question(pool: str) -> Callable[[Operations], AdList] | None:
@@ -251,7 +251,7 @@ class FederationBackend:
         if missing and not listings:
             told = "; ".join(missing)
             raise BirdbathError(f"No pool answers: {told}") if of_jobs else Unavailable(told)
-        return merged(listings, missing, time.time())
+        return merged(listings, missing, self._queue.time())
 
     async def _reschedule(self, caller: Caller) -> None:
 
@@ -335,7 +335,7 @@ class FederationBackend:
 
     async def _recommended(self, caller: Caller, jobs: Sequence[Ad]) -> Recommendation:
         machines = await self._all_machines(caller)
-        return await asyncio.to_thread(recommend, jobs, machines, self._rules, time.time())
+        return await asyncio.to_thread(recommend, jobs, machines, self._rules, self._queue.time())
 
     async def _all_machines(self, caller: Caller) -> dict[str, Machines]:
         now = time.monotonic()

@@ -20,7 +20,7 @@ from typing import Any, Final
 from birdbath.access import Caller
 from birdbath.backend import Backend
 from birdbath.classads import Ad, Item
-from birdbath.errors import BirdbathError, InvalidTransaction, Unavailable
+from birdbath.errors import BirdbathError, InvalidTransaction, RequestFault, Unavailable
 from birdbath.federation import journal
 from birdbath.federation.journal import Decided
 from birdbath.federation.queue import FederationQueue
@@ -182,7 +182,13 @@ class Commits:
             for action in staged.actions:
                 place = self._clusters.place(action.job.cluster)
                 cluster = placed.get(action.job.cluster) or (0 if place is None else place.cluster)
-                await there.act(theirs, cluster, action)
+                try:
+                    await there.act(theirs, cluster, action)
+                except RequestFault:
+                    raise
+                except BirdbathError:  # as a commit passes over jobs that have left or changed meanwhile
+                    if action.job.cluster in placed:
+                        raise
         except BaseException:
             await self._abort(pool, caller, theirs)
             raise
@@ -249,28 +255,31 @@ class _There:
         return await self._backend.run(operation, self._caller, run)
 
     async def stage(self, txn: Transaction, cluster: int, jobs: Sequence[_StagedJob]) -> None:
-        """Jobs of one cluster, whose files come before their ads, as clients do it."""
+        """Jobs of one cluster. Their files come after their ads, which name them: what a strict schedd has
+        to say of files was said when the client submitted the ad.
+        """
 
         def create(schedd: ScheddOperations) -> None:
             for job in jobs:
                 if schedd.new_job(txn, cluster) != job.id.proc:
                     raise BirdbathError("The pool counts the jobs of a cluster in another way")
+                schedd.submit(txn, cluster, job.id.proc, self._items(job))
+
+        def declare(schedd: ScheddOperations) -> None:
+            for job in jobs:
                 for file in job.files:
                     schedd.declare_file(
                         txn, cluster, job.id.proc, file.name, file.size, file.hash_type, file.hash
                     )
 
-        def submit(schedd: ScheddOperations) -> None:
-            for job in jobs:
-                schedd.submit(txn, cluster, job.id.proc, self._items(job))
-
-        await self.call("newJob", create)
+        await self.call("submit", create)
+        if any(job.files for job in jobs):
+            await self.call("declareFile", declare)
         for job in jobs:
             for file in job.files:
                 for offset, data in self._chunks(job.id, file.name):
                     send = _sender(txn, JobId(cluster, job.id.proc), file.name, offset, data)
                     await self.call("sendFile", send)
-        await self.call("submit", submit)
 
     def _chunks(self, job: JobId, name: str) -> Iterator[tuple[int, bytes]]:
         sandbox = self._queue.sandbox(job)
@@ -279,14 +288,11 @@ class _There:
 
     def _items(self, job: _StagedJob) -> list[Item]:
         """The ad as the client gave it: without what the pool's schedd says itself."""
-        own = {
-            "iwd": str(self._queue.sandbox(job.id).path),
-            "transferinput": ",".join(file.name for file in job.files),
-        }
+        iwd = str(self._queue.sandbox(job.id).path)
         return [
             (name, kind, text)
             for name, kind, text in job.ad
-            if name.lower() not in _NOT_SENT and own.get(name.lower()) != text
+            if name.lower() not in _NOT_SENT and (name.lower(), text) != ("iwd", iwd)
         ]
 
     async def act(self, txn: Transaction, cluster: int, staged: StagedAction) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from birdbath.classads import Ad, AdList, AdRecord, Constraint
@@ -17,8 +17,9 @@ from birdbath.store.unit_of_work import UnitOfWork
 class FederationQueue:
     """What the Schedd needs of a queue to stage submissions that other queues will take; see `JobQueue`."""
 
-    def __init__(self, spool: Spool) -> None:
+    def __init__(self, spool: Spool, now: Callable[[], float] = time.time) -> None:
         self._spool = spool
+        self._now = now
         self._shown: dict[JobId, AdRecord] = {}
 
     @contextmanager
@@ -69,7 +70,7 @@ class FederationQueue:
         """Nothing: the pools are told."""
 
     def time(self) -> float:
-        return time.time()
+        return self._now()
 
 
 class NoDirectory:

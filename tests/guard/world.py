@@ -81,13 +81,14 @@ class World:
     keys: Path
     id_tokens: IdTokens
     issuer_key: rsa.RSAPrivateKey
+    path: str = "/"
 
     def call(self, credential: Credential, name: str, children: str = "", **headers: str) -> Answer:
         soap = f"<e:Header>{credential.soap_header()}</e:Header>" if credential.soap_header else ""
         return self.post(credential, envelope(operation(name, children), header=soap), **headers)
 
     def post(self, credential: Credential, body: bytes, **headers: str) -> Answer:
-        return self.request("POST", "/", credential, body, **headers)
+        return self.request("POST", self.path, credential, body, **headers)
 
     def request(
         self, method: str, path: str, credential: Credential, body: bytes | None = None, **headers: str
@@ -161,8 +162,11 @@ NOBODY = Credential()
 
 
 @contextmanager
-def world(folder: Path, **settings: object) -> Iterator[World]:
-    """The server: `root` is a super-user, `boss` an administrator, `owner` and `other` are users."""
+def world(folder: Path, tables: str = "", **settings: object) -> Iterator[World]:
+    """The server: `root` is a super-user, `boss` an administrator, `owner` and `other` are users.
+
+    `tables` end its settings file.
+    """
     authority = Authority(folder / "ca")
     passwords, digests, mapfile = folder / "passwords", folder / "digests", folder / "mapfile"
     for account in ACCOUNTS:
@@ -192,7 +196,8 @@ def world(folder: Path, **settings: object) -> Iterator[World]:
         "allow_advertise": ["boss"],
     }
     file = folder / "birdbath.toml"
-    file.write_text("\n".join(f"{key} = {toml(value)}" for key, value in (chosen | settings).items()) + "\n")
+    lines = (f"{key} = {toml(value)}" for key, value in (chosen | settings).items())
+    file.write_text("\n".join(lines) + f"\n{tables}")
     with running_server(folder / "home", "--config", str(file)) as server:
         yield World(server, authority, keys, IdTokens(DOMAIN, pool_key), issuer_key)
 

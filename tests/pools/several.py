@@ -40,20 +40,20 @@ speed = "max"
 """
 
 
-def settings_file(folder: Path, more: str = "") -> Path:
-    """A settings file of both pools, and what it refers to."""
+def settings_file(folder: Path, more: str = "", top: str = "") -> Path:
+    """A settings file of both pools, what it refers to, and `more` tables and settings on `top`."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "small.toml").write_text(SMALL)
     (folder / "large.toml").write_text(LARGE)
     file = folder / "birdbath.toml"
-    file.write_text(SETTINGS.format(folder=folder) + more)
+    file.write_text(top + SETTINGS.format(folder=folder) + more)
     return file
 
 
 @contextmanager
-def several_pools(folder: Path, more: str = "") -> Iterator[ServerProcess]:
+def several_pools(folder: Path, more: str = "", top: str = "") -> Iterator[ServerProcess]:
     """The server as a process of its own."""
-    with running_server(folder / "home", "--config", str(settings_file(folder, more))) as server:
+    with running_server(folder / "home", "--config", str(settings_file(folder, more, top))) as server:
         yield server
 
 

@@ -11,6 +11,7 @@ import zeep
 
 from birdbath.client import AdType, Schedd
 from birdbath.errors import BirdbathError
+from birdbath.federation.ids import OTHERS
 from tests.pools.several import collector, get, get_json, schedd, several_pools, submit_one
 from tests.server_process import ServerProcess
 
@@ -64,7 +65,7 @@ def test_jobs_that_were_submitted_to_a_pool_are_there_under_ids_of_their_own(
             cluster = submit_one(there)
         (shown,) = federation.job_ads(f'PoolName == "{pool}" && PoolClusterId == {cluster}')
         found = shown.integer("ClusterId")
-        assert found % 100 != 0
+        assert found > OTHERS
         assert federation.job_ad(found, 0).integer("PoolClusterId") == cluster
     clusters = [ad.integer("ClusterId") for ad in federation.job_ads()]
     assert len(clusters) == len(set(clusters))
@@ -76,7 +77,9 @@ def test_a_cluster_has_one_id_only(federation: Schedd) -> None:
     cluster = submit_one(federation, BIG)
     theirs = federation.job_ad(cluster, 0).integer("PoolClusterId")
     for number in range(1, 4):
-        ads = list(federation.job_ads(f"ClusterId == {theirs * 100 + number} && PoolClusterId == {theirs}"))
+        ads = list(
+            federation.job_ads(f"ClusterId == {OTHERS + theirs * 100 + number} && PoolClusterId == {theirs}")
+        )
         assert all(ad.integer("ClusterId") != cluster for ad in ads)
 
 

@@ -114,6 +114,7 @@ class _Worker:
         self._pipe = pipes.Connection(own.detach())
         self._pipe.send((connection, gateway))
         self.answered = 0
+        self._ending = threading.Lock()
 
     def ask(self, call: Call, end: float) -> tuple[bool, Any] | None:
         """The answer, or None when it does not come in time."""
@@ -126,6 +127,8 @@ class _Worker:
 
     def kill(self) -> None:
         """End the process, whatever it does."""
-        self._process.kill()
-        self._process.wait()
-        self._pipe.close()
+        # Who closes all of them and who asked this one may do so at the same time.
+        with self._ending:
+            self._process.kill()
+            self._process.wait()
+            self._pipe.close()

@@ -1,0 +1,78 @@
+"""A pool that does not answer holds up nobody who asks about the others."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import zeep
+
+from birdbath.client import Schedd
+from tests.pools.several import collector, get, get_json, schedd, several_pools, submit_one
+from tests.server_process import ServerProcess
+
+AWAY = """
+[pools.away]
+pool = "htcondor"
+htcondor_collector = "127.0.0.1:{port}"
+htcondor_timeout = 60
+"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    folder: Path = tmp_path_factory.mktemp("away")
+    with socket.socket() as frozen:  # takes connections and says nothing
+        frozen.bind(("127.0.0.1", 0))
+        frozen.listen(64)
+        more = AWAY.format(port=frozen.getsockname()[1])
+        with several_pools(folder, more, "federation_timeout = 2.0\n") as server:
+            yield server
+
+
+@pytest.fixture
+def federation(server: ServerProcess) -> Iterator[Schedd]:
+    with schedd(server, "federation") as made:
+        yield made
+
+
+def test_submissions_and_listings_go_on(server: ServerProcess, federation: Schedd) -> None:
+    cluster = submit_one(federation)
+    assert cluster in [ad.integer("ClusterId") for ad in federation.job_ads()]
+    assert federation.job_ad(cluster, 0).string("PoolName") in ("small", "large")
+    with collector(server, "federation") as pools:
+        assert {ad.string("PoolName") for ad in pools.startd_ads()} == {"small", "large"}
+
+
+def test_the_answer_says_who_is_missing(server: ServerProcess) -> None:
+    service = zeep.Client(f"{server.url}/pools/federation/condorSchedd.wsdl").service
+    status = service.getJobAds(None, "")["status"]
+    assert status["code"] == "SUCCESS"
+    assert status["message"].startswith("Without away: no answer within 2 seconds")
+
+
+def test_recommendation_tells_of_it(server: ServerProcess) -> None:
+    service = zeep.Client(f"{server.url}/pools/federation/birdbathFederation.wsdl").service
+    found = service.recommend({"item": []})
+    by_pool = {pool["pool"]: pool for pool in found["pools"]["item"]}
+    assert found["pool"] in ("small", "large")
+    assert not by_pool["away"]["answered"]
+    assert by_pool["away"]["why"] == "no answer within 2 seconds"
+
+
+def test_readiness_tells_of_it_without_being_unready(server: ServerProcess) -> None:
+    answer = get_json(server, "/health/ready")
+    assert answer["status"] == "ready"
+    assert answer["pools"]["away"]["pool"]
+    assert get_json(server, "/pools/federation/health/ready")["status"] == "ready"
+    status, body = get(server, "/pools/away/health/ready")
+    assert status == 503
+    assert json.loads(body)["troubles"]["pool"]
+
+
+def test_a_question_about_another_pool_does_not_wait_for_it(federation: Schedd) -> None:
+    ads = federation.job_ads('PoolName == "small"')
+    assert {ad.string("PoolName") for ad in ads} <= {"small"}
