@@ -24,6 +24,7 @@ from benchmarks import (
     growth,
     guard,
     queries,
+    real_pool,
     relaying,
     simulation,
     small_calls,
@@ -44,6 +45,7 @@ GROUPS: dict[str, Callable[[Path, Scale], list[Figure]]] = {
     "following": following.figures,
     "relaying": relaying.figures,
     "guard": guard.figures,
+    "real_pool": real_pool.figures,
 }
 RESULTS = Path(__file__).with_name("results")
 _LIBRARIES = ("spyne", "lxml", "uvicorn", "uvloop", "httptools", "sqlalchemy", "htcondor", "orjson")

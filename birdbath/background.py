@@ -12,6 +12,7 @@ from birdbath.access import Caller
 from birdbath.http.tls import ServerTls
 from birdbath.pool.htcondor.pool import HTCondorPool
 from birdbath.pool.simulated.pool import SimulatedPool
+from birdbath.pool_events import PoolEvents
 from birdbath.schedd import ScheddContext, ScheddSettings, expire_transactions
 from birdbath.schedd.staging import all_jobs
 from birdbath.store import UnitOfWork, Writer, kept_replies
@@ -20,6 +21,7 @@ from birdbath.store.trouble import trouble_of
 _log = logging.getLogger(__name__)
 
 LEASE_CHECK = 1.0
+EVENT_CHECK = 0.25
 LONGEST_REST = 5.0
 SWEEP_INTERVAL = 600.0
 CERTIFICATE_CHECK = 2.0
@@ -84,6 +86,7 @@ class Background:
         abandoned_spool_age: float,
         tls: ServerTls | None,
         others: Callable[[], Mapping[str, str]] = dict,
+        pool_events: PoolEvents | None = None,
     ) -> None:
         self._writer = writer
         self._pool = pool
@@ -91,6 +94,7 @@ class Background:
         self._abandoned_spool_age = abandoned_spool_age
         self._tls = tls
         self._others = others
+        self._pool_events = pool_events
         self._watch = Watch()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -99,6 +103,8 @@ class Background:
         pool = self._pool
         drive = self._tend(pool) if isinstance(pool, HTCondorPool) else self._drive(pool)
         loops = [drive, self._expire(), self._sweep()]
+        if self._pool_events is not None:
+            loops.append(self._take_over(self._pool_events))
         if self._tls is not None:
             loops.append(self._follow_certificate(self._tls))
         self._tasks = [asyncio.create_task(loop) for loop in loops]
@@ -123,6 +129,20 @@ class Background:
                 "tending the pool", lambda: pool.tend(self._writer.write), LEASE_CHECK
             )
             await asyncio.sleep(LEASE_CHECK)
+
+    async def _take_over(self, events: PoolEvents) -> None:
+        """Take over the events of a real pool, as they come."""
+
+        async def take_over() -> float:
+            place = await self._writer.write(events.place)
+            found, after = await asyncio.to_thread(events.read, place)
+            if after != place:
+                await self._writer.write(lambda unit: events.keep(unit, found, after))
+            return EVENT_CHECK
+
+        while True:
+            rest = await self._watch.unless_it_fails("taking over events", take_over, LEASE_CHECK)
+            await asyncio.sleep(rest or 0.0)
 
     async def _drive(self, pool: SimulatedPool) -> None:
         """Let the simulated pool do what is due, whenever something is."""

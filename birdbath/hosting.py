@@ -24,6 +24,7 @@ from birdbath.notify import Notifier
 from birdbath.pool.htcondor.pool import HTCondorPool
 from birdbath.pool.simulated.clock import VirtualClock
 from birdbath.pool.simulated.pool import SimulatedPool
+from birdbath.pool_events import PoolEvents
 from birdbath.schedd import ScheddSettings
 from birdbath.settings import Settings
 from birdbath.soap import Bounds
@@ -162,7 +163,15 @@ def _background(parts: Parts, tls: ServerTls | None) -> Background:
         parts.settings.abandoned_spool_age,
         tls,
         parts.notifier.tasks.troubles,
+        _pool_events(parts),
     )
+
+
+def _pool_events(parts: Parts) -> PoolEvents | None:
+    pool, log = parts.pool, parts.settings.htcondor_event_log
+    if log is None or not isinstance(pool, HTCondorPool):
+        return None
+    return PoolEvents(log, pool.name, pool.gateway, pool.journal)
 
 
 def _routes(parts: Parts) -> list[Routes]:

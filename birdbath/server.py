@@ -127,6 +127,7 @@ def _htcondor_pool(
         address,
         AdMemory(settings.ad_memory_bytes),
         settings.htcondor_timeout,
+        settings.htcondor_dagman_config,
     )
 
 

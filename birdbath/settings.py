@@ -81,6 +81,15 @@ class Settings(BaseSettings):
     htcondor_password: Path | None = Field(
         None, description="SEC_PASSWORD_FILE: the pool's password, as condor_store_cred wrote it"
     )
+    htcondor_event_log: Path | None = Field(
+        None,
+        description="EVENT_LOG of the schedd, as a file here: its events become the server's",
+    )
+    htcondor_dagman_config: str | None = Field(
+        None,
+        pattern=r"^[^\s\"']+$",
+        description="CONDOR_CONFIG on the schedd's machine, for DAGMan; default: where HTCondor looks for it",
+    )
     htcondor_timeout: float = Field(
         20.0, gt=0, description="seconds in which the pool has to answer, more for files"
     )

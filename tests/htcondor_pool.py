@@ -71,10 +71,22 @@ class HTCondorPool:
         """The standard output of one of the pool's programs."""
         return self._script("run", str(self.folder), program, *arguments)
 
+    def command(self, program: str, *arguments: str) -> tuple[list[str], dict[str, str]]:
+        """One of the pool's programs as a user of the machine would start it, and its environment."""
+        lines = self._script("env", str(self.folder))
+        path = lines.partition("PATH='")[2].partition(":")[0]
+        environment = os.environ | {"CONDOR_CONFIG": str(self.configuration)}
+        return [f"{path}/{program}", *arguments], environment
+
     def submit(self, **commands: str) -> int:
         """condor_submit a description with these commands; the cluster."""
+        return self.submit_many(1, **commands)
+
+    def submit_many(self, count: int, **commands: str) -> int:
+        """condor_submit so many jobs; the cluster."""
         file = self.folder / "var" / "run" / "description"
-        file.write_text("".join(f"{name} = {value}\n" for name, value in commands.items()) + "queue\n")
+        lines = "".join(f"{name} = {value}\n" for name, value in commands.items())
+        file.write_text(f"{lines}queue {count}\n")
         return int(self.run("condor_submit", "-terse", str(file)).partition(".")[0])
 
     def token(self, user: str) -> str:

@@ -208,8 +208,11 @@ htcondor_pools = Table(
     metadata,
     Column("pool", String(64), primary_key=True),
     Column("gateway", String(64), nullable=False),
+    Column("event_place", Text),
 )
-"""The real pools that this database is a gateway of, and the name by which it marks its jobs in each."""
+"""The real pools that this database is a gateway of, the name by which it marks its jobs in each, and up to
+where the pool's event log was taken over (JSON).
+"""
 
 htcondor_clusters = Table(
     "htcondor_clusters",

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from benchmarks import __main__ as benchmarks
 from benchmarks.figures import Figure, alternated, compared
+from tests import htcondor_pool as pools
 from tests import rabbitmq
 from tests.toolkit import require
 
@@ -32,6 +33,7 @@ EXPECTED: dict[str, dict[str, float | None]] = {
         "time to a 503 while all places are taken": None,
     },
     "growth": {"getJobAd, 1,000 jobs": 1.5, "commitTransaction, 1,000 jobs": 1.5},
+    "real_pool": {"getJobAds of 1 %": 1.0, "queryStartdAds of the pool's own machine": 1.2},
     "simulation": {"a day of a campus pool with 100 jobs": 1.0, "time per job, 200 jobs": 1.2},
 }
 """Some figures of each group, and the most that their ratio may come to (None: the target is a least)."""
@@ -42,6 +44,9 @@ EXPECTED: dict[str, dict[str, float | None]] = {
 def test_a_group_runs_and_its_figures_are_sane(group: str, tmp_path: Path) -> None:
     if group == "relaying":
         require("RabbitMQ (Debian's rabbitmq-server)", rabbitmq.program() is not None)
+    if group == "real_pool":
+        missing = pools.install()
+        require(f"HTCondor ({missing})", found=not missing)
     result = tmp_path / "result.json"
     benchmarks.main(quick=True, only=[group], json_file=result)
     told = json.loads(result.read_text())

@@ -16,7 +16,11 @@ from tests.server_process import ServerProcess, running_server
 def gateway(htcondor_pool: HTCondorPool, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """A server in front of the pool."""
     home: Path = tmp_path_factory.mktemp("gateway")
-    environment = {"BIRDBATH_HTCONDOR_CONFIG": str(htcondor_pool.configuration)}
+    environment = {
+        "BIRDBATH_HTCONDOR_CONFIG": str(htcondor_pool.configuration),
+        "BIRDBATH_HTCONDOR_DAGMAN_CONFIG": str(htcondor_pool.configuration),
+        "BIRDBATH_HTCONDOR_EVENT_LOG": str(htcondor_pool.event_log),
+    }
     with running_server(home, "--pool", "htcondor", environment=environment) as server:
         yield server
 

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import io
-import json
+import subprocess
+import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
 from birdbath.client import Ad, Collector, Job, JobId, Schedd, Transaction
 from birdbath.client.errors import OperationFailed, UnknownJob
 from tests.htcondor.waiting import until
 from tests.htcondor_pool import HTCondorPool
+from tests.server_process import ServerProcess
 
 pytestmark = pytest.mark.toolkit
 
 IDLE, RUNNING, REMOVED, COMPLETED, HELD = 1, 2, 3, 4, 5
 
 
-def waiting_job(transaction: Transaction) -> Job:
+def waiting_job(transaction: Transaction, mark: str = "") -> Job:
     """A job that matches no machine."""
     job = transaction.new_cluster().new_job()
-    job.submit(job.template("/bin/true", owner="alice", requirements="FALSE"))
+    ad = job.template("/bin/true", owner="alice", requirements="FALSE")
+    ad["TestMark"] = mark
+    job.submit(ad)
     return job
 
 
@@ -29,11 +34,10 @@ def status(schedd: Schedd, job: JobId) -> object:
     return schedd.job_ad(*job)["JobStatus"]
 
 
-def in_schedd(pool: HTCondorPool, job: JobId) -> list[dict[str, object]]:
-    """The job as the pool's own tools show it."""
-    found = pool.run("condor_q", "-all", "-json", "-constraint", f'BirdbathJob == "{job.cluster}.{job.proc}"')
-    ads: list[dict[str, object]] = json.loads(found) if found.strip() else []
-    return ads
+def in_schedd(pool: HTCondorPool, mark: str) -> list[int]:
+    """The clusters of jobs with this TestMark, by the schedd's own ids."""
+    found = pool.run("condor_q", "-all", "-constraint", f'TestMark == "{mark}"', "-af", "ClusterId")
+    return [int(line) for line in found.split()]
 
 
 def content(schedd: Schedd, job: JobId, name: str) -> bytes:
@@ -74,7 +78,7 @@ def test_a_client_sees_its_own_ids_everywhere(schedd: Schedd, htcondor_pool: HTC
         jobs = [cluster.new_job() for _ in range(3)]
         for job in jobs:
             ad = job.template("/bin/true", owner="alice", requirements="FALSE")
-            ad["Number"] = job.id.proc * 11
+            ad.update({"Number": job.id.proc * 11, "TestMark": "own ids"})
             job.submit(ad)
     first = jobs[0].id
     by_id = list(schedd.job_ads(f"ClusterId == {first.cluster}"))
@@ -86,12 +90,11 @@ def test_a_client_sees_its_own_ids_everywhere(schedd: Schedd, htcondor_pool: HTC
     assert not [name for name in one if name.lower().startswith("birdbath")]
     assert one["Requirements"] is False
 
-    (real,) = in_schedd(htcondor_pool, first)
-    assert isinstance(real["ClusterId"], int)
-    assert real["ClusterId"] < 1_000_000_000
-    assert not list(schedd.job_ads(f"ClusterId == {real['ClusterId']}"))
+    (real,) = set(in_schedd(htcondor_pool, "own ids"))
+    assert real < 1_000_000_000
+    assert not list(schedd.job_ads(f"ClusterId == {real}"))
     with pytest.raises(UnknownJob):
-        schedd.job_ad(real["ClusterId"], 0)
+        schedd.job_ad(real, 0)
     schedd.remove_cluster(first.cluster)
 
 
@@ -155,7 +158,7 @@ def test_several_clusters_come_together_or_not_at_all(schedd: Schedd, htcondor_p
     assert [status(schedd, job.id) for job in good] == [IDLE, IDLE]
 
     transaction = schedd.begin(60)
-    first = waiting_job(transaction)
+    first = waiting_job(transaction, "refused")
     bad = transaction.new_cluster().new_job()
     ad = bad.template("/bin/true", owner="alice")
     ad["Owner"] = "root"  # whom no schedd takes jobs of
@@ -164,7 +167,7 @@ def test_several_clusters_come_together_or_not_at_all(schedd: Schedd, htcondor_p
         transaction.commit()
     with pytest.raises(UnknownJob):
         schedd.job_ad(*first.id)
-    until(lambda: not in_schedd(htcondor_pool, first.id))
+    until(lambda: not in_schedd(htcondor_pool, "refused"))
     # The transaction is still its client's: what was wrong can be corrected.
     ad["Owner"] = "alice"
     ad["Requirements"] = False
@@ -204,3 +207,41 @@ def test_the_ad_is_the_clients_to_the_letter(schedd: Schedd) -> None:
     assert {name: seen[name] for name in strange} == strange
     assert (seen["Real"], seen["Arguments"]) == (2.5, "a 'b c'")
     schedd.remove(*job.id)
+
+
+def test_a_dag_is_run_by_the_pools_own_dagman(schedd: Schedd, gateway: ServerProcess, tmp_path: Path) -> None:
+    (tmp_path / "node.sub").write_text(
+        "executable = /bin/echo\ntransfer_executable = false\narguments = this is $(JOB)\n"
+        "output = $(JOB).out\nerror = $(JOB).err\nlog = nodes.log\nqueue\n"
+    )
+    (tmp_path / "two.dag").write_text("JOB A node.sub\nJOB B node.sub\nPARENT A CHILD B\n")
+    options = ["--owner", "alice", "--url", gateway.url]
+    command = [sys.executable, "-m", "birdbath", "submit", *options, "two.dag"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    cluster = int(done.stdout.rpartition("cluster ")[2].strip().rstrip("."))
+    job = JobId(cluster, 0)
+    until(lambda: status(schedd, job) == COMPLETED)
+    ad = schedd.job_ad(*job)
+    assert (ad["DAG_NodesDone"], ad["DAG_NodesTotal"], ad["ExitCode"]) == (2, 2, 0)
+    assert content(schedd, job, "A.out") == b"this is A\n"
+    assert content(schedd, job, "B.out") == b"this is B\n"
+    assert b"EXITING WITH STATUS 0" in content(schedd, job, "two.dag.dagman.out")
+
+
+def test_events_have_the_clients_ids(schedd: Schedd, gateway: ServerProcess) -> None:
+    with schedd.transaction() as transaction:
+        job = transaction.new_cluster().new_job()
+        job.submit(job.template("/bin/true", owner="alice"))
+    until(lambda: status(schedd, job.id) == COMPLETED)
+    topic = f"job.*.alice.{job.id.cluster}.0"
+
+    def kinds() -> list[str]:
+        events = httpx.get(f"{gateway.url}/events", params={"topic": topic, "after": "0", "wait": "0"})
+        return [event["data"]["MyType"] for event in events.json()]
+
+    until(lambda: "JobTerminatedEvent" in kinds())
+    assert [kind for kind in kinds() if kind != "FileTransferEvent" and kind != "JobImageSizeEvent"] == [
+        "SubmitEvent",
+        "ExecuteEvent",
+        "JobTerminatedEvent",
+    ]

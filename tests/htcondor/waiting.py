@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
-LIMIT = 90.0
+LIMIT = 60.0
 _pause = threading.Event()
 
 

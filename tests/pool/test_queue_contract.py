@@ -201,6 +201,7 @@ def test_input_goes_in_and_output_comes_back(harness: Harness) -> None:
         TransferInput="payload.bin",
     )
     harness.wait_for(becomes(harness, job, JobStatus.COMPLETED))
+    harness.queue.fetch(job)
     sandbox = harness.queue.sandbox(job)
     assert sandbox.read("job.out") == payload
     assert [entry.name for entry in sandbox.entries()] == ["job.out", "payload.bin"]

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import htcondor2
 
 from birdbath.classads import Ad
+from birdbath.dagman.options import PROGRAM
 from birdbath.pool.htcondor import names
 from birdbath.pool.htcondor.connection import Connection, PoolRefused, PoolUnreachable
 from birdbath.pool.htcondor.reading import Reader
@@ -57,6 +58,10 @@ class Session:
         self._schedd: Any = None
         self._address: Any = None
 
+    def start_over(self) -> None:
+        """Look the schedd up again when it is next needed."""
+        self._schedd = None
+
     # The schedd
 
     def query_jobs(
@@ -71,14 +76,18 @@ class Session:
         """Queue clusters with their files, all guarded; their ids in the schedd. One that fails leaves the
         others, for `undo`.
         """
-        schedd = self._connected()
+        schedd = self._asked(_present)
         results = [self._submit(schedd, submission) for submission in submissions]
         for result in results:
             _told(schedd.spool, result)
         return [int(result.cluster()) for result in results]
 
     def _submit(self, schedd: Any, submission: Submission) -> Any:
-        description = htcondor2.Submit(dict(submission.commands))
+        commands = dict(submission.commands)
+        if submission.is_dagman:
+            folder = _told(htcondor2.RemoteParam, self._address).get("BIN")
+            commands["MY.Cmd"] = _quoted(f"{folder}/{PROGRAM}")
+        description = htcondor2.Submit(commands)
         result = _told(schedd.submit, description, itemdata=iter(submission.rows), spool=True)
         if sys.version_info < (3, 12):  # the bindings drop a reference to None that they do not have
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(None))
@@ -218,6 +227,12 @@ class Session:
             if time.monotonic() > end:
                 raise PoolUnreachable("The schedd has not put the job's files in place yet")
             time.sleep(_LOOK_AGAIN)
+
+
+def _present(schedd: Any) -> Any:
+    """The schedd, which answers."""
+    schedd.query("false", ["ProcId"], limit=1)
+    return schedd
 
 
 def _by_id(job: str) -> str:

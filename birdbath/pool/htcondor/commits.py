@@ -10,13 +10,14 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from functools import partial
 from itertools import count, groupby
 from typing import Any
 
 from birdbath.errors import BirdbathError, UnknownJob, WrongJobStatus
 from birdbath.pool import asking
-from birdbath.pool.base import ActionDetails, JobAction, JobId, NewJob
+from birdbath.pool.base import ActionDetails, JobAction, JobId, JobStatus, NewJob
 from birdbath.pool.htcondor import journal as journals
 from birdbath.pool.htcondor import names
 from birdbath.pool.htcondor.connection import PoolUnreachable
@@ -36,7 +37,14 @@ COLLECT = "collect"
 class Commits:
     """The commits of one pool."""
 
-    def __init__(self, journal: Journal, jobs: Jobs, sandbox: Callable[[JobId], Sandbox]) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        jobs: Jobs,
+        sandbox: Callable[[JobId], Sandbox],
+        dagman_configuration: str | None = None,
+    ) -> None:
+        self._dagman_configuration = dagman_configuration
         self._journal = journal
         self._jobs = jobs
         self._sandbox = sandbox
@@ -55,7 +63,18 @@ class Commits:
         key = ("accept", tuple(new.id for new in jobs))
         marker, clusters = answers.get(key, lambda: self._prepare(answers, jobs))
         self._journal.decide(unit, marker, clusters)
+        for new in jobs:
+            self._keep_status(unit, marker, new)
         crash_point("htcondor:decided")
+
+    def _keep_status(self, unit: UnitOfWork, marker: str, new: NewJob) -> None:
+        """Let a job that is committed as Held or Removed be that before it is let run."""
+        status = new.ad.integer("JobStatus", JobStatus.IDLE)
+        if status == JobStatus.HELD:
+            details = ActionDetails(new.ad.string("HoldReason") or None)
+            self._journal.defer(unit, marker, JobAction.HOLD.value, new.id, asdict(details))
+        elif status == JobStatus.REMOVED:
+            self._journal.defer(unit, marker, JobAction.REMOVE.value, new.id, asdict(ActionDetails()))
 
     def defer(
         self, unit: UnitOfWork, answers: asking.Answers, action: str, job: JobId, arguments: dict[str, Any]
@@ -97,7 +116,8 @@ class Commits:
             if [new.id.proc for new in procs] != list(range(len(procs))):
                 raise CannotSubmit("The procs of a cluster are not numbered from 0 without gaps")
             staged = {new.id: self._staged(new) for new in procs}
-            found.append(submission(procs, staged, self._jobs.view.gateway, marker))
+            gateway, configuration = self._jobs.view.gateway, self._dagman_configuration
+            found.append(submission(procs, staged, gateway, marker, configuration))
         return found
 
     def _staged(self, new: NewJob) -> StagedFiles:

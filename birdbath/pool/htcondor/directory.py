@@ -12,6 +12,7 @@ from birdbath.errors import BirdbathError, Unavailable
 from birdbath.pool.asking import answer
 from birdbath.pool.base import AdKind
 from birdbath.pool.htcondor import names
+from birdbath.pool.htcondor.journal import Journal
 from birdbath.pool.htcondor.workers import Call, Workers
 from birdbath.pool.identity import MissingKey, identity_key
 from birdbath.store.unit_of_work import UnitOfWork
@@ -77,7 +78,9 @@ class HTCondorDirectory:
         gateway: str,
         address: str,
         schedd: str | None,
+        journal: Journal,
     ) -> None:
+        self._journal = journal
         self._collector = collector
         self._memory = memory
         self._seconds = seconds
@@ -113,32 +116,37 @@ class HTCondorDirectory:
         if table.my_type:
             sent.set("MyType", table.my_type)
         sent.set("ClassAdLifetime", max(1, int(expires_at - time.time())))
-        sent.set(names.GATEWAY, self._gateway)
+        sent.update({names.GATEWAY: self._gateway, names.KEY: key})
 
         def steps() -> Any:
-            present = yield self._look(kind, "true")
+            inserted = yield self._look(kind, self._inserted(key))
+            others = yield self._look(kind, f"{names.KEY} =?= undefined")
             yield self._ask("advertise", sent.to_json(), table.update)
-            return not any(self._key(kind, text) == key for text in present)
+            return not inserted and not any(_key(kind, text) == key for text in others)
 
         return bool(answer(("insert", kind, key), steps))
 
     def invalidate(self, unit: UnitOfWork, kind: AdKind, key: str | None = None) -> int:
+        table, inserted = _TABLES[kind], self._inserted(key)
+
         def steps() -> Any:
-            own = yield self._look(kind, f'{names.GATEWAY} =?= "{self._gateway}"')
-            gone = [text for text in own if key is None or self._key(kind, text) == key]
-            for text in gone:
-                yield self._ask("advertise", self._invalidation(kind, text), _TABLES[kind].invalidation)
+            gone = yield self._look(kind, inserted)
+            for my_type in sorted({Ad.from_json(text).string("MyType") for text in gone}):
+                query = Ad()
+                query.update({"MyType": "Query", "TargetType": my_type})
+                query.set("Requirements", Expression(f"{table.of_them} && {inserted}"))
+                yield self._ask("advertise", query.to_json(), table.invalidation)
             return len(gone)
 
         return int(answer(("invalidate", kind, key), steps))
 
-    def _invalidation(self, kind: AdKind, text: str) -> str:
-        name = Ad.from_json(text).string("Name").replace("\\", "\\\\").replace('"', '\\"')
-        of_them = f'{names.GATEWAY} =?= "{self._gateway}" && Name =?= "{name}" && {_TABLES[kind].of_them}'
-        ad = Ad()
-        ad.update({"MyType": "Query", "TargetType": _TABLES[kind].my_type or "Generic"})
-        ad.set("Requirements", Expression(of_them))
-        return ad.to_json()
+    def _inserted(self, key: str | None) -> str:
+        """What to ask for ads that clients inserted here: the one with this identity, or all."""
+        whose = f'{names.GATEWAY} =?= "{self._gateway}"'
+        if key is None:
+            return whose
+        quoted = key.replace('"', '\\"')
+        return f'{whose} && {names.KEY} =?= "{quoted}"'
 
     def _wanted(self, constraint: Constraint, now: float) -> str:
         if constraint.selects_all:
@@ -160,13 +168,29 @@ class HTCondorDirectory:
             if self._schedd in (None, ad.string("Name")):
                 ad.update({"HasSOAPInterface": True, "ScheddIpAddr": self._address})
                 text = ad.to_json()
+        elif kind is AdKind.STARTD and '"JobId"' in text:
+            text = self._with_own_id(text)
         return AdRecord(text, self._memory)
 
-    def _key(self, kind: AdKind, text: str) -> str | None:
-        try:
-            return identity_key(kind, Ad.from_json(text))
-        except MissingKey:
-            return None
+    def _with_own_id(self, text: str) -> str:
+        """A claimed slot names the job by the id that its client knows."""
+        ad = Ad.from_json(text)
+        cluster, _, proc = ad.string("JobId").partition(".")
+        name = ad.string("GlobalJobId").partition("#")[0]
+        if not cluster.isdecimal() or self._schedd not in (None, name):
+            return text
+        own = self._journal.own_cluster(int(cluster))
+        if own is None:
+            return text
+        ad.set("JobId", f"{own}.{proc}")
+        return ad.to_json()
 
     def _ask(self, name: str, *arguments: Any) -> Any:
         return self._collector.ask(Call(name, arguments, self._seconds))
+
+
+def _key(kind: AdKind, text: str) -> str | None:
+    try:
+        return identity_key(kind, Ad.from_json(text))
+    except MissingKey:
+        return None

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Any
 
-from birdbath.classads import AdMemory, AdRecord
+from birdbath.classads import Ad, AdMemory, AdRecord
 from birdbath.errors import PermissionDenied, UnknownJob, WrongJobStatus
 from birdbath.pool.base import ActionDetails, JobAction, JobId, JobStatus
 from birdbath.pool.htcondor.journal import Journal
@@ -60,7 +60,7 @@ class Jobs:
 
     def _schedd_cluster(self, cluster: int) -> int | None:
         if cluster < FIRST_CLUSTER:
-            return None if self.journal.is_own(cluster) else cluster
+            return cluster if self.journal.own_cluster(cluster) is None else None
         found = self._ids.get(cluster) or self.journal.schedd_cluster(cluster)
         if found is not None:
             with self._lock:
@@ -75,7 +75,18 @@ class Jobs:
         if cluster is None:
             return None
         found = yield self.ask("query_jobs", self.view.one(cluster, job.proc), [], 1)
-        return AdRecord(found[0][2], memory, job) if found else None
+        return AdRecord(self.with_own_dag(found[0][2]), memory, job) if found else None
+
+    def with_own_dag(self, text: str) -> str:
+        """The ad, as JSON, of a job; one that DAGMan submitted names DAGMan's by the client's id."""
+        if '"DAGManJobId"' not in text:
+            return text
+        ad = Ad.from_json(text)
+        own = self.journal.own_cluster(ad.integer("DAGManJobId"))
+        if own is None:
+            return text
+        ad.set("DAGManJobId", own)
+        return ad.to_json()
 
     def procs(self, cluster: int) -> Any:
         """The procs of a cluster that are visible, in order."""

@@ -109,9 +109,10 @@ class Journal:
         rows = self._rows(_FIND, cluster=cluster)
         return int(rows[0].schedd_cluster) if rows else None
 
-    def is_own(self, schedd_cluster: int) -> bool:
-        """Whether the schedd's cluster is one of the gateway's."""
-        return bool(self._rows(_REVERSE, cluster=schedd_cluster))
+    def own_cluster(self, schedd_cluster: int) -> int | None:
+        """The id that clients know of one of the schedd's clusters, or None."""
+        rows = self._rows(_REVERSE, cluster=schedd_cluster)
+        return int(rows[0].cluster_id) if rows else None
 
     def clusters(self) -> dict[int, int]:
         """Committed clusters that may have jobs in the queue, and how many procs they had."""
@@ -179,6 +180,10 @@ class Journal:
     def commits(self) -> dict[str, str]:
         """The commits that are not over, with their states."""
         return {row.marker: row.state for row in self._rows(_OPEN)}
+
+    def undecided(self) -> list[str]:
+        """The commits that may still be decided."""
+        return [marker for marker, state in self.commits().items() if state == PREPARING]
 
     # Actions
 

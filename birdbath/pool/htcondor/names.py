@@ -20,9 +20,11 @@ COMMIT = "BirdbathCommit"
 """The commit that the job belongs to; no other commit ever has the same."""
 COMMITTED = "BirdbathCommitted"
 """TRUE once the commit is decided; before that the job matches no machine, and no client sees it."""
-OWN = frozenset({"birdbathgateway", "birdbathcluster", "birdbathjob", "birdbathglobaljobid"}) | frozenset(
-    {"birdbathcommit", "birdbathcommitted"}
-)
+KEY = "BirdbathKey"
+"""Of a daemon ad that a client inserted: the identity by which it is replaced and invalidated."""
+OWN = frozenset(
+    {"birdbathgateway", "birdbathkey", "birdbathcluster", "birdbathjob", "birdbathglobaljobid"}
+) | frozenset({"birdbathcommit", "birdbathcommitted"})
 """The attributes above, in lower case: neither taken from clients nor shown to them."""
 
 FIRST_CLUSTER = 1_000_000_000

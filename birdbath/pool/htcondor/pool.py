@@ -52,22 +52,24 @@ class HTCondorPool:
         address: str,
         memory: AdMemory | None = None,
         seconds: float = 20.0,
+        dagman_configuration: str | None = None,
     ) -> None:
         memory = memory or AdMemory()
         self.name = name
+        self.gateway = gateway
         self._spool = spool
         self._seconds = seconds
-        self._journal = Journal(engine, name)
+        self.journal = Journal(engine, name)
         self._schedd = Workers(connection, gateway, QUERIES)
         self._transfers = Workers(connection, gateway, TRANSFERS)
         self._collector = Workers(connection, gateway, LOOKS)
-        self._jobs = Jobs(self._journal, View(gateway), self._schedd, self._transfers, seconds)
-        self._commits = Commits(self._journal, self._jobs, self._sandbox)
+        self._jobs = Jobs(self.journal, View(gateway), self._schedd, self._transfers, seconds)
+        self._commits = Commits(self.journal, self._jobs, self._sandbox, dagman_configuration)
         self._taken_up = False
         self._out_of_reach = ""
         self.queue = HTCondorQueue(self._jobs, self._commits, spool, memory)
         self.directory = HTCondorDirectory(
-            self._collector, memory, seconds, gateway, address, connection.schedd
+            self._collector, memory, seconds, gateway, address, connection.schedd, self.journal
         )
 
     def _sandbox(self, job: JobId) -> Any:
@@ -77,7 +79,7 @@ class HTCondorPool:
         """End the worker processes, and give the database connection back."""
         for workers in (self._schedd, self._transfers, self._collector):
             workers.close()
-        self._journal.close()
+        self.journal.close()
 
     async def tend(self, write: Write) -> None:
         """Conclude commits that nobody concludes; the first time, those of a killed gateway as well.
@@ -114,7 +116,7 @@ class HTCondorPool:
         """Forget jobs that have left the schedd's queue, and delete sandboxes that belong to no job in the
         queue nor to a `staged` one, and were not touched for `older_than` seconds; how many.
         """
-        before = self._journal.clusters()
+        before = self.journal.clusters()
         asked = self._jobs.ask("query_jobs", self._jobs.view.all_own, _IDS, -1)
         try:
             found = await asking.await_steps(_one(asked), _no_write)
@@ -123,7 +125,7 @@ class HTCondorPool:
         present = {JobId(Ad.from_json(text).integer("ClusterId"), proc) for _, proc, text in found}
         clusters = {job.cluster for job in present}
         for cluster in before.keys() - clusters:
-            await write(lambda unit, gone=cluster: self._journal.forget(unit, gone))  # type: ignore[misc]
+            await write(lambda unit, gone=cluster: self.journal.forget(unit, gone))  # type: ignore[misc]
         kept = present.union(staged)
         removed = 0
         for cluster, proc in list(self._spool.jobs()):

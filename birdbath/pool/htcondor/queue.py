@@ -42,7 +42,8 @@ class HTCondorQueue:
 
         def steps() -> Any:
             found = yield self._jobs.ask("query_jobs", wanted, [], -1)
-            return [AdRecord(text, self._memory, (cluster, proc)) for cluster, proc, text in found]
+            own = self._jobs.with_own_dag
+            return [AdRecord(own(text), self._memory, (cluster, proc)) for cluster, proc, text in found]
 
         return AdList(answer(("query", constraint.text), steps), int(now))
 

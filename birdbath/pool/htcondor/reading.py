@@ -13,6 +13,9 @@ from birdbath.pool.htcondor import names
 _LINES_KEPT = 100_000
 _INTEGER = re.compile(r"-?[0-9]{1,19}\Z")
 _REAL = re.compile(r"-?[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?\Z")
+_REASONS = frozenset({"HoldReason", "ReleaseReason", "RemoveReason", "LastHoldReason", "LastReleaseReason"})
+_BY_GATEWAY = re.compile(r' \(by user [^()"]*\)"\Z')
+"""What the schedd adds to a reason: the account of the gateway, which acted for its client."""
 _KEPT = f"{names.KEPT}SUBMIT_".lower()
 _WORDS = {
     "true": ("b", "TRUE"),
@@ -77,7 +80,8 @@ def _item(line: str) -> str:
     if not line or line.startswith("ServerTime = "):
         return ""
     found = attribute(line)
-    return "" if found[0].lower() in names.OWN else orjson.dumps(found).decode()
+    # An attribute that a job has not, though its cluster has it, is undefined in the schedd's terms.
+    return "" if found[1] == "u" or found[0].lower() in names.OWN else orjson.dumps(found).decode()
 
 
 def _as_seen(text: str) -> str:
@@ -86,6 +90,8 @@ def _as_seen(text: str) -> str:
     kept = []
     for line in text.split("\n"):
         name, _, rest = line.partition(" = ")
+        if name in _REASONS:
+            rest = _BY_GATEWAY.sub('"', rest)
         if name.lower() in names.OWN:
             own[name] = rest
         elif name.lower().startswith(_KEPT):

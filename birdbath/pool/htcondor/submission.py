@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from birdbath.classads import Ad, Attribute, valid_name
+from birdbath.dagman.options import PROGRAM
 from birdbath.errors import BirdbathError
 from birdbath.pool.base import JobId, NewJob
 from birdbath.pool.htcondor import names
@@ -32,6 +33,7 @@ _SET_BY_THE_SCHEDD = frozenset(
 )
 """In lower case: what a client's ad may name but the schedd, or this module, sets."""
 _MACRO = re.compile(r"(?<!\$)\$(?=[A-Za-z_]*\()")
+_SCHEDULER = 7
 _NULL_DEVICE = "/dev/null"
 _FORBIDDEN = re.compile("[\n\r\0\x1f\ud800-\udfff]")
 
@@ -48,6 +50,8 @@ class Submission:
     procs: int
     commands: Mapping[str, str]
     rows: Sequence[Mapping[str, str]]
+    is_dagman: bool = False
+    """Whether the program is the schedd's own condor_dagman, wherever that lies."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +63,19 @@ class StagedFiles:
 
 
 def submission(
-    jobs: Sequence[NewJob], staged: Mapping[JobId, StagedFiles], gateway: str, marker: str
+    jobs: Sequence[NewJob],
+    staged: Mapping[JobId, StagedFiles],
+    gateway: str,
+    marker: str,
+    dagman_configuration: str | None = None,
 ) -> Submission:
-    """The submission of one cluster, whose procs are all there, from 0. Raises CannotSubmit."""
+    """The submission of one cluster, whose procs are all there, from 0. Raises CannotSubmit.
+
+    `dagman_configuration` is CONDOR_CONFIG on the schedd's machine, which DAGMan asks for.
+    """
+    is_dagman = all(_is_dagman(new.ad) for new in jobs)
+    if is_dagman and dagman_configuration is not None:
+        jobs = [NewJob(new.id, _configured(new.ad, dagman_configuration)) for new in jobs]
     ads = [_proc(new, staged[new.id], gateway, marker) for new in jobs]
     universes = {new.ad.integer("JobUniverse", 5) for new in jobs}
     if len(universes) != 1 or not universes <= _UNIVERSES.keys():
@@ -87,7 +101,17 @@ def submission(
         }
         for new, ad in zip(jobs, ads, strict=True)
     ]
-    return Submission(jobs[0].id.cluster, len(jobs), commands, rows)
+    return Submission(jobs[0].id.cluster, len(jobs), commands, rows, is_dagman)
+
+
+def _is_dagman(ad: Ad) -> bool:
+    return ad.integer("JobUniverse") == _SCHEDULER and ad.string("Cmd").rpartition("/")[2] == PROGRAM
+
+
+def _configured(ad: Ad, configuration: str) -> Ad:
+    found = Ad(ad)
+    found.set("Environment", f"{ad.string('Environment')} CONDOR_CONFIG={configuration}".strip())
+    return found
 
 
 def kept_name(name: str) -> str:
@@ -153,7 +177,7 @@ def _files(ad: Ad, staged: StagedFiles) -> dict[str, str]:
     if not command:
         raise CannotSubmit("The job has no Cmd")
     uploaded = command in staged.files
-    if not uploaded and not command.startswith("/"):
+    if not uploaded and not _is_dagman(ad) and not command.startswith("/"):
         raise CannotSubmit(f"The program {command[:80]} was not uploaded")
     files = {"Cmd": ("Cmd", "s", command), "TransferInput": ("TransferInput", "s", ",".join(wanted))}
     found = {name: text_of(attribute) for name, attribute in files.items() if attribute[2]}

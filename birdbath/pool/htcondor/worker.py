@@ -10,6 +10,7 @@ import sys
 from multiprocessing import connection as pipes
 
 from birdbath.errors import BirdbathError
+from birdbath.pool.htcondor.connection import PoolRefused
 
 
 def main() -> None:
@@ -28,7 +29,10 @@ def main() -> None:
         try:
             answer: tuple[bool, object] = True, getattr(session, name)(*arguments)
         except BirdbathError as error:
+            session.start_over()
             answer = False, error
+        except Exception as error:  # nobody else would tell: the gateway sees only that a worker ended
+            answer = False, PoolRefused(f"{name} failed unexpectedly: {type(error).__name__}: {error}")
         pipe.send(answer)
 
 

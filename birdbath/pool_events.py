@@ -1,0 +1,129 @@
+"""The event log of a real pool, taken over into the server's own: with the ids that clients know.
+
+Each event and the place after it become durable together, so none is lost or comes twice. The pool's log has
+to tell whose job an event is of: EVENT_LOG_JOB_AD_INFORMATION_ATTRS = Owner, BirdbathGateway, BirdbathJob.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import orjson
+from sqlalchemy import bindparam, select, update
+
+from birdbath.classads import Ad, Scalar
+from birdbath.events import EventType, JobEvent
+from birdbath.events.logs import UnreadableLog, read_events
+from birdbath.events.reading import event_time
+from birdbath.notify.log_files import LogFile, LoggedBytes, Place
+from birdbath.pool.base import JobId
+from birdbath.pool.htcondor.journal import Journal
+from birdbath.pool.htcondor.names import GATEWAY, JOB, SPOOLING
+from birdbath.store.event_log import append_all
+from birdbath.store.tables import htcondor_pools
+from birdbath.store.unit_of_work import UnitOfWork
+from birdbath.values import Expression
+
+_log = logging.getLogger(__name__)
+
+_SET_BY_THE_LOG = frozenset({"mytype", "eventtypenumber", "cluster", "proc", "subproc", "eventtime"})
+_PLACE = select(htcondor_pools.c.event_place).where(htcondor_pools.c.pool == bindparam("of_pool"))
+_SAVE = (
+    update(htcondor_pools)
+    .where(htcondor_pools.c.pool == bindparam("of_pool"))
+    .values(event_place=bindparam("place"))
+)
+
+
+class PoolEvents:
+    """Takes over one log. `read` belongs into a thread, `keep` into a unit of work."""
+
+    def __init__(self, log: Path, pool: str, gateway: str, journal: Journal) -> None:
+        self._gateway = gateway
+        self._path = log
+        self._pool = pool
+        self._journal = journal
+
+    def place(self, unit: UnitOfWork) -> Place:
+        """Up to where the log was taken over."""
+        row = unit.first(_PLACE, {"of_pool": self._pool})
+        return Place() if row is None or row.event_place is None else Place(**orjson.loads(row.event_place))
+
+    def read(self, place: Place) -> tuple[list[JobEvent], Place]:
+        """The next events, as far as it is known whose they are, and the place after them."""
+        file = LogFile(self._path, place)
+        try:
+            found = file.read()
+        except (OSError, UnreadableLog) as error:
+            _log.warning("%s cannot be read: %s", self._path, error)
+            found = []
+        finally:
+            file.close()
+        ads = read_events([one.data for one in found], found[0].form) if found else []
+        return self._translated(found, ads, place)
+
+    def keep(self, unit: UnitOfWork, events: Sequence[JobEvent], place: Place) -> None:
+        """Append events, and note the place."""
+        append_all(unit, events)
+        unit.execute(_SAVE, {"of_pool": self._pool, "place": orjson.dumps(vars(place)).decode()})
+
+    def _translated(
+        self, found: Sequence[LoggedBytes], ads: Sequence[Ad], place: Place
+    ) -> tuple[list[JobEvent], Place]:
+        events: list[JobEvent] = []
+        undecided = bool(self._journal.undecided())
+        for number, (one, ad) in enumerate(zip(found, ads, strict=True)):
+            if not _is_of_a_job(ad) or _is_of_spooling(ad):
+                place = one.after
+                continue
+            if number + 1 == len(ads):
+                break  # whose it is stands in the event after it
+            information = ads[number + 1] if _is_information(ads[number + 1]) else Ad()
+            is_own = information.string(GATEWAY) == self._gateway
+            job = self._job(ad, information.string(JOB) if is_own else "")
+            if job is None and is_own and undecided:
+                break  # it becomes known with the commit
+            if job is not None:
+                events.append(_event(ad, job, information.string("Owner")))
+            place = one.after
+        return events, place
+
+    def _job(self, ad: Ad, own: str) -> JobId | None:
+        """The job that an event is of; None for one whose commit was not, or is not yet, decided."""
+        job = JobId(ad.integer("Cluster"), ad.integer("Proc"))
+        if not own:
+            return job
+        known, _, proc = own.partition(".")
+        if known.isdecimal() and self._journal.schedd_cluster(int(known)) == job.cluster:
+            return JobId(int(known), int(proc))
+        return None
+
+
+def _is_information(ad: Ad) -> bool:
+    return ad.integer("EventTypeNumber", -1) == EventType.JOB_AD_INFORMATION
+
+
+def _is_of_spooling(ad: Ad) -> bool:
+    """The schedd holds a job until it has put its files in place; to its client it is idle meanwhile."""
+    kind = ad.integer("EventTypeNumber", -1)
+    if kind == EventType.JOB_HELD:
+        return ad.integer("HoldReasonCode") == SPOOLING
+    return kind == EventType.JOB_RELEASED and ad.string("Reason") == "Data files spooled"
+
+
+def _is_of_a_job(ad: Ad) -> bool:
+    known = ad.integer("EventTypeNumber", -1) in EventType.__members__.values()
+    return known and not _is_information(ad) and ad.integer("Cluster", -1) > 0 and ad.integer("Proc", -1) >= 0
+
+
+def _event(ad: Ad, job: JobId, owner: str) -> JobEvent:
+    fields: dict[str, Scalar | Expression] = {}
+    for name, kind, text in ad:
+        if name.lower() not in _SET_BY_THE_LOG:
+            value = ad.get(name)
+            fields[name] = Expression(text) if value is None or kind == "x" else value
+    return JobEvent(
+        EventType(ad.integer("EventTypeNumber")), job.cluster, job.proc, owner, event_time(ad), fields
+    )

@@ -1,0 +1,40 @@
+"""Where a real pool differs from what the pools' conformance suite asks for: each test, with the reason."""
+
+from __future__ import annotations
+
+_RULES = "the schedd refuses to hold a completed or removed job"
+_UPLOADED = "a program or input that was not uploaded is refused at commit, instead of holding the job later"
+_SPOOL_HOLD = "the schedd's own hold while it puts files in place counts in NumHolds"
+_COUNT = "counted are the jobs that were given to the pool, until a sweep finds that they have left"
+_REASON = "the schedd has no action without a reason; the gateway says 'via SOAP'"
+_SYSTEM = "the schedd does not know a system hold made by a user, nor mail wishes with an action"
+_PHASES = "the unit that accepts jobs sees them no earlier than everybody: they are in the schedd, hidden"
+_NUMBERS = "the procs of a cluster have to be numbered from 0 without gaps, as newJob numbers them"
+_SHADOW = "the ad of a job that has just begun to run lacks counters that its shadow sends later"
+_ORDER = "the collector's tables have no order"
+_SLOW = "after a hold or a vacate the schedd lets the job rest for longer than the suite waits"
+
+_SWEEP = "the sandbox of a job that left by itself goes with the next sweep"
+_AGAIN = "the work of a unit is run again when the pool has answered, so that it may not remember former runs"
+
+DIFFERENCES = {
+    "test_a_completed_job_that_nothing_keeps_leaves_with_its_files": _SWEEP,
+    "test_a_unit_that_fails_leaves_no_job_and_no_event": _AGAIN,
+    "test_a_completed_job_can_be_held": _RULES,
+    "test_a_job_removed_and_then_held_goes_back_to_removed": _RULES,
+    "test_a_job_without_its_executable_is_held": _UPLOADED,
+    "test_a_job_without_its_input_is_held": _UPLOADED,
+    "test_periodic_hold_and_release": _SPOOL_HOLD,
+    "test_a_completed_job_leaves_when_it_was_collected": _COUNT,
+    "test_a_user_hold_is_no_system_hold": _REASON,
+    "test_an_idle_job_is_held": _SYSTEM,
+    "test_mail_wishes_are_recorded_with_the_event": _SYSTEM,
+    "test_a_job_is_seen_by_others_only_when_its_unit_is_committed": _PHASES,
+    "test_several_clusters_are_accepted_together": _NUMBERS,
+    "test_a_job_runs_and_completes": _SHADOW,
+    "test_an_expired_ad_is_not_there": _ORDER,
+    "test_ads_are_invalidated_one_by_one_or_all": _ORDER,
+    "test_a_released_job_runs_again": _SLOW,
+    "test_a_vacated_job_runs_again": _SLOW,
+    "test_a_running_job_is_suspended_and_goes_on": _SLOW,
+}

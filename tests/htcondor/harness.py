@@ -1,0 +1,109 @@
+"""A real pool under the conformance suite of pools."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+
+from birdbath.errors import BirdbathError
+from birdbath.pool.asking import Answers, Waiting, answering, run_steps
+from birdbath.pool.base import AdDirectory, AdKind, JobQueue
+from birdbath.pool.htcondor.connection import Connection
+from birdbath.pool.htcondor.journal import gateway
+from birdbath.pool.htcondor.pool import HTCondorPool as Pool
+from birdbath.pool_events import PoolEvents
+from birdbath.store import UnitOfWork, Writer, open_engine
+from birdbath.store.sandbox import Spool
+from tests.htcondor.waiting import until
+from tests.htcondor_pool import HTCondorPool
+
+T = TypeVar("T")
+
+
+class HTCondorHarness:
+    """See `tests.pool.harness.Harness`. Time passes by itself; a new gateway for each test."""
+
+    owners = ("alice", "bob")
+    domain = "example.org"
+
+    def __init__(self, home: Path, pool: HTCondorPool) -> None:
+        self._pool = pool
+        self._empty()
+        home.chmod(0o755)
+        self.engine = open_engine(f"sqlite:///{home}/pool.db")
+        self._writer = Writer(self.engine)
+        name = self._writer.write_now(lambda unit: gateway(unit, "htcondor"))
+        connection = Connection(str(pool.configuration))
+        spool = Spool(home / "spool")
+        self.pool = Pool("htcondor", self.engine, name, spool, connection, "127.0.0.1:8080")
+        self._events = PoolEvents(pool.event_log, "htcondor", name, self.pool.journal)
+
+    @property
+    def queue(self) -> JobQueue:
+        return self.pool.queue
+
+    @property
+    def directory(self) -> AdDirectory:
+        return self.pool.directory
+
+    def write(self, work: Callable[[UnitOfWork], T]) -> T:
+        """What `Backend` does on the event loop, in this thread."""
+        answers = Answers()
+        try:
+            while True:
+                try:
+                    with answering(answers):
+                        return self._writer.write_now(work)
+                except Waiting as waiting:
+                    asked = waiting
+                try:
+                    answers.keep(asked.key, run_steps(asked.steps(), self._writer.write_now))
+                except BirdbathError as error:
+                    answers.keep(asked.key, None, error)
+        finally:
+            for steps in answers.concluded_by:
+                run_steps(steps(), self._writer.write_now)
+
+    def wait_for(self, condition: Callable[[], bool], within: float = 1000.0) -> None:
+        def looked() -> bool:
+            self._take_over_events()
+            return condition()
+
+        until(looked)
+
+    def _take_over_events(self) -> None:
+        place = self._writer.write_now(self._events.place)
+        found, after = self._events.read(place)
+        if after != place:
+            self._writer.write_now(lambda unit: self._events.keep(unit, found, after))
+
+    def pass_time(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        until(lambda: time.monotonic() >= end)
+
+    def close(self) -> None:
+        self.write(lambda unit: self.directory.invalidate(unit, AdKind.GENERIC))
+        self.pool.close()
+        self._writer.close()
+        self.engine.dispose()
+
+    def _empty(self) -> None:
+        """Leave nothing in the queue that a former test put there."""
+
+        def is_empty() -> bool:
+            if not self._pool.run("condor_q", "-all", "-af", "ClusterId").strip():
+                return True
+            everything = ("-constraint", "true")
+            for program, *more in (
+                ["condor_qedit", *everything, "LeaveJobInQueue", "false"],
+                ["condor_rm", *everything],
+                ["condor_rm", *everything, "-forcex"],
+            ):
+                with suppress(RuntimeError):  # jobs go by themselves meanwhile
+                    self._pool.run(program, *more)
+            return False
+
+        until(is_empty)

@@ -1,0 +1,143 @@
+"""A commit to a real pool comes about exactly once or not at all, wherever the gateway is killed."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sqlite3
+from collections import Counter
+from contextlib import closing, suppress
+from pathlib import Path
+
+import pytest
+
+from birdbath.client import Schedd
+from birdbath.client.errors import BirdbathError, OperationFailed
+from tests.crash.lives import Lives, Plan
+from tests.htcondor.waiting import until
+from tests.htcondor_pool import HTCondorPool
+from tests.toolkit import in_ci
+
+pytestmark = [pytest.mark.toolkit, pytest.mark.slow, pytest.mark.timeout(2400)]
+
+KILLS = 200 if in_ci() else 20
+POINTS = (
+    *("commit:checked", "htcondor:journaled", "htcondor:prepared", "htcondor:decided", "commit:jobs-written"),
+    *("commit:transaction-ended", "batch:written", "batch:files-synced", "batch:committed"),
+    *("htcondor:released", "htcondor:given-up"),
+)
+CLUSTERS = (2, 1)
+"""The procs of the clusters in each transaction."""
+
+
+class Campaign:
+    """One gateway's home, many lives; what clients were told of each transaction."""
+
+    def __init__(self, home: Path, pool: HTCondorPool) -> None:
+        self._home = home
+        self._pool = pool
+        self._lives = Lives(home)
+        self._schedd = Schedd(f"http://127.0.0.1:{self._lives.port}")
+        self.told: dict[int, bool | None] = {}
+        self.why: dict[int, str] = {}
+        self.ended_at: Counter[str] = Counter()
+
+    def run(self, number: int, point: str, restarts_schedd: bool) -> None:
+        """One life: it commits a transaction, or is killed while it does."""
+        self._lives.start_for_good(Plan(crash_at=point))
+        if restarts_schedd:
+            os.kill(self._pool.daemon("SCHEDD"), signal.SIGKILL)
+        self.told[number] = None
+        try:
+            self._commit(number, refused=point.startswith("htcondor:given-up"))
+        except OperationFailed as error:
+            self.told[number] = False
+            self.why[number] = str(error)
+        except BirdbathError:
+            pass  # the reply was lost
+        else:
+            self.told[number] = True
+        self.ended_at[point.partition(":")[2].partition(":")[0]] += self.told[number] is None
+        with suppress(AssertionError):  # it has ended already
+            self._lives.kill()
+
+    def _commit(self, number: int, refused: bool) -> None:
+        transaction = self._schedd.begin(600)
+        for procs in CLUSTERS:
+            cluster = transaction.new_cluster()
+            for _ in range(procs):
+                job = cluster.new_job()
+                ad = job.template(
+                    "/bin/cat", "in", owner="root" if refused else "alice", requirements="FALSE"
+                )
+                ad["CampaignNumber"] = number
+                job.upload(b"some input", name="in")
+                job.submit(ad)
+        transaction.commit()
+
+    def settle(self) -> None:
+        """A last life, which concludes what the others left."""
+        self._lives.start_for_good()
+        until(lambda: self._journal() == 0)
+        until(lambda: not self._jobs("BirdbathCommitted =!= true"))
+
+    def _journal(self) -> int:
+        with closing(sqlite3.connect(self._home / "birdbath.db")) as database:
+            return int(database.execute("SELECT count(*) FROM htcondor_commits").fetchone()[0])
+
+    def _jobs(self, constraint: str) -> list[tuple[int, int, int]]:
+        """CampaignNumber, BirdbathCluster and ProcId of jobs in the queue."""
+        lines = self._pool.run(
+            *("condor_q", "-all", "-constraint", f"CampaignNumber =!= undefined && ({constraint})"),
+            *("-af", "CampaignNumber", "BirdbathCluster", "ProcId"),
+        ).splitlines()
+        return [(int(number), int(cluster), int(proc)) for number, cluster, proc in map(str.split, lines)]
+
+    def violations(self) -> list[str]:
+        """Transactions that came about in part, twice, or otherwise than their client was told."""
+        jobs = self._jobs("true")
+        found = []
+        for number, told in self.told.items():
+            own = [(cluster, proc) for of, cluster, proc in jobs if of == number]
+            sizes = sorted(Counter(cluster for cluster, _ in own).values())
+            whole = sizes == sorted(CLUSTERS) and len(set(own)) == len(own)
+            if not (whole or not own) or (told is not None and told != whole):
+                told_so = f"told {told} {self.why.get(number, '')}"
+                found.append(f"transaction {number}: {told_so}; in the queue {own}; {self._past(number)}")
+        return found
+
+    def _past(self, number: int) -> str:
+        """What the schedd's history knows of a transaction's jobs."""
+        wanted = ("BirdbathJob", "BirdbathCommit", "BirdbathCommitted", "JobStatus", "RemoveReason")
+        return self._pool.run(
+            *("condor_history", "-constraint", f"CampaignNumber == {number}", "-af", *wanted)
+        )
+
+    def close(self) -> None:
+        self._lives.close()
+
+
+def test_a_killed_gateway_commits_exactly_once_or_not_at_all(
+    tmp_path: Path, htcondor_pool: HTCondorPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BIRDBATH_POOL", "htcondor")
+    monkeypatch.setenv("BIRDBATH_HTCONDOR_CONFIG", str(htcondor_pool.configuration))
+    tmp_path.chmod(0o755)
+    home = tmp_path / "home"
+    home.mkdir()
+    rng = random.Random("7" if in_ci() else os.urandom(4).hex())
+    campaign = Campaign(home, htcondor_pool)
+    try:
+        for number in range(KILLS):
+            point = POINTS[number % len(POINTS)]
+            passes = rng.randint(10, 30) if point.startswith("batch:") else 1
+            campaign.run(number, f"{point}:{passes}", restarts_schedd=number % 8 == 5)
+        campaign.settle()
+        violations = campaign.violations()
+        assert not violations, "\n".join(violations)
+    finally:
+        campaign.close()
+    told = Counter(campaign.told.values())
+    print(f"{KILLS} transactions: {told[True]} committed, {told[False]} refused, {told[None]} replies lost")
+    assert told[None] >= KILLS // 2, told

@@ -1,0 +1,82 @@
+"""A pool that is slow, frozen or restarted: calls are answered in their time, and the gateway recovers."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from birdbath.client import Collector, Schedd
+from birdbath.client.errors import OperationFailed, ServerFault
+from tests.htcondor.test_gateway import IDLE, status, waiting_job
+from tests.htcondor.waiting import until
+from tests.htcondor_pool import HTCondorPool
+from tests.server_process import ServerProcess, running_server
+
+pytestmark = pytest.mark.toolkit
+
+
+@pytest.fixture
+def impatient(tmp_path: Path, htcondor_pool: HTCondorPool) -> Iterator[ServerProcess]:
+    """A gateway that gives the pool ten seconds."""
+    environment = {
+        "BIRDBATH_HTCONDOR_CONFIG": str(htcondor_pool.configuration),
+        "BIRDBATH_HTCONDOR_TIMEOUT": "10",
+    }
+    with running_server(tmp_path, "--pool", "htcondor", environment=environment) as server:
+        yield server
+
+
+def troubles(server: ServerProcess) -> object:
+    return httpx.get(f"{server.url}/health/ready", timeout=30).json()["troubles"]
+
+
+def test_a_frozen_schedd_stalls_only_the_calls_that_need_it(
+    impatient: ServerProcess, htcondor_pool: HTCondorPool
+) -> None:
+    schedd, collector = Schedd(impatient.url), Collector(impatient.url)
+    with schedd.transaction() as transaction:
+        job = waiting_job(transaction)
+    with htcondor_pool.frozen("SCHEDD"):
+        with pytest.raises(OperationFailed, match="did not answer within 10 seconds"):
+            status(schedd, job.id)
+        assert len(list(collector.startd_ads("SlotID == 1"))) >= 1
+        open_one = schedd.begin(60)
+        other = waiting_job(open_one)
+        with pytest.raises(OperationFailed):
+            open_one.commit()
+        assert "pool" in str(troubles(impatient))
+    until(lambda: troubles(impatient) == {})
+    assert status(schedd, job.id) == IDLE
+    open_one.commit()  # nothing of it was done, so it can be tried again
+    assert status(schedd, other.id) == IDLE
+
+
+def test_a_frozen_collector_is_told_as_a_fault(impatient: ServerProcess, htcondor_pool: HTCondorPool) -> None:
+    collector = Collector(impatient.url)
+    assert list(collector.startd_ads())
+    with htcondor_pool.frozen("COLLECTOR"), pytest.raises(ServerFault, match="did not answer"):
+        list(collector.startd_ads())
+    until(lambda: troubles(impatient) == {})
+    assert list(collector.startd_ads())
+
+
+def test_a_restarted_schedd_is_found_again(impatient: ServerProcess, htcondor_pool: HTCondorPool) -> None:
+    schedd = Schedd(impatient.url)
+    with schedd.transaction() as transaction:
+        job = waiting_job(transaction)
+    before = htcondor_pool.daemon("SCHEDD")
+    os.kill(before, signal.SIGKILL)
+
+    def is_back() -> bool:
+        try:
+            return status(schedd, job.id) == IDLE
+        except OperationFailed:
+            return False
+
+    until(is_back)
+    assert htcondor_pool.daemon("SCHEDD") != before
