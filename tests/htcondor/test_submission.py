@@ -87,7 +87,7 @@ def test_no_job_can_match_before_its_commit_is_decided() -> None:
         {"Cmd": "not-uploaded.sh"},
         {"Cmd": "../../bin/x"},
         {"x509userproxy": "/tmp/proxy"},
-        {"Out": "/home/someone/.profile"},
+        {"Out": "/var/lib/someone/.profile"},
         {"Err": "../err"},
         {"TransferOutputRemaps": "out=/etc/cron.d/x"},
         {"JobUniverse": 99},
