@@ -26,7 +26,8 @@ _SQLITE_PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     # FULL: the write-ahead log is synced at each commit, so an answered success survives a power cut.
     "PRAGMA synchronous=FULL",
-    "PRAGMA cache_size=-16384",
+    # Small: what is read comes from the map, and each connection's own copies of pages only take memory.
+    "PRAGMA cache_size=-4096",
     "PRAGMA mmap_size=1073741824",
     "PRAGMA temp_store=MEMORY",
 )
