@@ -31,6 +31,7 @@ target.
 _CLUSTER = 25
 _AT_ONCE = 1000
 _WAITING = 4000
+_STEPS = 20
 _MIB = 1 << 20
 
 
@@ -78,7 +79,15 @@ def _pool(folder: Path, description: PoolDescription) -> Iterator[tuple[Simulate
 def _go_to(pool: SimulatedPool, writer: Writer, clock: VirtualClock, moment: float) -> None:
     clock.change(paused=False, limit=moment)
     while not clock.stands:
-        writer.write_now(pool.advance)
+        writer.write_now(partial(_some, pool, clock))
+
+
+def _some(pool: SimulatedPool, clock: VirtualClock, unit: UnitOfWork) -> None:
+    """Some thousand transitions at most in one unit of work, as a replay does: nobody else waits."""
+    for _ in range(_STEPS):
+        if clock.stands:
+            return
+        pool.advance(unit)
 
 
 def _submit(
@@ -115,12 +124,18 @@ def _day(folder: Path, jobs: int) -> float:
     times = sorted(chance.uniform(0.0, 0.9 * DAY) for _ in range(jobs // _CLUSTER))
     started = time.perf_counter()
     with _pool(folder, load_description("campus")) as (pool, writer, clock):
-        for number, at in enumerate(times):
-            _go_to(pool, writer, clock, START + at)
-            runtimes = [chance.expovariate(1 / 2400) for _ in range(_CLUSTER)]
-            group = ("physics", "biology", "teaching", "")[number % 4]
-            user = f"user{number % 50}"
-            writer.write_now(partial(_submit, pool, runtimes, Owner=user, AcctGroup=group))
+
+        def some(first: int, unit: UnitOfWork) -> None:
+            for number, at in enumerate(times[first : first + _STEPS], first):
+                clock.change(paused=False, limit=START + at)
+                while not clock.stands:
+                    pool.advance(unit)
+                runtimes = [chance.expovariate(1 / 2400) for _ in range(_CLUSTER)]
+                group = ("physics", "biology", "teaching", "")[number % 4]
+                _submit(pool, runtimes, unit, Owner=f"user{number % 50}", AcctGroup=group)
+
+        for first in range(0, len(times), _STEPS):
+            writer.write_now(partial(some, first))
         _go_to(pool, writer, clock, START + DAY)
     return time.perf_counter() - started
 
