@@ -48,7 +48,9 @@ CHUNK: Final = 1 << 20
 Choose = Callable[[Caller, Sequence[Ad]], Awaitable[str]]
 """Recommends a pool for jobs. Raises BirdbathError."""
 
-_NOT_SENT: Final = frozenset({"clusterid", "procid", "globaljobid", "mytype", "targettype", "user"})
+_NOT_SENT: Final = frozenset(
+    {"clusterid", "procid", "globaljobid", "mytype", "targettype", "user", "poolname", "poolclusterid"}
+)
 
 
 @dataclass(frozen=True)

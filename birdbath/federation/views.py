@@ -41,10 +41,11 @@ class Clusters:
                 self._own.pop((place.pool, place.cluster), None)
 
     def place(self, cluster: int) -> Place | None:
-        """Where the federation's cluster is; None when no pool has it."""
+        """Where the federation's cluster is; None when none of the pools has it."""
         theirs, number = split(cluster)
         if number == 0 or cluster <= 0:
-            return self._places.get(cluster)
+            own = self._places.get(cluster)
+            return None if own is None or own.pool not in self._numbers else own
         name = self._names.get(number)
         if name is None or theirs == 0 or (name, theirs) in self._own:
             return None

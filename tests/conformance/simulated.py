@@ -17,6 +17,7 @@ from birdbath.notify import Notifier
 from birdbath.pool.simulated.clock import ManualClock
 from birdbath.pool.simulated.pool import SimulatedPool
 from birdbath.schedd import ScheddContext, ScheddSettings, expire_transactions, renew_all
+from birdbath.soap import Backend as BackendProtocol
 from birdbath.soap import Operations
 from birdbath.store import UnitOfWork, Writer, open_engine
 from birdbath.store.sandbox import Spool
@@ -28,14 +29,14 @@ T = TypeVar("T")
 class _Switch:
     """Leads to the backend of the server that is asked: one application for all of them."""
 
-    to: Backend
+    to: BackendProtocol
 
     async def run(self, operation: str, caller: Caller, work: Callable[[Operations], T]) -> T:
         return await self.to.run(operation, caller, work)
 
 
-_switch = _Switch()
-_application = create_application(_switch)
+switch = _Switch()
+_application = create_application(switch)
 
 
 class Simulated:
@@ -56,11 +57,11 @@ class Simulated:
         self._engine = open_engine(f"sqlite:///{self._folder / 'birdbath.db'}")
         self._writer = Writer(self._engine, self._clock.time)
         self._pool = SimulatedPool(self._engine, Spool(self._folder / "spool"), clock=self._clock)
-        self._schedd = _given(ScheddSettings, self._settings)
+        self._schedd = given(ScheddSettings, self._settings)
         self._writer.write_now(renew_all)
-        collector = _given(CollectorSettings, self._settings)
+        collector = given(CollectorSettings, self._settings)
         self._notifier = Notifier(self._engine, self._writer)
-        self._backend = Backend(
+        self.backend = Backend(
             self._writer,
             self._pool.queue,
             self._pool.directory,
@@ -70,10 +71,10 @@ class Simulated:
         )
 
     def post(self, body: bytes) -> tuple[int, bytes]:
-        _switch.to = self._backend
-        return self._runner.run(self._post(body))
+        switch.to = self.backend
+        return self._runner.run(self.post_here(body))
 
-    async def _post(self, body: bytes) -> tuple[int, bytes]:
+    async def post_here(self, body: bytes) -> tuple[int, bytes]:
         sent: list[Message] = []
 
         async def receive() -> Message:
@@ -127,5 +128,5 @@ class Simulated:
         self._runner.close()
 
 
-def _given(kind: type[Any], settings: dict[str, object]) -> Any:
+def given(kind: type[Any], settings: dict[str, object]) -> Any:
     return kind(**{field.name: settings[field.name] for field in fields(kind) if field.name in settings})
