@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import subprocess
 import time
 from functools import partial
@@ -45,12 +46,12 @@ def _submissions(server: Server, pool: HTCondorPool, scale: Scale) -> Figure:
     def through_soap() -> float:
         return count / drive(server.port, Program(WHOLE), CONNECTIONS, count).seconds
 
+    file = pool.description(1, executable="/bin/cat", transfer_executable="false", requirements="FALSE")
+
     def condor_submit() -> float:
-        own = max(8, count // 4)
-        started = time.perf_counter()
-        for _ in range(own):
-            pool.submit(executable="/bin/cat", transfer_executable="false", requirements="FALSE")
-        return own / (time.perf_counter() - started)
+        return 1 / statistics.mean(_tool(pool, "condor_submit", str(file)) for _ in range(max(8, count // 4)))
+
+    drive(server.port, Program(WHOLE), CONNECTIONS, CONNECTIONS)  # the workers start
 
     measures = [through_soap, condor_submit]
     soap, tool = alternated(measures, min(3, scale.repeats))
@@ -65,6 +66,7 @@ def _listings(server: Server, pool: HTCondorPool, scale: Scale) -> list[Figure]:
     found = []
     for name, (constraint, at_most) in limits.items():
         step = Step(message("getJobAds", f"<constraint>{constraint}</constraint>"))
+        _each(server, step)
         measures = [
             partial(_each, server, step),
             partial(_tool, pool, "condor_q", "-all", "-json", "-constraint", constraint),
@@ -78,6 +80,7 @@ def _listings(server: Server, pool: HTCondorPool, scale: Scale) -> list[Figure]:
 
 def _machines(server: Server, pool: HTCondorPool, scale: Scale) -> Figure:
     step = Step(message("queryStartdAds", "<constraint>true</constraint>"))
+    _each(server, step)  # a worker starts
     measures = [partial(_each, server, step), partial(_tool, pool, "condor_status", "-json")]
     soap, tool = alternated(measures, scale.repeats)
     name = "queryStartdAds of the pool's own machine"

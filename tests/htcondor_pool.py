@@ -72,11 +72,12 @@ class HTCondorPool:
         return self._script("run", str(self.folder), program, *arguments)
 
     def command(self, program: str, *arguments: str) -> tuple[list[str], dict[str, str]]:
-        """One of the pool's programs as a user of the machine would start it, and its environment."""
+        """One of the pool's programs as its own account would start it, and its environment."""
         lines = self._script("env", str(self.folder))
         path = lines.partition("PATH='")[2].partition(":")[0]
         environment = os.environ | {"CONDOR_CONFIG": str(self.configuration)}
-        return [f"{path}/{program}", *arguments], environment
+        account = ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups")
+        return [*(account if os.geteuid() == 0 else ()), f"{path}/{program}", *arguments], environment
 
     def submit(self, **commands: str) -> int:
         """condor_submit a description with these commands; the cluster."""
@@ -84,10 +85,15 @@ class HTCondorPool:
 
     def submit_many(self, count: int, **commands: str) -> int:
         """condor_submit so many jobs; the cluster."""
+        file = self.description(count, **commands)
+        return int(self.run("condor_submit", "-terse", str(file)).partition(".")[0])
+
+    def description(self, count: int, **commands: str) -> Path:
+        """A file that describes so many jobs, for condor_submit."""
         file = self.folder / "var" / "run" / "description"
         lines = "".join(f"{name} = {value}\n" for name, value in commands.items())
         file.write_text(f"{lines}queue {count}\n")
-        return int(self.run("condor_submit", "-terse", str(file)).partition(".")[0])
+        return file
 
     def token(self, user: str) -> str:
         """An IDTOKEN, as condor_token_create makes it."""

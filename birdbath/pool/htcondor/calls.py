@@ -37,6 +37,8 @@ _OUT_OF_REACH = (
 )
 _SPOOLED_WITHIN = 10.0
 _LOOK_AGAIN = 0.02
+_SURE_FOR = 2.0
+"""Seconds after a submission for which the schedd is taken to be where it was."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ class Session:
         self._reader = Reader(gateway)
         self._schedd: Any = None
         self._address: Any = None
+        self._prepared_at = -_SURE_FOR
 
     def start_over(self) -> None:
         """Look the schedd up again when it is next needed."""
@@ -76,10 +79,13 @@ class Session:
         """Queue clusters with their files, all guarded; their ids in the schedd. One that fails leaves the
         others, for `undo`.
         """
-        schedd = self._asked(_present)
+        schedd = self._connected()
+        if time.monotonic() - self._prepared_at > _SURE_FOR:
+            schedd = self._asked(_present)
         results = [self._submit(schedd, submission) for submission in submissions]
         for result in results:
             _told(schedd.spool, result)
+        self._prepared_at = time.monotonic()
         return [int(result.cluster()) for result in results]
 
     def _submit(self, schedd: Any, submission: Submission) -> Any:
@@ -97,8 +103,13 @@ class Session:
 
     def decide(self, constraint: str) -> None:
         """Let the guarded jobs that the constraint selects be seen and run."""
-        if self._asked(lambda schedd: schedd.query(constraint, ["ProcId"], limit=1)):
+        try:
             _told(self._connected().edit, constraint, names.COMMITTED, "true")
+        except PoolRefused:
+            # None may be left, removed meanwhile; which the schedd calls an error.
+            undecided = f"({constraint}) && {names.COMMITTED} =!= true"
+            if self._asked(lambda schedd: schedd.query(undecided, ["ProcId"], limit=1)):
+                raise
 
     def undo(self, constraint: str) -> None:
         """Take guarded jobs out of the queue, whatever they say about leaving it."""
