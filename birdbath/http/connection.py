@@ -64,6 +64,7 @@ class Connection(HttpToolsProtocol):
         self._stall: asyncio.TimerHandle | None = None
         self._refusal = 0
         self._answering: RequestResponseCycle | None = None
+        self._last = False
         self._address = self.client[0] if self.client else ""
         family.by_client[self._address] += 1
         if family.count > limits.connections or family.by_client[self._address] > limits.per_client:
@@ -128,6 +129,17 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._stop_watch()
         super().on_headers_complete()
+        if self._last:
+            self.cycle.keep_alive = False
+
+    def shutdown(self) -> None:
+        """See Uvicorn. A request that is awaited or half received is answered still: who has just connected
+        cannot know that the server is about to stop.
+        """
+        if self._watch is None:
+            super().shutdown()
+        else:
+            self._last = True
 
     def _refuse(self, status: int) -> None:
         """End the connection: what is raised in a callback of the parser is an error of the request."""

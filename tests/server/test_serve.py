@@ -83,6 +83,28 @@ def test_stopping_does_not_wait_for_idle_connections(tmp_path: Path) -> None:
             assert server.stop() == 0
 
 
+def test_a_request_of_somebody_who_had_just_connected_is_answered_before_the_stop(tmp_path: Path) -> None:
+    request = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with running_server(tmp_path) as server:
+        host, port = server.url.removeprefix("http://").split(":")
+        with (
+            socket.create_connection((host, int(port)), 30) as silent,
+            socket.create_connection((host, int(port)), 30) as half_sent,
+            socket.create_connection((host, int(port)), 30) as served,
+        ):
+            half_sent.sendall(request[:20])
+            served.sendall(request)
+            assert served.recv(12) == b"HTTP/1.1 200"
+            server.process.send_signal(signal.SIGTERM)
+            while served.recv(4096):  # it is closed as soon as the stop begins
+                pass
+            silent.sendall(request)
+            half_sent.sendall(request[20:])
+            assert silent.recv(12) == b"HTTP/1.1 200"
+            assert half_sent.recv(12) == b"HTTP/1.1 200"
+        assert server.process.wait(30) == 0
+
+
 def test_a_second_port_for_the_collector(tmp_path: Path) -> None:
     with running_server(tmp_path, "--collector-port", "0") as server:
         assert len(set(server.urls)) == 2
