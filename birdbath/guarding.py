@@ -63,6 +63,7 @@ def guard(
             settings.max_requests_per_client,
             settings.max_body_bytes,
             settings.max_requests_per_second,
+            settings.max_body_bytes_per_client,
         )
     )
     figures = Figures(engine, settings.spool, traffic, open_connections, events)

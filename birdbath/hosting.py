@@ -187,7 +187,9 @@ def http_settings(settings: Settings) -> HttpSettings:
         public_url=settings.public_url,
         trusted_proxies=settings.trusted_proxies,
         max_request_bytes=settings.max_request_bytes,
-        bounds=Bounds(settings.max_xml_bytes, settings.max_xml_tags, settings.max_xml_attributes),
+        bounds=Bounds(
+            settings.max_xml_bytes, settings.max_xml_tags, settings.max_xml_attributes, settings.max_xml_depth
+        ),
         body_seconds=settings.body_seconds,
         allowed_hosts=admission.own_hosts(settings),
         allowed_origins=settings.allowed_origins,

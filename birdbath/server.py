@@ -24,7 +24,7 @@ from sqlalchemy import Engine
 import birdbath
 from birdbath import admission, following, guarding
 from birdbath.backend import Backend
-from birdbath.classads import AdMemory, Constraint
+from birdbath.classads import AdMemory, Constraint, ExpressionLimits, limit_expressions
 from birdbath.collector import CollectorSettings
 from birdbath.errors import InvalidAd
 from birdbath.execution import Processes
@@ -260,6 +260,7 @@ async def serve(settings: Settings, ready: Callable[[list[str]], None]) -> list[
     SIGHUP the listening sockets stay open, and are returned for `restart`; connections wait in them.
     """
     _allow_many_files()
+    limit_expressions(ExpressionLimits(settings.max_expression_length, settings.max_expression_cost))
     admission.check_listening(settings)
     tls = admission.tls(settings)
     authentication = admission.authentication(settings)

@@ -10,10 +10,12 @@ from birdbath.classads.expressions import (
     canonical_value,
     evaluate,
     is_true,
+    limit_expressions,
     matches,
     python_value,
     real_literal,
 )
+from birdbath.classads.limits import ExpressionLimits
 from birdbath.classads.records import AdList, AdMemory, AdRecord, Columns
 from birdbath.classads.syntax import check_text, valid_name
 from birdbath.values import Expression
@@ -30,6 +32,7 @@ __all__ = [
     "Constraint",
     "Costs",
     "Expression",
+    "ExpressionLimits",
     "Item",
     "Scalar",
     "ad_from_items",
@@ -39,6 +42,7 @@ __all__ = [
     "check_text",
     "evaluate",
     "is_true",
+    "limit_expressions",
     "matches",
     "python_value",
     "real_literal",

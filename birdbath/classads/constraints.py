@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 import classad2
 
-from birdbath.classads.costs import COST_LIMIT, LIGHT, Costs, TooCostly, check_cost, shape
+from birdbath.classads.costs import LIGHT, Costs, TooCostly, check_cost, shape
 from birdbath.classads.expressions import EVALUATION_ERRORS, CompiledAd, is_true, parse, printed
+from birdbath.classads.limits import limits
 from birdbath.classads.syntax import conjuncts, prepared, replace_references
 from birdbath.errors import RequestFault
 
@@ -53,13 +54,14 @@ class Constraint:
         self._text = "" if self.selects_all else _in_one_scope(prepared(self.text))
         self._expression = None if self.selects_all else parse(self._text).lookup("x")
         self._seconds = seconds or inf
+        self._most = limits().cost
         check_cost(self._text)
         self._shape = shape(self._text)
-        self._frugal = not self._shape.calls and self._shape.cost(lambda name: LIGHT) <= COST_LIMIT
+        self._frugal = not self._shape.calls and self._shape.cost(lambda name: LIGHT) <= self._most
 
     def affords(self, costs: Costs) -> bool:
         """Whether it is evaluated within reasonable time in the ad that has these costs."""
-        return (self._frugal and costs.light) or self._shape.cost(costs.of) <= COST_LIMIT
+        return (self._frugal and costs.light) or self._shape.cost(costs.of) <= self._most
 
     def select(self, records: Sequence[AdRecord], now: float) -> list[AdRecord]:
         """Those of `records` that the constraint selects, in their order; `now` in seconds since the epoch.
@@ -106,7 +108,7 @@ class Constraint:
     def _scope(self, record: AdRecord, now: float) -> CompiledAd:
         """What to evaluate in for a record. Raises TooCostly."""
         scope = record.scope(now)
-        if not (self._frugal and record.light) and self._shape.cost(record.costs().of) > COST_LIMIT:
+        if not (self._frugal and record.light) and self._shape.cost(record.costs().of) > self._most:
             raise TooCostly("evaluating a constraint may take too long")
         return scope
 

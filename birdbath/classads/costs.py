@@ -2,7 +2,7 @@
 
 `classad2` has no deadline and cannot be interrupted: twenty attributes that each add the next to itself take
 2**20 steps, a regular expression may take minutes. So an upper bound is computed from the text, with
-everything that it refers to, and what may cost more than COST_LIMIT is never evaluated: it is refused where a
+everything that it refers to, and what may cost more than the limit is never evaluated: it is refused where a
 client sends it, and counts as error in an ad.
 
 The unit is what one operand or operator takes, about 100 ns; a text counts for one more for each 32
@@ -18,11 +18,11 @@ from functools import lru_cache
 from math import inf
 from typing import Final
 
+from birdbath.classads.limits import limits
 from birdbath.classads.patterns import steps
 from birdbath.classads.syntax import TOKEN, to_new_syntax
 from birdbath.errors import InvalidAd
 
-COST_LIMIT: Final = 200_000
 LIGHT: Final = 400
 """What attributes of usual ads stay below."""
 TEXT_UNIT: Final = 32
@@ -258,8 +258,9 @@ class Costs:
         )
 
     def too_costly(self) -> frozenset[str]:
-        """The attributes, in lower case, that cost more than COST_LIMIT."""
-        return frozenset(name for name in self._shapes if self.of(name) > COST_LIMIT)
+        """The attributes, in lower case, that cost more than they may."""
+        most = limits().cost
+        return frozenset(name for name in self._shapes if self.of(name) > most)
 
 
 def affordable(
@@ -274,8 +275,9 @@ def affordable(
 
 def are_affordable(left: Costs, right: Costs) -> bool:
     """Whether matching the two ads takes reasonable time: what either asks for, and its Rank of the other."""
+    most = limits().cost
     return not any(
-        side.of(name) > COST_LIMIT
+        side.of(name) > most
         for side in left.against(right)
         for name in ("requirements", "rank", "requestcpus", "requestmemory", "requestdisk", "requestgpus")
     )
@@ -284,5 +286,5 @@ def are_affordable(left: Costs, right: Costs) -> bool:
 def check_cost(text: str) -> None:
     """Raise TooCostly when an expression in new syntax may cost too much whatever it refers to."""
     found = shape(text)
-    if found.cost(Costs.within(found).of) > COST_LIMIT:
+    if found.cost(Costs.within(found).of) > limits().cost:
         raise TooCostly(f"evaluating an expression may take too long: {text[:80]}")

@@ -16,6 +16,7 @@ from typing import TypeAlias
 import classad2
 
 from birdbath.classads.costs import Costs, affordable, check_cost
+from birdbath.classads.limits import ExpressionLimits, set_limits
 from birdbath.classads.syntax import (
     NUMBER,
     attribute_name,
@@ -131,6 +132,12 @@ def _canonical_value(text: str) -> tuple[str, str]:
 
 _kept_value = lru_cache(maxsize=8192)(_canonical_value)
 """The same, remembered: jobs of one portal have the same expressions."""
+
+
+def limit_expressions(limits: ExpressionLimits) -> None:
+    """Let `limits` hold for what is read from now on, in the whole process: ads are made everywhere in it."""
+    set_limits(limits)
+    _kept_value.cache_clear()
 
 
 def _canonical_expression(text: str, ad: CompiledAd) -> tuple[str, str]:

@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
+from birdbath.classads.limits import limits
 from birdbath.errors import InvalidAd
 
-MAX_EXPRESSION_LENGTH = 64 * 1024
 MAX_DEPTH = 300
 """`classad2` gives up at a depth of 400; the rest is left to the attributes that an expression refers to."""
 MAX_NESTING = 160
@@ -93,8 +93,8 @@ def prepared(text: str) -> str:
     InvalidAd for text that is too long, cannot be in an ad, or stays too deep; text that passes may still
     be no expression.
     """
-    if len(text) > MAX_EXPRESSION_LENGTH:
-        raise InvalidAd(f"an expression is longer than {MAX_EXPRESSION_LENGTH} characters")
+    if len(text) > limits().length:
+        raise InvalidAd(f"an expression is longer than {limits().length} characters")
     check_text(text)
     text = to_new_syntax(text)
     if "//" in text or "/*" in text:

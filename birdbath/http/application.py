@@ -195,7 +195,7 @@ class HttpApplication:
             self._browsers.check_host(scope)
             by_page = self._browsers.check_origin(scope)
             caller = await self._caller(scope)
-            with self._traffic.body(_declared(scope)):
+            with self._traffic.body(address, _declared(scope)):
                 body = await read_body(
                     scope,
                     paced(receive, settings.body_seconds),

@@ -21,7 +21,8 @@ _MOST_CLIENTS: Final = 10_000
 class TrafficLimits:
     """Bounds of requests in progress, 0 for none.
 
-    requests, requests_per_client: at a time. body_bytes: of all bodies being received or answered, together.
+    requests, requests_per_client: at a time. body_bytes, body_bytes_per_client: of all bodies being received
+    or answered, together.
     requests_per_second: of one client, over a few seconds; short bursts of twice as many pass.
     """
 
@@ -29,6 +30,7 @@ class TrafficLimits:
     requests_per_client: int = 0
     body_bytes: int = 0
     requests_per_second: float = 0.0
+    body_bytes_per_client: int = 0
 
 
 @dataclass
@@ -49,6 +51,7 @@ class Traffic:
     body_bytes: int = 0
     refused: int = 0
     _by_client: dict[str, int] = field(default_factory=dict)
+    _bytes_by_client: dict[str, int] = field(default_factory=dict)
     _buckets: dict[str, _Bucket] = field(default_factory=dict)
 
     def enter(self, client: str) -> None:
@@ -79,16 +82,22 @@ class Traffic:
             del self._by_client[client]
 
     @contextmanager
-    def body(self, size: int) -> Iterator[None]:
+    def body(self, client: str, size: int) -> Iterator[None]:
         """Hold room for a body of `size` bytes, as declared. Raises Refused (503) when there is none."""
-        most = self.limits.body_bytes
-        if most and size and self.body_bytes + size > most:
+        limits, own = self.limits, self._bytes_by_client.get(client, 0) + size
+        if limits.body_bytes and size and self.body_bytes + size > limits.body_bytes:
             raise self._busy("The server holds as many bytes of requests as it can")
+        if limits.body_bytes_per_client and size and own > limits.body_bytes_per_client:
+            raise self._busy(f"At most {limits.body_bytes_per_client} bytes of one client at a time")
         self.body_bytes += size
+        self._bytes_by_client[client] = own
         try:
             yield
         finally:
             self.body_bytes -= size
+            left = self._bytes_by_client.pop(client, 0) - size
+            if left > 0:
+                self._bytes_by_client[client] = left
 
     def _busy(self, text: str) -> Refused:
         self.refused += 1

@@ -18,6 +18,9 @@ from birdbath.soap.faults import ClientFault
 SMALL_BYTES: Final = 64 * 1024
 """A shorter document can hold nothing that takes long."""
 
+MAX_DEPTH: Final = 256
+"""What the XML parser itself lets pass."""
+
 ENCODINGS: Final = frozenset(
     {"utf-8", "ascii", "iso8859-1", "iso8859-2", "iso8859-15", "cp1250", "cp1251", "cp1252"}
 )
@@ -35,12 +38,14 @@ class Bounds:
     """Of the document of one request, the text of a file's chunk (the element `data` of sendFile) apart.
 
     document_bytes: bytes of all of it. tags: start and end tags, comments and sections together.
-    attributes: attributes of all elements together.
+    attributes: attributes of all elements together. depth: elements within each other, the envelope included;
+    at most MAX_DEPTH.
     """
 
     document_bytes: int = 2 * 1024 * 1024
     tags: int = 32_000
     attributes: int = 32_000
+    depth: int = MAX_DEPTH
 
     def longest(self, head: bytes) -> float:
         """The most bytes that a request which begins like this can be allowed, by its first 4 KiB."""

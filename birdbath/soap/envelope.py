@@ -15,7 +15,7 @@ from typing import Final
 import pybase64
 from lxml import etree
 
-from birdbath.soap.bounds import USUAL, Bounds, check_encoding
+from birdbath.soap.bounds import MAX_DEPTH, USUAL, Bounds, check_encoding
 from birdbath.soap.faults import ClientFault, MustUnderstand, VersionMismatch
 
 Element = etree._Element
@@ -29,9 +29,6 @@ NIL: Final = "{http://www.w3.org/2001/XMLSchema-instance}nil"
 
 LARGE_BYTES: Final = 256 * 1024
 """Requests above this size take milliseconds to parse; they get a parser of their own."""
-
-MAX_DEPTH: Final = 256
-"""Elements within each other, the envelope included."""
 
 MAX_NAME: Final = 1000
 """Bytes of a namespace name."""
@@ -53,7 +50,6 @@ _LONG_NAMESPACE = re.compile(
     rb"""xmlns(?::[^\s=:]*+)?\s*+=\s*+(?:"[^"]{%d}|'[^']{%d})""" % (MAX_NAME + 1, MAX_NAME + 1)
 ).search
 _OWN_ENTITY = re.compile(rb"&(?!(?:amp|lt|gt|quot|apos);)[^\s#&;]++;").search
-_TOO_DEEP: Final = "boolean(" + "/*" * (MAX_DEPTH + 1) + ")"
 
 
 def _parser(encoding: str | None = None, *, huge: bool = False) -> etree.XMLParser:
@@ -196,7 +192,7 @@ def parse(
     data: bytes, content_type: str = "", cut_out: bytes | None = None, bounds: Bounds = USUAL
 ) -> Envelope:
     """Parse a request, of which `cut` may have taken `cut_out`. Raises ClientFault when it is no XML, beyond
-    `bounds`, deeper than MAX_DEPTH, refers to an entity of its own, or has a namespace above MAX_NAME.
+    `bounds`, refers to an entity of its own, or has a namespace above MAX_NAME.
 
     The encoding is what the document says. A charset of the Content-Type counts only where the document says
     nothing; one that nobody knows is ignored.
@@ -211,11 +207,11 @@ def parse(
     try:
         root = etree.fromstring(data, _parser_for(data, content_type))
     except etree.XMLSyntaxError as error:
-        raise _syntax_fault(error) from None
+        raise _syntax_fault(error, bounds) from None
     if root.getroottree().docinfo.internalDTD is not None:
         _refuse_entities(root, data)
-    if len(data) > LARGE_BYTES:
-        _refuse_depth(root)
+    if len(data) > LARGE_BYTES or bounds.depth < MAX_DEPTH:
+        _refuse_depth(root, bounds)
     # The plain search first: it is ten times as fast as the other.
     nils = b"nil" in data and _ANY_NIL(data) is not None
     references = b"href" in data and _ANY_HREF(data) is not None
@@ -252,23 +248,23 @@ def _charset(content_type: str) -> str:
         return ""
 
 
-def _syntax_fault(error: etree.XMLSyntaxError) -> ClientFault:
+def _syntax_fault(error: etree.XMLSyntaxError, bounds: Bounds) -> ClientFault:
     text = error.msg or "nothing in it"
     if "Excessive depth" in text:  # libxml2 has one code for all its limits
-        return _depth_fault()
+        return _depth_fault(bounds)
     return ClientFault(f"The request is not well-formed XML: {text}")
 
 
-def _refuse_depth(root: Element) -> None:
+def _refuse_depth(root: Element, bounds: Bounds) -> None:
     try:
-        if root.xpath(_TOO_DEEP):
-            raise _depth_fault()
+        if root.xpath("boolean(" + "/*" * (bounds.depth + 1) + ")"):
+            raise _depth_fault(bounds)
     except etree.XPathError:  # libxml2 looks at ten million elements of one depth at most
         raise ClientFault("The request has too many elements") from None
 
 
-def _depth_fault() -> ClientFault:
-    return ClientFault(f"The elements of the request are nested deeper than {MAX_DEPTH}")
+def _depth_fault(bounds: Bounds) -> ClientFault:
+    return ClientFault(f"The elements of the request are nested deeper than {bounds.depth}")
 
 
 def _refuse_entities(root: Element, data: bytes) -> None:

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
 
 import classad2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from birdbath.classads import Ad, AdRecord, Constraint, Costs, Expression, are_affordable, evaluate
+from birdbath.classads import (
+    Ad,
+    AdRecord,
+    Constraint,
+    Costs,
+    Expression,
+    ExpressionLimits,
+    are_affordable,
+    evaluate,
+    limit_expressions,
+)
 from birdbath.classads.constraints import TooManySeconds
-from birdbath.classads.costs import COST_LIMIT, TooCostly, shape
+from birdbath.classads.costs import TooCostly, shape
 from birdbath.classads.expressions import Attribute, compile_ad
+from birdbath.classads.limits import USUAL
 from birdbath.classads.patterns import steps
+from birdbath.errors import InvalidAd
 from tests.classads.test_real_ads import NAMES, ad_of, read
 
 DOUBLING: list[Attribute] = [(f"a{n}", "x", f"a{n + 1} + a{n + 1}") for n in range(60)]
@@ -46,7 +59,7 @@ LONG: Attribute = ("S", "s", "a" * 20_000)
     ],
 )
 def test_an_attribute_that_may_take_long_is_an_error(attributes: list[Attribute]) -> None:
-    assert Costs(attributes).of("a0") > COST_LIMIT
+    assert Costs(attributes).of("a0") > USUAL.cost
     began = time.thread_time()
     assert evaluate(compile_ad(attributes), "a0") is None
     assert str(compile_ad(attributes).lookup("a0")) == "error"
@@ -108,6 +121,44 @@ def test_matching_is_judged_by_both_ads() -> None:
     assert not are_affordable(Costs([*job, big]), slot)
     bouncing = [("Requirements", "x", "TARGET.Start + TARGET.Start"), ("Big", "x", "TARGET.Start + 1")]
     assert not are_affordable(Costs(bouncing), slot)
+
+
+@pytest.fixture
+def lower_limits() -> Iterator[None]:
+    limit_expressions(ExpressionLimits(length=2000, cost=1000))
+    yield
+    limit_expressions(USUAL)
+
+
+SOME: Attribute = ("Some", "x", f"sum({{{', '.join(['Cpus'] * 500)}}})")
+
+
+def let_through() -> list[bool]:
+    """Whether what is neither short nor long passes everywhere."""
+    ads = Costs([("Requirements", "x", "Some + Some + Some > 0"), SOME]), Costs([])
+    return [
+        evaluate(compile_ad([("a", "x", "Some + Some"), SOME, ("Cpus", "n", "1")]), "a") == 1000,
+        accepted(lambda: Constraint(SOME[2] + " + " + SOME[2])),
+        accepted(lambda: Ad().set("Other", Expression("1 + " + SOME[2]))),
+        len(Constraint("Some + Some > 1").select([AdRecord.of(Ad([SOME, ("Cpus", "n", "1")]))], 0)) == 1,
+        are_affordable(*ads),
+    ]
+
+
+def accepted(read: Callable[[], object]) -> bool:
+    try:
+        read()
+    except InvalidAd:
+        return False
+    return True
+
+
+def test_the_usual_limits() -> None:
+    assert all(let_through())
+
+
+def test_lower_limits_hold_for_what_was_let_through_before(lower_limits: None) -> None:
+    assert not any(let_through())
 
 
 def test_a_query_ends_when_its_time_is_over() -> None:

@@ -217,10 +217,37 @@ def test_requests_per_client_and_bodies() -> None:
     traffic.enter("b")
     traffic.leave("a")
     traffic.enter("a")
-    with traffic.body(6), pytest.raises(Refused), traffic.body(5):
+    with traffic.body("a", 6), pytest.raises(Refused), traffic.body("a", 5):
         pass
-    with traffic.body(10):
+    with traffic.body("a", 10):
         pass
+
+
+def test_bodies_of_one_client() -> None:
+    traffic = Traffic(TrafficLimits(body_bytes=100, body_bytes_per_client=10))
+    with traffic.body("a", 0), traffic.body("a", 6), traffic.body("b", 10):
+        with pytest.raises(Refused, match="one client"), traffic.body("a", 5):
+            pass
+        with traffic.body("a", 4):
+            assert traffic.body_bytes == 20
+    with traffic.body("a", 10):
+        pass
+    assert traffic.body_bytes == 0
+
+
+def test_the_length_and_cost_of_expressions_are_settings(tmp_path_factory: pytest.TempPathFactory) -> None:
+    def reply(constraint: str, **settings: str) -> str:
+        home = tmp_path_factory.mktemp("expressions")
+        environment = {"BIRDBATH_STRICT": "true"} | settings
+        with running_server(home, environment=environment) as server:
+            return ask(server, call("getJobAds", f"<constraint>{constraint}</constraint>"))
+
+    long = "A" * 2000 + " == 1"
+    assert "<faultstring>" not in reply(long)
+    assert "longer than 1024 characters" in reply(long, BIRDBATH_MAX_EXPRESSION_LENGTH="1024")
+    costly = f"sum({{{', '.join(['a'] * 600)}}}) &gt; 0"
+    assert "<faultstring>" not in reply(costly)
+    assert "may take too long" in reply(costly, BIRDBATH_MAX_EXPRESSION_COST="1000")
 
 
 def test_a_query_that_takes_too_long_is_a_fault_and_the_next_is_answered(

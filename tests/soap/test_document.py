@@ -8,7 +8,9 @@ import pytest
 from lxml import etree
 
 from birdbath.schedd import Transaction
-from birdbath.soap.envelope import LARGE_BYTES, MAX_DEPTH, MAX_NAME, parse
+from birdbath.soap.bounds import MAX_DEPTH, Bounds
+from birdbath.soap.envelope import LARGE_BYTES, MAX_NAME, parse
+from birdbath.soap.faults import ClientFault
 from tests.soap.wire import (
     SERVER,
     SOAP_12,
@@ -202,6 +204,15 @@ def test_the_greatest_depth(padding: int) -> None:
 
     assert version(request(MAX_DEPTH)).status == 200
     assert "deeper than 256" in client_fault(request(MAX_DEPTH + 1))
+
+
+@pytest.mark.parametrize("padding", [0, LARGE_BYTES])
+def test_a_smaller_depth(padding: int) -> None:
+    bounds = Bounds(depth=20)
+    request = call("getVersionString", "x" * padding + "<x>" * 17 + "</x>" * 17)
+    assert parse(request, bounds=bounds).open() is not None
+    with pytest.raises(ClientFault, match="deeper than 20"):
+        parse(request.replace(b"</x>", b"<x/></x>", 1), bounds=bounds)
 
 
 def test_deep_elements_without_an_end() -> None:
