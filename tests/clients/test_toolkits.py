@@ -56,15 +56,15 @@ def test_gsoap(gsoap_programs: GsoapPrograms, server: str, folder: Path, payload
     check_cycle(seen, "gsoap", folder, payload)
 
 
-def test_axis(axis_class_path: str, server: str, folder: Path, payload: bytes) -> None:
+def test_axis(axis_class_path: str, simulated: str, folder: Path, payload: bytes) -> None:
     """Axis 1.4, which takes the server's address from the WSDL alone."""
-    seen = seen_by(["java", "-cp", axis_class_path, "Client", server, "axis", folder])
+    seen = seen_by(["java", "-cp", axis_class_path, "Client", simulated, "axis", folder])
     check_cycle(seen, "axis", folder, payload)
 
 
-def test_npm_soap_htcondor(npm_folder: Path, server: str, folder: Path) -> None:
+def test_npm_soap_htcondor(npm_folder: Path, simulated: str, folder: Path) -> None:
     """The package unmodified, with the served WSDLs and with those of HTCondor 8.4 that it carries."""
-    seen = seen_by(["node", npm_folder / "condor.js", server, "carlos", folder])
+    seen = seen_by(["node", npm_folder / "condor.js", simulated, "carlos", folder])
     for answers in (seen["served"], seen["carried"]):
         assert re.fullmatch(VERSION, answers["version"])
         assert re.fullmatch(PLATFORM, answers["platform"])

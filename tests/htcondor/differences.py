@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 _RULES = "the schedd refuses to hold a completed or removed job"
-_UPLOADED = "a program or input that was not uploaded is refused at commit, instead of holding the job later"
+_UPLOADED = "a program that was not uploaded is refused at commit, instead of holding the job later"
 _SPOOL_HOLD = "the schedd's own hold while it puts files in place counts in NumHolds"
 _COUNT = "counted are the jobs that were given to the pool, until a sweep finds that they have left"
 _REASON = "the schedd has no action without a reason; the gateway says 'via SOAP'"
@@ -23,7 +23,6 @@ DIFFERENCES = {
     "test_a_completed_job_can_be_held": _RULES,
     "test_a_job_removed_and_then_held_goes_back_to_removed": _RULES,
     "test_a_job_without_its_executable_is_held": _UPLOADED,
-    "test_a_job_without_its_input_is_held": _UPLOADED,
     "test_periodic_hold_and_release": _SPOOL_HOLD,
     "test_a_completed_job_leaves_when_it_was_collected": _COUNT,
     "test_a_user_hold_is_no_system_hold": _REASON,
@@ -38,3 +37,9 @@ DIFFERENCES = {
     "test_a_vacated_job_runs_again": _SLOW,
     "test_a_running_job_is_suspended_and_goes_on": _SLOW,
 }
+
+CLIENTS = {
+    "test_own_ad_of_njs_wrapper": "the schedd moves Iwd into its own spool",
+    "test_type_tags_that_do_not_fit_their_values": "a job without Cmd is refused at commit",
+}
+"""The same for the tests of clients' habits."""

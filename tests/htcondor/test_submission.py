@@ -8,7 +8,8 @@ from birdbath.classads import Ad, Constraint, Expression, Scalar
 from birdbath.pool.base import JobId, NewJob
 from birdbath.pool.htcondor import names
 from birdbath.pool.htcondor.reading import Reader
-from birdbath.pool.htcondor.submission import CannotSubmit, StagedFiles, Submission, submission, text_of
+from birdbath.pool.htcondor.requests import Submission
+from birdbath.pool.htcondor.submission import CannotSubmit, StagedFiles, submission, text_of
 
 GATEWAY = "birdbath-test"
 FIRST = JobId(1_000_000_001, 0)

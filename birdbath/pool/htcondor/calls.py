@@ -16,11 +16,10 @@ from typing import Any, TypeVar
 import htcondor2
 
 from birdbath.classads import Ad
-from birdbath.dagman.options import PROGRAM
 from birdbath.pool.htcondor import names
 from birdbath.pool.htcondor.connection import Connection, PoolRefused, PoolUnreachable
 from birdbath.pool.htcondor.reading import Reader
-from birdbath.pool.htcondor.submission import Submission
+from birdbath.pool.htcondor.requests import Submission
 
 T = TypeVar("T")
 
@@ -90,9 +89,9 @@ class Session:
 
     def _submit(self, schedd: Any, submission: Submission) -> Any:
         commands = dict(submission.commands)
-        if submission.is_dagman:
+        if submission.pool_program:
             folder = _told(htcondor2.RemoteParam, self._address).get("BIN")
-            commands["MY.Cmd"] = _quoted(f"{folder}/{PROGRAM}")
+            commands["MY.Cmd"] = _quoted(f"{folder}/{submission.pool_program}")
         description = htcondor2.Submit(commands)
         result = _told(schedd.submit, description, itemdata=iter(submission.rows), spool=True)
         if sys.version_info < (3, 12):  # the bindings drop a reference to None that they do not have
@@ -218,7 +217,7 @@ class Session:
 
     def _act(self, action: str, job: str, reason: str) -> Acted:
         totals = _told(
-            self._connected().act, getattr(htcondor2.JobAction, action), [job], (_one_line(reason), 0)
+            self._connected().act, getattr(htcondor2.JobAction, action), [job], (_escaped(reason), 0)
         )
         counts = dict(totals)
         return Acted(
@@ -285,8 +284,13 @@ def _one_line(text: str) -> str:
     return " ".join(text.replace("\0", " ").split())
 
 
+def _escaped(text: str) -> str:
+    """As it stands between quotes: the bindings put them around a reason, and lose one that has its own."""
+    return _one_line(text).replace('"', '\\"')
+
+
 def _quoted(text: str) -> str:
-    return '"' + _one_line(text).replace('"', '\\"') + '"'
+    return f'"{_escaped(text)}"'
 
 
 def die_with_parent() -> None:

@@ -23,7 +23,8 @@ from birdbath.pool.htcondor import names
 from birdbath.pool.htcondor.connection import PoolUnreachable
 from birdbath.pool.htcondor.jobs import SLOWEST, Jobs
 from birdbath.pool.htcondor.journal import Deferred, Journal
-from birdbath.pool.htcondor.submission import CannotSubmit, StagedFiles, Submission, submission
+from birdbath.pool.htcondor.requests import Submission
+from birdbath.pool.htcondor.submission import CannotSubmit, StagedFiles, named_in_vain, submission
 from birdbath.pool.htcondor.workers import Call
 from birdbath.store.crash_points import crash_point
 from birdbath.store.sandbox import Sandbox
@@ -31,7 +32,7 @@ from birdbath.store.unit_of_work import UnitOfWork
 
 _log = logging.getLogger(__name__)
 
-COLLECT = "collect"
+COLLECT, EDIT = "collect", "edit"
 
 
 class Commits:
@@ -64,8 +65,13 @@ class Commits:
         marker, clusters = answers.get(key, lambda: self._prepare(answers, jobs))
         self._journal.decide(unit, marker, clusters)
         for new in jobs:
+            self._keep_inputs(unit, marker, new)
             self._keep_status(unit, marker, new)
         crash_point("htcondor:decided")
+
+    def _keep_inputs(self, unit: UnitOfWork, marker: str, new: NewJob) -> None:
+        if values := named_in_vain(new.ad, self._staged(new)):
+            self._journal.defer(unit, marker, EDIT, new.id, values)
 
     def _keep_status(self, unit: UnitOfWork, marker: str, new: NewJob) -> None:
         """Let a job that is committed as Held or Removed be that before it is let run."""
@@ -154,6 +160,8 @@ class Commits:
         try:
             if deferred.action == COLLECT:
                 yield from self._jobs.collect(deferred.job)
+            elif deferred.action == EDIT:
+                yield from self._jobs.edit(deferred.job, deferred.arguments)
             else:
                 details = ActionDetails(**deferred.arguments)
                 yield from self._jobs.act(JobAction(deferred.action), deferred.job, details)

@@ -48,7 +48,10 @@ def _shared_table(my_type: str, of_them: str = "") -> _Table:
 
 
 _TABLES = {
-    AdKind.STORAGE: _own_table("Storage", "Storage", "STORAGE"),
+    # The bindings have no AdType for these.
+    AdKind.STORAGE: _Table(
+        "Any", 'MyType == "Storage"', "Storage", "UPDATE_STORAGE_AD", "INVALIDATE_STORAGE_ADS"
+    ),
     AdKind.CKPTSRVR: _shared_table("CkptServer"),
     AdKind.LICENSE: _own_table("License", "License", "LICENSE"),
     AdKind.COLLECTOR: _own_table("Collector", "Collector", "COLLECTOR"),

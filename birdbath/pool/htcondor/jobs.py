@@ -112,6 +112,11 @@ class Jobs:
         if not done.done:
             raise WrongJobStatus(f"Job {job} is in a state that does not allow this")
 
+    def edit(self, job: JobId, values: dict[str, str]) -> Any:
+        """Set attributes of a job to values in the job queue's syntax. Raises UnknownJob."""
+        if not (yield self.ask("edit", self._known(job), values)):
+            raise UnknownJob(f"Job {job} is not in the queue")
+
     def collect(self, job: JobId) -> Any:
         """The client has all it wants of the job's files; whether the job leaves the queue by that."""
         found, left = yield self.ask("collect", self._known(job))

@@ -15,6 +15,7 @@ from birdbath.dagman.options import PROGRAM
 from birdbath.errors import BirdbathError
 from birdbath.pool.base import JobId, NewJob
 from birdbath.pool.htcondor import names
+from birdbath.pool.htcondor.requests import Submission
 
 _UNIVERSES = {
     5: "vanilla",
@@ -40,18 +41,6 @@ _FORBIDDEN = re.compile("[\n\r\0\x1f\ud800-\udfff]")
 
 class CannotSubmit(BirdbathError):
     """The pool cannot be given such a job; nothing was submitted."""
-
-
-@dataclass(frozen=True)
-class Submission:
-    """One cluster: the commands of its description, and the variables of each proc."""
-
-    cluster: int
-    procs: int
-    commands: Mapping[str, str]
-    rows: Sequence[Mapping[str, str]]
-    is_dagman: bool = False
-    """Whether the program is the schedd's own condor_dagman, wherever that lies."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +90,32 @@ def submission(
         }
         for new, ad in zip(jobs, ads, strict=True)
     ]
-    return Submission(jobs[0].id.cluster, len(jobs), commands, rows, is_dagman)
+    program = PROGRAM if is_dagman else ""
+    return Submission(jobs[0].id.cluster, len(jobs), commands, rows, program)
+
+
+def named_in_vain(ad: Ad, staged: StagedFiles) -> dict[str, str]:
+    """TransferInput and In, in the job queue's syntax, of a job that names files which were not uploaded.
+
+    The bindings would look for them here. The job is submitted without, and told of them afterwards: the
+    pool holds it when it is to run, as it holds any job whose files are not there.
+    """
+    missing = _missing(ad, staged)
+    found = {}
+    if any(name in missing for name in _inputs(ad)):
+        found["TransferInput"] = ",".join(_inputs(ad))
+    if ad.string("In") in missing:
+        found["In"] = ad.string("In")
+    return {name: text_of((name, "s", text)).replace("$(DOLLAR)", "$") for name, text in found.items()}
+
+
+def _inputs(ad: Ad) -> list[str]:
+    return [name.strip() for name in ad.string("TransferInput").split(",") if name.strip()]
+
+
+def _missing(ad: Ad, staged: StagedFiles) -> set[str]:
+    wanted = {name for name in _inputs(ad) if "://" not in name}
+    return (wanted | {ad.string("In", _NULL_DEVICE)}) - {"", _NULL_DEVICE} - staged.files
 
 
 def _is_dagman(ad: Ad) -> bool:
@@ -165,12 +179,11 @@ def _files(ad: Ad, staged: StagedFiles) -> dict[str, str]:
         text = ad.string(name)
         if "/" in text and text != _NULL_DEVICE:
             raise CannotSubmit(f"{name} is not a plain file name: {text[:80]}")
-    if ad.string("In", _NULL_DEVICE) not in ("", _NULL_DEVICE, *staged.files):
-        raise CannotSubmit(f"The file {ad.string('In')[:80]}, In, was not uploaded")
-    wanted = [name.strip() for name in ad.string("TransferInput").split(",") if name.strip()]
-    missing = [name for name in wanted if name not in staged.files and "://" not in name]
-    if missing:
-        raise CannotSubmit(f"Input files that were not uploaded: {', '.join(missing)[:200]}")
+    wanted = _inputs(ad)
+    missing = _missing(ad, staged)
+    strange = [name for name in missing if "/" in name or name in (".", "..")]
+    if strange:
+        raise CannotSubmit(f"Input files that were not uploaded: {', '.join(strange)[:200]}")
     if ad.string("x509userproxy") not in ("", *staged.files):
         raise CannotSubmit("The file of x509userproxy was not uploaded")
     command = ad.string("Cmd")
@@ -179,6 +192,9 @@ def _files(ad: Ad, staged: StagedFiles) -> dict[str, str]:
     uploaded = command in staged.files
     if not uploaded and not _is_dagman(ad) and not command.startswith("/"):
         raise CannotSubmit(f"The program {command[:80]} was not uploaded")
-    files = {"Cmd": ("Cmd", "s", command), "TransferInput": ("TransferInput", "s", ",".join(wanted))}
+    sent = ",".join(name for name in wanted if name not in missing)
+    files = {"Cmd": ("Cmd", "s", command), "TransferInput": ("TransferInput", "s", sent)}
+    if ad.string("In") in missing:
+        files["In"] = ("In", "s", _NULL_DEVICE)
     found = {name: text_of(attribute) for name, attribute in files.items() if attribute[2]}
     return {**found, "TransferExecutable": "true" if uploaded else "false"}

@@ -7,6 +7,7 @@ another, and leak (pool reference section 3): so they are never loaded into the 
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from multiprocessing import connection as pipes
 
 from birdbath.errors import BirdbathError
@@ -19,12 +20,15 @@ def main() -> None:
 
     calls.die_with_parent()
     pipe = pipes.Connection(int(sys.argv[1]))
-    connection, gateway = pipe.recv()
+    try:
+        connection, gateway = pipe.recv()
+    except (EOFError, ConnectionError):
+        return
     session = calls.Session(connection, gateway)
     while True:
         try:
             name, arguments = pipe.recv()
-        except EOFError:
+        except (EOFError, ConnectionError):
             return
         try:
             answer: tuple[bool, object] = True, getattr(session, name)(*arguments)
@@ -33,7 +37,8 @@ def main() -> None:
             answer = False, error
         except Exception as error:  # nobody else would tell: the gateway sees only that a worker ended
             answer = False, PoolRefused(f"{name} failed unexpectedly: {type(error).__name__}: {error}")
-        pipe.send(answer)
+        with suppress(ConnectionError):  # the gateway went, which the next request would tell
+            pipe.send(answer)
 
 
 if __name__ == "__main__":
