@@ -1,5 +1,5 @@
-"""The mail that a job asked for by JobNotification and NotifyUser, as HTCondor's shadow and schedd write it.
-No I/O.
+"""The mail about a job, as HTCondor's shadow and schedd write it: what it asked for itself by JobNotification
+and NotifyUser, and what whoever held or released it asked for. No I/O.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from birdbath.classads import Ad
 from birdbath.events import EventRecord, EventType
 
-TOPICS = tuple(f"job.{name}.#" for name in ("terminated", "aborted", "held", "checkpointed"))
+TOPICS = tuple(f"job.{name}.#" for name in ("terminated", "aborted", "held", "released", "checkpointed"))
 """The events that mail may be sent for."""
 
 _BY_USER = 1
@@ -45,8 +45,10 @@ def is_wanted(event: EventRecord, job: Ad) -> bool:
 
     Never: none. Complete: when the job has ended by itself. Error: when it ended abnormally, by a signal or
     with another exit code than its JobSuccessExitCode (if it has one), or was held and nobody had asked for
-    that. Always: each of these, and removal and checkpoints too.
+    that. Always: each of these, and removal and checkpoints too. A release is told only to whom it was meant.
     """
+    if event.type == EventType.JOB_RELEASED:
+        return False
     wanted = job.integer("JobNotification")
     if wanted == Notification.ALWAYS:
         return True
@@ -75,7 +77,17 @@ def recipients(event: EventRecord, job: Ad, domain: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(address for address in addresses if _ADDRESS.fullmatch(address)))
 
 
-def job_mail(event: EventRecord, job: Ad, domain: str, host: str, admin: str) -> JobMail:
+def readers(event: EventRecord, job: Ad, domain: str, admin: str) -> list[tuple[str, ...]]:
+    """Who gets a mail about the event, those of one mail together: the job's `recipients` if the job wants it
+    or `holdJob` or `releaseJob` said emailUser, `admin` if it said emailAdmin (SOAP reference sections 3.12
+    and 3.13).
+    """
+    users = is_wanted(event, job) or event.ad.get("EmailUser") is True
+    found = [recipients(event, job, domain)] if users else []
+    return [*found, (admin,)] if event.ad.get("EmailAdmin") is True else found
+
+
+def job_mail(event: EventRecord, job: Ad, to: tuple[str, ...], host: str, admin: str) -> JobMail:
     """The mail about an event; `host` is the machine that sends it, `admin` who answers questions."""
     name = f"{event.cluster}.{event.proc}"
     lines = [
@@ -93,9 +105,7 @@ def job_mail(event: EventRecord, job: Ad, domain: str, host: str, admin: str) ->
     lines += ["", "-=-=-=-=-=-=-=-=-=-=-=-=-=-=-=-=-=-=-=-=-=-=-=-=-=-=-=-=-=-=-=-=-=-="]
     lines += ["Questions about this message or Condor in general?"]
     lines += [f"Email address of the local Condor administrator: {admin}"]
-    return JobMail(
-        recipients(event, job, domain), f"[Condor] Condor Job {name}", "\n".join(map(_plain, lines)) + "\n"
-    )
+    return JobMail(to, f"[Condor] Condor Job {name}", "\n".join(map(_plain, lines)) + "\n")
 
 
 def _plain(line: str) -> str:
@@ -121,6 +131,10 @@ def _what_happened(event: EventRecord) -> Iterator[str]:
             yield "is being put on hold."
             yield ""
             yield f"The reason for the hold is: {ad.string('HoldReason') or 'Reason unspecified'}"
+        case EventType.JOB_RELEASED:
+            yield "is being released from hold."
+            yield ""
+            yield f"The reason for the release is: {ad.string('Reason') or 'Reason unspecified'}"
         case EventType.JOB_ABORTED:
             yield "is being removed."
             yield ""

@@ -1,4 +1,4 @@
-"""Sends the mail that jobs asked for, from a durable cursor, whatever fails on the way."""
+"""Sends the mail about jobs, from a durable cursor, whatever fails on the way."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from birdbath.notify.deliveries import SinkFailed
 from birdbath.notify.entries import Entry
 from birdbath.notify.filters import Filter
-from birdbath.notify.job_mail import TOPICS, is_wanted, job_mail
+from birdbath.notify.job_mail import TOPICS, JobMail, job_mail, readers
 from birdbath.notify.notifier import Notifier
 from birdbath.notify.pauses import Pauses
 from birdbath.notify.sinks.mail import MailRefused, MailServer, message
@@ -35,7 +35,8 @@ class JobMailSettings:
 
 
 class JobMailer:
-    """Mails what jobs asked for by JobNotification; `run` it as a task.
+    """Mails what jobs asked for by JobNotification, and who held or released them by emailUser and
+    emailAdmin; `run` it as a task.
 
     At least once: after a crash a mail may be sent again, with the same Message-ID. A server that is away is
     waited for. A mail that the server refuses for good goes to the subscription's dead letters, and the next
@@ -66,15 +67,21 @@ class JobMailer:
             follower.close()
 
     async def _send(self, entry: Entry) -> bool:
-        """Send the mail about an event, however long it takes; whether there was one to send."""
-        event, settings, metrics = entry.event, self._settings, self._notifier.metrics
+        """Send the mails about an event, however long it takes; whether there were any to send."""
+        event, settings = entry.event, self._settings
         job = await asyncio.to_thread(lambda: entry.job)
-        if job is None or not is_wanted(event, job):
-            return False
-        mail = job_mail(event, job, settings.domain, socket.gethostname(), settings.admin)
-        if not mail.to:
-            _log.warning("Job %d.%d wants mail, but names no address", event.cluster, event.proc)
-            return False
+        told = [] if job is None else readers(event, job, settings.domain, settings.admin)
+        for to in told:
+            assert job is not None
+            if not to:
+                _log.warning("Job %d.%d wants mail, but names no address", event.cluster, event.proc)
+                continue
+            await self._deliver(entry, job_mail(event, job, to, socket.gethostname(), settings.admin))
+        return any(told)
+
+    async def _deliver(self, entry: Entry, mail: JobMail) -> None:
+        """Return when the server has the mail, or it is a dead letter."""
+        event, settings, metrics = entry.event, self._settings, self._notifier.metrics
         made = message(settings.server.sender, mail.to, mail.subject, mail.body, event.id)
         pauses, attempts = self._pauses(), 0
         while True:
@@ -82,12 +89,12 @@ class JobMailer:
             try:
                 await settings.server.send(made)
                 metrics.delivered[KIND] += 1
-                return True
+                return
             except MailRefused as error:
                 _log.warning("Mail about event %d is refused: %s", event.sequence, error)
                 letter = DeadLetter(KEY, event, attempts, time.time(), str(error)[:500])
                 await self._notifier.subscriptions.give_up(letter)
-                return True
+                return
             except SinkFailed as error:
                 pause = pauses.next()
                 _log.warning("%s; again in %.1f s", error, pause)

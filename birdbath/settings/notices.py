@@ -45,8 +45,8 @@ class NoticeSettings(BaseSettings):
 
     smtp_server: str | None = Field(
         None,
-        description="mail server, host or host:port, for the mail that jobs ask for by JobNotification;"
-        " default: no mail is sent",
+        description="mail server, host or host:port, for the mail that jobs ask for by JobNotification, and"
+        " holdJob and releaseJob by emailUser and emailAdmin; default: no mail is sent",
     )
     smtp_tls: Literal["starttls", "require", "tls", "off"] = Field(
         "starttls",
@@ -58,4 +58,6 @@ class NoticeSettings(BaseSettings):
     email_domain: str | None = Field(
         None, description="EMAIL_DOMAIN of a NotifyUser or owner without one; default: uid_domain"
     )
-    condor_admin: str | None = Field(None, description="CONDOR_ADMIN, named in mail; default: its sender")
+    condor_admin: str | None = Field(
+        None, description="CONDOR_ADMIN, named in mail, the reader of emailAdmin's; default: mail_from"
+    )

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, insert
 from birdbath.classads import Ad, Scalar
 from birdbath.client import Schedd
 from birdbath.events import EventType, JobEvent
-from birdbath.notify.job_mail import is_wanted, job_mail, recipients
+from birdbath.notify.job_mail import is_wanted, job_mail, readers, recipients
 from birdbath.notify.job_mailer import JobMailer, JobMailSettings
 from birdbath.notify.pauses import Pauses
 from birdbath.notify.sinks.mail import MailServer
@@ -84,7 +84,8 @@ def test_what_it_says() -> None:
     job = ad(
         Cmd="/bin/sleep", Args="5\nX: y", QDate=int(event.time) - 65, ImageSize=17, RemoteWallClockTime=180.0
     )
-    mail = job_mail(event, job, "pool.org", "submit.pool.org", "condor@pool.org")
+    to = ("ann@pool.org",)
+    mail = job_mail(event, job, to, "submit.pool.org", "condor@pool.org")
     assert mail.subject == "[Condor] Condor Job 12.3"
     lines = mail.body.splitlines()
     assert lines[1] == 'on machine "submit.pool.org".  Do not reply.'
@@ -95,10 +96,29 @@ def test_what_it_says() -> None:
     assert "Allocation/Run time:     0 00:03:00" in lines
     assert "Remote CPU Time:         Usr 0 00:02:00" in lines
     assert "    2.0 KB Run Bytes Received By Job" in lines
-    held = job_mail(record(12, {"HoldReason": "why"}), job, "pool.org", "here", "admin@pool.org")
+    held = job_mail(record(12, {"HoldReason": "why"}), job, to, "here", "admin@pool.org")
     assert "The reason for the hold is: why" in held.body
-    gone = job_mail(record(9, {}), job, "pool.org", "here", "admin@pool.org")
+    gone = job_mail(record(9, {}), job, to, "here", "admin@pool.org")
     assert "The reason for the removal is: Reason unspecified" in gone.body
+    free = job_mail(record(13, {"Reason": "go on"}), job, to, "here", "admin@pool.org")
+    assert "is being released from hold." in free.body
+    assert "The reason for the release is: go on" in free.body
+
+
+@pytest.mark.parametrize("kind", [EventType.JOB_HELD, EventType.JOB_RELEASED])
+def test_who_held_or_released_a_job_says_who_is_told(kind: EventType) -> None:
+    def told(wish: int, **flags: Scalar) -> list[tuple[str, ...]]:
+        event = record(kind, {"HoldReasonCode": 1, **flags})
+        return readers(event, ad(JobNotification=wish), "pool.org", "admin@pool.org")
+
+    user, admin = ("ann@pool.org",), ("admin@pool.org",)
+    assert told(NEVER) == []
+    assert told(NEVER, EmailUser=True) == [user]
+    assert told(NEVER, EmailAdmin=True) == [admin]
+    assert told(NEVER, EmailUser=True, EmailAdmin=True) == [user, admin]
+    always = [user] if kind == EventType.JOB_HELD else []
+    assert told(ALWAYS) == always
+    assert told(ALWAYS, EmailUser=True) == [user], "one mail, whoever asked for it"
 
 
 @pytest.mark.anyio
@@ -168,3 +188,33 @@ def test_a_server_mails_what_jobs_ask_for_and_loses_none(tmp_path: Path) -> None
         (f"[Condor] Condor Job {last}.0", "ann@pool.org", "condor@pool.org"),
     ]
     assert "exited normally with status 0" in mailbox.mails[0].get_content()
+
+
+def test_a_hold_and_a_release_mail_whom_the_call_says(tmp_path: Path) -> None:
+    with mail_server() as (mailbox, port):
+        environment = {
+            "BIRDBATH_SMTP_SERVER": f"127.0.0.1:{port}",
+            "BIRDBATH_UID_DOMAIN": "pool.org",
+            "BIRDBATH_CONDOR_ADMIN": "root@pool.org",
+        }
+        mailbox.refusing = True
+        with running_server(tmp_path, environment=environment) as server:
+            schedd = Schedd(server.url)
+            cluster = submit(server.url, 1000, JobNotification=NEVER, NotifyUser="bob@home.org")
+            silent = submit(server.url, 1000, JobNotification=NEVER)
+            schedd.hold(silent, 0, "not told")
+            schedd.hold(cluster, 0, "look at it", email_user=True, email_admin=True)
+            schedd.release(cluster, 0, "go on", email_admin=True)
+            mailbox.until(lambda: mailbox.attempts > 0)
+            server.process.send_signal(signal.SIGKILL)
+            server.process.wait()
+        mailbox.refusing = False
+        with running_server(tmp_path, environment=environment) as server:
+            mailbox.until(lambda: len(mailbox.mails) == 3)
+            assert server.stop() == 0
+    assert {mail["Subject"] for mail in mailbox.mails} == {f"[Condor] Condor Job {cluster}.0"}
+    assert [mail["To"] for mail in mailbox.mails] == ["bob@home.org", "root@pool.org", "root@pool.org"]
+    held, also_held, released = (mail.get_content() for mail in mailbox.mails)
+    assert "The reason for the hold is: look at it" in held
+    assert held == also_held
+    assert "The reason for the release is: go on" in released
