@@ -66,6 +66,9 @@ class FederationQueue:
     def fetch(self, job: JobId) -> None:
         """Nothing: what is staged is here."""
 
+    def software(self) -> tuple[str, str]:
+        return "", ""
+
     def reschedule(self) -> None:
         """Nothing: the pools are told."""
 

@@ -117,6 +117,11 @@ class JobQueue(Protocol):
     def reschedule(self) -> None:
         """Negotiate soon."""
 
+    def software(self) -> tuple[str, str]:
+        """The pool's own `$CondorVersion: ... $` and `$CondorPlatform: ... $`; empty where there is no
+        pool but Birdbath, or it cannot be reached.
+        """
+
     def time(self) -> float:
         """The pool's time in seconds since the epoch; that of a simulated pool may not be the wall's."""
 

@@ -18,6 +18,7 @@ from birdbath.pool.template import job_template
 from birdbath.schedd import actions, files, limits, staging, transactions
 from birdbath.schedd.context import Elsewhere, ScheddContext
 from birdbath.schedd.ending import SMALL_COMMIT, discard
+from birdbath.schedd.software import of_both
 from birdbath.schedd.submission import apply_items, incomplete_files
 from birdbath.schedd.transactions import Lease, Transaction
 from birdbath.store.crash_points import crash_point
@@ -323,12 +324,13 @@ class Schedd:
         return self._listing([record])
 
     def version_string(self) -> str:
-        """`$CondorVersion: ... $`"""
-        return self._context.settings.version_string
+        """`$CondorVersion: ... $`, Birdbath's and that of the pool behind it."""
+        return of_both(self._context.settings.version_string, self._context.queue.software()[0], " Pool: ")
 
     def platform_string(self) -> str:
-        """`$CondorPlatform: ... $`"""
-        return self._context.settings.platform_string
+        """`$CondorPlatform: ... $`, likewise, with a slash between them."""
+        pools = self._context.queue.software()[1]  # clients look for one word
+        return of_both(self._context.settings.platform_string, pools, "/")
 
     # Parts
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.conformance.door import Door
 from tests.conformance.federated import Federated
+from tests.conformance.real import Gateway, Real
 from tests.conformance.simulated import Simulated
+from tests.htcondor.differences import CONFORMANCE
+from tests.htcondor_pool import HTCondorPool
 from tests.schedd.conftest import empty_database
 
 __all__ = ["empty_database"]
 
 OpenDoor = Callable[..., Door]
-
-POOLS: dict[str, type[Simulated] | type[Federated]] = {"simulated": Simulated, "federation": Federated}
 
 _INSERTS = "the federation refuses insertAd: each pool keeps its own ads"
 DIFFERENCES = {
@@ -29,23 +31,56 @@ DIFFERENCES = {
 }
 """Modules and tests that do not hold for the federation, and why."""
 
+REAL_TOO = frozenset(
+    {"test_actions", "test_submission", "test_transactions", "test_files", "test_queries", "test_habits"}
+)
+"""The modules about jobs, which are tried in front of a real pool as well."""
+
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Try every pool, and the federation where it does not differ."""
     if "open_door" in metafunc.fixturenames:
         names = {metafunc.module.__name__.rpartition(".")[2], metafunc.function.__name__}
         federation = pytest.param("federation", marks=pytest.mark.slow)
-        pools = ["simulated"] if names & DIFFERENCES.keys() else ["simulated", federation]
+        pools: list[Any] = ["simulated"] if names & DIFFERENCES.keys() else ["simulated", federation]
+        if metafunc.module.__name__.rpartition(".")[2] in REAL_TOO:
+            pools.append(pytest.param("htcondor", marks=[pytest.mark.toolkit, pytest.mark.slow]))
         metafunc.parametrize("open_door", pools, indirect=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Name the differences of a real pool."""
+    for item in items:
+        parameters = getattr(item, "callspec", None)
+        if parameters is None or parameters.params.get("open_door") != "htcondor":
+            continue
+        name = getattr(item, "originalname", item.name)
+        if (reason := CONFORMANCE.get(name) or CONFORMANCE.get(item.name)) is not None:
+            item.add_marker(pytest.mark.xfail(run=False, reason=reason))
+
+
+@pytest.fixture(scope="session")
+def gateway(htcondor_pool: HTCondorPool, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """In front of the run's real pool."""
+    opened = Gateway(tmp_path_factory.mktemp("gateway"), htcondor_pool)
+    yield opened
+    opened.close()
 
 
 @pytest.fixture
 def open_door(request: pytest.FixtureRequest, tmp_path: Path, empty_database: Path) -> Iterator[OpenDoor]:
     """Opens doors to new servers with given settings."""
-    opened: list[Simulated | Federated] = []
+    opened: list[Simulated | Federated | Real] = []
 
     def open_one(**settings: object) -> Door:
-        pool = POOLS[request.param](tmp_path / f"server-{len(opened)}", empty_database, settings)
+        folder = tmp_path / f"server-{len(opened)}"
+        pool: Simulated | Federated | Real
+        if request.param == "htcondor":
+            pool = Real(request.getfixturevalue("gateway"), settings)
+        elif request.param == "federation":
+            pool = Federated(folder, empty_database, settings)
+        else:
+            pool = Simulated(folder, empty_database, settings)
         opened.append(pool)
         return Door(pool)
 

@@ -58,7 +58,7 @@ class Federated:
 
     def post(self, body: bytes) -> tuple[int, bytes]:
         simulated.switch.to = self._backend
-        return self._runner.run(self._pools["one"].post_here(body))
+        return self._runner.run(simulated.post(body))
 
     def advance(self, seconds: float) -> None:
         for pool in self._pools.values():

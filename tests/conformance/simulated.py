@@ -72,29 +72,7 @@ class Simulated:
 
     def post(self, body: bytes) -> tuple[int, bytes]:
         switch.to = self.backend
-        return self._runner.run(self.post_here(body))
-
-    async def post_here(self, body: bytes) -> tuple[int, bytes]:
-        sent: list[Message] = []
-
-        async def receive() -> Message:
-            return {"type": "http.request", "body": body, "more_body": False}
-
-        async def send(message: Message) -> None:
-            sent.append(message)
-
-        scope = {
-            "type": "http",
-            "method": "POST",
-            "scheme": "http",
-            "path": "/",
-            "query_string": b"",
-            "headers": [(b"content-type", b"text/xml; charset=utf-8")],
-            "client": ("127.0.0.1", 40000),
-            "server": ("127.0.0.1", 8080),
-        }
-        await _application(scope, receive, send)
-        return sent[0]["status"], b"".join(message["body"] for message in sent[1:])
+        return self._runner.run(post(body))
 
     def advance(self, seconds: float) -> None:
         target = self._clock.time() + seconds
@@ -130,3 +108,27 @@ class Simulated:
 
 def given(kind: type[Any], settings: dict[str, object]) -> Any:
     return kind(**{field.name: settings[field.name] for field in fields(kind) if field.name in settings})
+
+
+async def post(body: bytes) -> tuple[int, bytes]:
+    """Post to the server that `switch` leads to; HTTP status and body."""
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "scheme": "http",
+        "path": "/",
+        "query_string": b"",
+        "headers": [(b"content-type", b"text/xml; charset=utf-8")],
+        "client": ("127.0.0.1", 40000),
+        "server": ("127.0.0.1", 8080),
+    }
+    await _application(scope, receive, send)
+    return sent[0]["status"], b"".join(message["body"] for message in sent[1:])

@@ -245,3 +245,14 @@ def test_events_have_the_clients_ids(schedd: Schedd, gateway: ServerProcess) -> 
         "ExecuteEvent",
         "JobTerminatedEvent",
     ]
+
+
+def test_the_version_and_platform_name_the_pool_and_birdbath(
+    schedd: Schedd, collector: Collector, htcondor_pool: HTCondorPool
+) -> None:
+    version, platform, _ = htcondor_pool.run("condor_version").split("\n", 2)
+    for daemon in (schedd, collector):
+        assert daemon.version().startswith("$CondorVersion: 8.4.12 ")
+        assert " BuildID: Birdbath-" in daemon.version()
+        assert daemon.version().endswith(f" Pool: {version.partition(': ')[2]}")
+    assert schedd.platform().endswith(f"/{platform.partition(': ')[2]}")

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 LIMIT = 60.0
-_pause = threading.Event()
+_never = threading.Event()
 
 
 def until(seen: Callable[[], bool], within: float = LIMIT) -> None:
@@ -16,4 +16,9 @@ def until(seen: Callable[[], bool], within: float = LIMIT) -> None:
     while not seen():
         if time.monotonic() > end:
             raise TimeoutError("the pool did not get there")
-        _pause.wait(0.1)
+        pause()
+
+
+def pause() -> None:
+    """Give the pool a moment before the next look at it."""
+    _never.wait(0.1)

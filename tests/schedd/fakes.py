@@ -74,6 +74,9 @@ class FakeQueue:
     def fetch(self, job: JobId) -> None:
         """Nothing runs here."""
 
+    def software(self) -> tuple[str, str]:
+        return "", ""
+
     def reschedule(self) -> None:
         self.rescheduled += 1
 

@@ -180,6 +180,11 @@ class Session:
         """Ask for a negotiation cycle."""
         _told(self._connected().reschedule)
 
+    def software(self) -> tuple[str, str]:
+        """CondorVersion and CondorPlatform of the schedd, as it told the collector."""
+        self._connected()
+        return str(self._address.get("CondorVersion", "")), str(self._address.get("CondorPlatform", ""))
+
     def ping(self) -> str:
         """As whom the schedd knows the gateway."""
         self._connected()
@@ -216,9 +221,9 @@ class Session:
             return _told(question, self._connected())
 
     def _act(self, action: str, job: str, reason: str) -> Acted:
-        totals = _told(
-            self._connected().act, getattr(htcondor2.JobAction, action), [job], (_escaped(reason), 0)
-        )
+        # The bindings put quotes around the reason of a hold, and lose one that has its own.
+        text = _escaped(reason) if action == "Hold" else _one_line(reason)
+        totals = _told(self._connected().act, getattr(htcondor2.JobAction, action), [job], (text, 0))
         counts = dict(totals)
         return Acted(
             counts.get("TotalSuccess", 0) > 0,
@@ -285,7 +290,7 @@ def _one_line(text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """As it stands between quotes: the bindings put them around a reason, and lose one that has its own."""
+    """As it stands between quotes."""
     return _one_line(text).replace('"', '\\"')
 
 

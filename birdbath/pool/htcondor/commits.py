@@ -159,7 +159,7 @@ class Commits:
     def _do(self, deferred: Deferred) -> Any:
         try:
             if deferred.action == COLLECT:
-                yield from self._jobs.collect(deferred.job)
+                yield from self._jobs.collect(deferred.job, at_commit=True)
             elif deferred.action == EDIT:
                 yield from self._jobs.edit(deferred.job, deferred.arguments)
             else:

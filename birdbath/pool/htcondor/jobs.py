@@ -55,6 +55,8 @@ class Jobs:
 
     def schedd_id(self, job: JobId) -> str | None:
         """The job's id in the schedd; None when a client cannot mean one."""
+        if job.cluster < 1 or job.proc < 0:
+            return None
         cluster = self._schedd_cluster(job.cluster)
         return None if cluster is None else f"{cluster}.{job.proc}"
 
@@ -117,9 +119,13 @@ class Jobs:
         if not (yield self.ask("edit", self._known(job), values)):
             raise UnknownJob(f"Job {job} is not in the queue")
 
-    def collect(self, job: JobId) -> Any:
+    def collect(self, job: JobId, at_commit: bool = False) -> Any:
         """The client has all it wants of the job's files; whether the job leaves the queue by that."""
-        found, left = yield self.ask("collect", self._known(job))
+        name = self._known(job)
+        if not at_commit and (yield from self.look_up(job, AdMemory(0))) is None:
+            # It was collected before, and is in the schedd's queue for a moment yet.
+            raise UnknownJob(f"Job {job} is not in the queue")
+        found, left = yield self.ask("collect", name)
         if not found:
             raise UnknownJob(f"Job {job} is not in the queue")
         return left

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
 from birdbath.classads import Ad, AdList, AdMemory, AdRecord, Constraint
+from birdbath.errors import BirdbathError
 from birdbath.pool import asking
 from birdbath.pool.asking import answer
 from birdbath.pool.base import ActionDetails, JobAction, JobId, NewJob
@@ -88,6 +90,15 @@ class HTCondorQueue:
 
     def _reschedule(self) -> Any:
         yield self._jobs.ask("reschedule")
+
+    def software(self) -> tuple[str, str]:
+        with suppress(BirdbathError):
+            found: tuple[str, str] = answer("software", self._software)
+            return found
+        return "", ""
+
+    def _software(self) -> Any:
+        return (yield self._jobs.ask("software"))
 
     def time(self) -> float:
         return time.time()

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from birdbath.classads import Ad, Attribute, valid_name
+from birdbath.classads.syntax import replace_references
 from birdbath.dagman.options import PROGRAM
 from birdbath.errors import BirdbathError
 from birdbath.pool.base import JobId, NewJob
@@ -157,7 +158,7 @@ def _proc(new: NewJob, staged: StagedFiles, gateway: str, marker: str) -> dict[s
     requirements = ad.attribute("Requirements")
     leave = ad.attribute("LeaveJobInQueue")
     found["Requirements"] = names.guarded("true" if requirements is None else text_of(requirements))
-    found["LeaveJobInQueue"] = "false" if leave is None else text_of(leave)
+    found["LeaveJobInQueue"] = "false" if leave is None else _of_today(text_of(leave))
     found |= _files(ad, staged)
     own = {
         "Owner": ad.string("Owner"),
@@ -169,6 +170,15 @@ def _proc(new: NewJob, staged: StagedFiles, gateway: str, marker: str) -> dict[s
     found |= {name: text_of((name, "s", text)) for name, text in own.items() if text}
     found[names.CLUSTER] = str(new.id.cluster)
     return found
+
+
+def _of_today(expression: str) -> str:
+    """An expression as schedds of today evaluate it: they know no time but `time()`, and would let a job go
+    whose LeaveJobInQueue is undefined.
+    """
+    return replace_references(
+        expression, lambda scope, name: "time()" if name.lower() in ("servertime", "currenttime") else None
+    )
 
 
 def _files(ad: Ad, staged: StagedFiles) -> dict[str, str]:

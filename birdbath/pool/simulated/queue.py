@@ -108,6 +108,9 @@ class SimulatedQueue:
     def fetch(self, job: JobId) -> None:
         """It is there: the pool's programs write into the sandbox."""
 
+    def software(self) -> tuple[str, str]:
+        return "", ""
+
     def reschedule(self) -> None:
         self._context.asked = True
         self._context.kick_now()
