@@ -7,12 +7,12 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-_TICKS = os.sysconf("SC_CLK_TCK")
 _READY = re.compile(r"https?://127\.0\.0\.1:([0-9]+)")
 
 
@@ -23,11 +23,12 @@ class Server:
         self.port = port
         self._process = process
         self._folder = Path(f"/proc/{process.pid}")
+        # As clock_getcpuclockid(3) has it. /proc/PID/stat counts in ticks of 10 ms.
+        self._cpu_clock = (~process.pid << 3) | 2
 
     def cpu(self) -> float:
         """Seconds of processor time used so far, by all threads, user and system."""
-        fields = (self._folder / "stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+        return time.clock_gettime(self._cpu_clock)
 
     def resident(self) -> int:
         """Bytes of memory in use now."""

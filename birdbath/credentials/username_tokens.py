@@ -9,6 +9,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 
 import pybase64
@@ -56,6 +57,7 @@ class UsernameTokens:
         self._nonces[nonce] = now
 
 
+@lru_cache(maxsize=64)
 def _seconds(created: str) -> float:
     try:
         moment = datetime.fromisoformat(created)

@@ -13,8 +13,7 @@ import hashlib
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from birdbath.access import Level
 from birdbath.credentials import WrongCredential
@@ -35,8 +34,7 @@ _GUESSING_SECONDS: Final = 60.0
 MAX_HEADER: Final = 16 * 1024
 
 
-@dataclass(frozen=True)
-class Identity:
+class Identity(NamedTuple):
     """What a credential proved: the account, how, and the levels that it grants at most (None: all that
     the account has).
     """

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from birdbath.soap.envelope import Element
 from birdbath.soap.faults import ClientFault
@@ -16,12 +15,12 @@ _USERNAME: Final = f"{_SECEXT}Username"
 _PASSWORD: Final = f"{_SECEXT}Password"
 _NONCE: Final = f"{_SECEXT}Nonce"
 _CREATED: Final = f"{_UTILITY}Created"
+_PARTS: Final = (_USERNAME, _PASSWORD, _NONCE, _CREATED)
 _DIGEST: Final = "#PasswordDigest"
 _MAX_TEXT: Final = 1024
 
 
-@dataclass(frozen=True)
-class UsernameToken:
+class UsernameToken(NamedTuple):
     """A UsernameToken as it came. `password` is the text, or with `is_digest` the digest in base64."""
 
     username: str
@@ -37,26 +36,30 @@ def username_token(security: Element) -> UsernameToken | None:
     Raises ClientFault when a part is given twice or too long.
     """
     # Looked through once: five searches would take longer than all else that a digest costs.
-    token = next((child for child in security if child.tag == _TOKEN), None)
-    if token is None:
+    for token in security:
+        if token.tag == _TOKEN:
+            break
+    else:
         return None
-    texts = {_USERNAME: "", _PASSWORD: "", _NONCE: "", _CREATED: ""}
-    seen: set[str] = set()
-    is_digest = False
-    for child in token:
-        tag = child.tag
-        if tag not in texts:
-            continue
-        text = child.text or ""
-        if tag in seen or len(text) > _MAX_TEXT:
-            raise ClientFault("The UsernameToken is not well-formed")
-        seen.add(tag)
-        texts[tag] = text
-        is_digest = is_digest or (tag == _PASSWORD and child.get("Type", "").endswith(_DIGEST))
+    parts: dict[str, Element] = {child.tag: child for child in token}
+    if len(parts) < len(token) and any(len(token.findall(tag)) > 1 for tag in _PARTS):
+        raise _malformed()
+    password = parts.get(_PASSWORD)
     return UsernameToken(
-        texts[_USERNAME].strip(),
-        texts[_PASSWORD],
-        is_digest,
-        texts[_NONCE].strip(),
-        texts[_CREATED].strip(),
+        _text(parts.get(_USERNAME)).strip(),
+        _text(password),
+        password is not None and password.get("Type", "").endswith(_DIGEST),
+        _text(parts.get(_NONCE)).strip(),
+        _text(parts.get(_CREATED)).strip(),
     )
+
+
+def _text(part: Element | None) -> str:
+    text = "" if part is None else part.text or ""
+    if len(text) > _MAX_TEXT:
+        raise _malformed()
+    return text
+
+
+def _malformed() -> ClientFault:
+    return ClientFault("The UsernameToken is not well-formed")
