@@ -105,20 +105,24 @@ class Relay:
                 raise
 
     async def _settle(self, follower: SubscribedFollower, sent: asyncio.Queue[_Sent]) -> None:
-        """Move the cursor past each batch when it is confirmed. Raises one of BROKER_ERRORS."""
+        """Move the cursor past the batches that are under way, in one commit, when all of them are confirmed.
+
+        Raises one of BROKER_ERRORS.
+        """
         metrics = self._notifier.metrics
         while True:
-            one = await sent.get()
-            count = len(one.batch.entries)
+            several = [await sent.get()]
+            several += [sent.get_nowait() for _ in range(sent.qsize())]
+            count = sum(len(one.batch.entries) for one in several)
             try:
-                await one.confirmed
+                await asyncio.gather(*(one.confirmed for one in several))
             except BROKER_ERRORS:
                 metrics.retried[KIND] += count
                 raise
             self._pauses.reset()
-            await follower.acknowledge(one.batch.through)
+            await follower.acknowledge(several[-1].batch.through)
             metrics.delivered[KIND] += count
-            metrics.missed[KIND] += one.batch.missed
+            metrics.missed[KIND] += sum(one.batch.missed for one in several)
 
     def _publication(self, entry: Entry) -> Publication:
         form = self._settings.form
