@@ -50,8 +50,9 @@ class Server:
 
 @contextmanager
 def birdbath(home: Path, **settings: str) -> Iterator[Server]:
-    """`birdbath serve` on a home folder."""
-    environment = {f"BIRDBATH_{name.upper()}": value for name, value in settings.items()}
+    """`birdbath serve` on a home folder, with any number of open transactions unless `settings` bound it."""
+    given = {"max_transactions_per_owner": "0", **settings}
+    environment = {f"BIRDBATH_{name.upper()}": value for name, value in given.items()}
     command = [
         sys.executable,
         "-m",
