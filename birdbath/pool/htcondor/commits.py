@@ -21,6 +21,7 @@ from birdbath.pool.base import ActionDetails, JobAction, JobId, JobStatus, NewJo
 from birdbath.pool.htcondor import journal as journals
 from birdbath.pool.htcondor import names
 from birdbath.pool.htcondor.connection import PoolUnreachable
+from birdbath.pool.htcondor.decisions import Decisions
 from birdbath.pool.htcondor.jobs import SLOWEST, Jobs
 from birdbath.pool.htcondor.journal import Deferred, Journal
 from birdbath.pool.htcondor.requests import Submission
@@ -49,6 +50,7 @@ class Commits:
         self._journal = journal
         self._jobs = jobs
         self._sandbox = sandbox
+        self._decisions = Decisions(partial(jobs.ask, "decide"))
         self._run = secrets.token_hex(8)
         self._numbers = count(1)
         self._concluding: set[str] = set()
@@ -152,7 +154,7 @@ class Commits:
         for deferred in self._journal.deferred(marker):
             yield from self._do(deferred)
             yield partial(self._journal.done, marker=marker, position=deferred.position)
-        yield self._jobs.ask("decide", self._jobs.view.of_commit(marker))
+        yield self._decisions.take_off(self._jobs.view.of_commit(marker))
         crash_point("htcondor:released")
         yield partial(self._journal.end, marker=marker)
 
