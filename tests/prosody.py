@@ -6,7 +6,6 @@ import contextlib
 import os
 import pwd
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
@@ -15,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tests.rabbitmq import free_port
+from tests.watched import Watched
 
 PASSWORD = "secret"
 _START_LIMIT = 30.0
@@ -75,12 +75,11 @@ def running(
         for path in (folder, *folder.rglob("*")):
             os.chown(path, entry.pw_uid, entry.pw_gid)
     with (folder / "output").open("wb") as output:
-        process = subprocess.Popen(
+        process = Watched(
             [str(program()), "--config", str(folder / "prosody.cfg.lua")],
             cwd=folder,
             user=account,
             group=account,
-            start_new_session=True,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -88,12 +87,10 @@ def running(
     try:
         deadline = time.monotonic() + _START_LIMIT
         while not _accepts(port):
-            if process.poll() is not None or time.monotonic() > deadline:
+            if process.ended() or time.monotonic() > deadline:
                 raise RuntimeError(f"Prosody did not start:\n{(folder / 'output').read_text()[-2000:]}")
             time.sleep(0.05)  # it has no other way to say that it is ready
         yield port
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        process.kill()
         shutil.rmtree(folder, ignore_errors=True)

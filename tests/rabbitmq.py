@@ -14,6 +14,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.watched import Watched
+
+ADDRESS = "BIRDBATH_TEST_AMQP_URL"
+"""The variable with the address of a RabbitMQ server that tests may use instead of one of their own."""
+
 PLUGINS = "[rabbitmq_amqp1_0]."
 _START_LIMIT = 60.0
 
@@ -40,7 +45,7 @@ class Broker:
         self.folder = folder
         self.port, self.tls_port = free_port(), free_port()
         self._distribution, self._mapper = free_port(), free_port()
-        self._processes: list[subprocess.Popen[bytes]] = []
+        self._processes: list[Watched] = []
         self._account = "rabbitmq" if os.geteuid() == 0 else None
         if certificates is not None:  # where the broker's account can read them
             for name in ("ca.pem", "server.pem", "server.key"):
@@ -62,31 +67,26 @@ class Broker:
         server = self._spawn(str(program()))
         deadline = time.monotonic() + _START_LIMIT
         while not self._accepts():
-            if server.poll() is not None or time.monotonic() > deadline:
+            if server.ended() or time.monotonic() > deadline:
                 raise RuntimeError(f"RabbitMQ did not start:\n{(self.folder / 'output').read_text()[-3000:]}")
             time.sleep(0.1)  # it has no other way to say that it is ready
 
     def kill(self) -> None:
         """Kill the broker with SIGKILL, as a power cut would."""
-        server = self._processes.pop()
-        os.killpg(server.pid, signal.SIGKILL)
-        server.wait()
+        self._processes.pop().kill()
 
     def stand_still(self) -> None:
         """Let it not answer, with its connections open, as a partition of the network would."""
-        os.killpg(self._processes[-1].pid, signal.SIGSTOP)
+        self._processes[-1].signal(signal.SIGSTOP)
 
     def go_on(self) -> None:
         """End the partition."""
-        os.killpg(self._processes[-1].pid, signal.SIGCONT)
+        self._processes[-1].signal(signal.SIGCONT)
 
     def stop(self) -> None:
         """Stop everything that was started, by its process id."""
         while self._processes:
-            process = self._processes.pop()
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            self._processes.pop().kill()
 
     def _accepts(self) -> bool:
         try:
@@ -97,14 +97,13 @@ class Broker:
         except OSError:
             return False
 
-    def _spawn(self, *command: str) -> subprocess.Popen[bytes]:
+    def _spawn(self, *command: str) -> Watched:
         with (self.folder / "output").open("ab") as output:
-            process = subprocess.Popen(
+            process = Watched(
                 command,
                 cwd=self.folder,
                 env=self._environment(),
                 user=self._account,
-                start_new_session=True,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

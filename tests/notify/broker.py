@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -25,14 +27,27 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@dataclass(frozen=True)
+class GivenBroker:
+    """A broker that somebody else runs."""
+
+    url: str
+
+
 @pytest.fixture(scope="session")
 def shared_broker(certificates: Path) -> Iterator[rabbitmq.Broker]:
+    """A broker of the tests' own, with TLS."""
     require("RabbitMQ (Debian's rabbitmq-server)", rabbitmq.program() is not None)
     with rabbitmq.running(certificates) as broker:
         yield broker
 
 
 @pytest.fixture
-def broker(shared_broker: rabbitmq.Broker) -> rabbitmq.Broker:
-    """The broker; tests use exchanges and queues of their own."""
-    return shared_broker
+def broker(request: pytest.FixtureRequest) -> rabbitmq.Broker | GivenBroker:
+    """The broker at the address in BIRDBATH_TEST_AMQP_URL, or else the tests' own; tests use exchanges and
+    queues of their own. What kills, stops or encrypts takes `shared_broker`, or one for itself.
+    """
+    if url := os.environ.get(rabbitmq.ADDRESS):
+        return GivenBroker(url)
+    shared: rabbitmq.Broker = request.getfixturevalue("shared_broker")
+    return shared

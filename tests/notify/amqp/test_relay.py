@@ -211,15 +211,15 @@ async def test_only_what_the_filter_lets_pass(house: Open, broker: Broker) -> No
     assert found.cluster == 3
 
 
-async def test_tls(house: Open, broker: Broker, certificates: Path) -> None:
+async def test_tls(house: Open, shared_broker: Broker, certificates: Path) -> None:
     exchange, queue = a_name(), a_name()
-    url = f"{broker.tls_url}?cafile={certificates}/ca.pem"
-    await declared(broker.url, exchange, queue)
+    url = f"{shared_broker.tls_url}?cafile={certificates}/ca.pem"
+    await declared(shared_broker.url, exchange, queue)
     async with house() as opened, relaying(opened, url, exchange):
         await opened.write(event(1))
         assert len(await consume(url, exchange, 1, queue)) == 1
     with pytest.raises(aio_pika.exceptions.AMQPConnectionError):
-        await aio_pika.connect(broker.tls_url)
+        await aio_pika.connect(shared_broker.tls_url)
 
 
 async def test_messages_that_are_no_events_are_put_aside(house: Open, broker: Broker) -> None:

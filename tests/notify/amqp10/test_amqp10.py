@@ -91,10 +91,10 @@ async def test_another_topic_is_for_the_broker(house: Open, broker: Broker) -> N
     assert set(seen) <= {1, 3}, "an event came that only the former topic matches"
 
 
-async def test_tls(house: Open, broker: Broker, certificates: Path) -> None:
+async def test_tls(house: Open, shared_broker: Broker, certificates: Path) -> None:
     exchange, queue = a_name(), a_name()
-    await declared(broker.url, exchange, queue)
-    url = f"{over_amqp10(broker.tls_url)}?cafile={certificates}/ca.pem"
+    await declared(shared_broker.url, exchange, queue)
+    url = f"{over_amqp10(shared_broker.tls_url)}?cafile={certificates}/ca.pem"
     async with house() as opened, relaying(opened, url, exchange):
         await opened.write(event(1))
         assert clusters(await take(source(url, Filter.of(), exchange, queue), 1)) == [1]
