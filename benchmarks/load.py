@@ -26,6 +26,7 @@ from benchmarks.messages import integer
 from benchmarks.servers import ROOT
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+_CLOSED = re.compile(rb"\r\nconnection: *close\r\n", re.IGNORECASE)
 _NAME = re.compile(rb"\{(txn|cluster|proc|turn|offset)\}")
 _HEAD = (
     b"%s HTTP/1.1\r\nHost: localhost\r\n%sContent-Type: text/xml; charset=utf-8\r\nContent-Length: %d\r\n\r\n"
@@ -56,7 +57,7 @@ class Program:
     """What each connection does: once what is in `before`, then `steps` again and again.
 
     With `refusals` an answer 503 is counted and no failure: the request is sent again soon, on a new
-    connection, so that `count` is of requests that were answered.
+    connection if the server ends this one, so that `count` is of requests that were answered.
     """
 
     steps: Sequence[Step]
@@ -217,7 +218,8 @@ class _Worker:
         while self._order["refusals"] and b" 503 " in reply[:16]:
             self.refused += 1
             await asyncio.sleep(_PAUSE)
-            self.connection = await _connected(self._order["port"])
+            if _CLOSED.search(reply):
+                self.connection = await _connected(self._order["port"])
             reply = await self.connection.request(request)
         if b" 200 " not in reply[:16] or (_CODE.search(reply) and not _GOOD.search(reply)):
             raise RuntimeError(f"{request[:600]!r}\n{reply[:800]!r}")

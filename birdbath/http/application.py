@@ -17,6 +17,7 @@ from birdbath.http.asgi import (
     Stopping,
     TooLarge,
     TooSlow,
+    has_arrived,
     header,
     paced,
     read_body,
@@ -182,7 +183,8 @@ class HttpApplication:
         try:
             self._traffic.enter(address)
         except Refused as error:
-            await self._refuse(send, address, error)
+            # A new connection for the next attempt would cost more than all else of a refusal.
+            await self._refuse(send, address, error, close=not await has_arrived(scope, receive))
             return
         try:
             await self._post_admitted(scope, receive, send, address)
@@ -210,7 +212,7 @@ class HttpApplication:
         except (Refused, TooLarge, TooSlow, Stopping) as error:  # the body stays unread
             await self._refuse(send, address, error)
 
-    async def _refuse(self, send: Send, address: str, error: Exception) -> None:
+    async def _refuse(self, send: Send, address: str, error: Exception, close: bool = True) -> None:
         headers: Headers = []
         if isinstance(error, Refused):
             reply, headers = refusal(str(error), error.status), error.headers
@@ -223,7 +225,7 @@ class HttpApplication:
         else:
             reply = refusal("The server is stopping; nothing was done", 503)
         reply, reference = self._calls.refused(address, reply)
-        extra = headers + reference + _CLOSE
+        extra = headers + reference + (_CLOSE if close else [])
         await respond(send, reply.status, reply.content_type, reply.chunks, extra=extra)
 
     async def _caller(self, scope: Scope) -> Caller:

@@ -88,6 +88,21 @@ async def read_body(
     return body.getvalue()
 
 
+async def has_arrived(scope: Scope, receive: Receive) -> bool:
+    """Whether the whole body is here in one piece, which is dropped; nothing is waited for.
+
+    Of a client that waits for `100 Continue` it is not.
+    """
+    if header(scope, b"expect"):
+        return False
+    try:
+        async with asyncio.timeout(0):
+            message = await receive()
+    except TimeoutError:
+        return False
+    return message["type"] == "http.request" and not message.get("more_body", False)
+
+
 def paced(receive: Receive, seconds: float) -> Receive:
     """`receive`, which raises TooSlow when a body takes more than `seconds`, and one for each 16 KiB of it.
 

@@ -144,20 +144,41 @@ def test_connections_above_the_limit_are_closed_and_room_comes_back(server: Serv
     pytest.fail("no room came back")
 
 
-def test_requests_above_the_limit_are_refused_at_once(server: ServerProcess) -> None:
-    with ExitStack() as held:
+def test_requests_above_the_limit_are_refused_at_once(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A connection whose request is there as a whole serves the next; one that would have to be read does
+    not.
+    """
+    begun = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n"
+    home = tmp_path_factory.mktemp("requests")
+    with running_server(home, environment={"BIRDBATH_MAX_REQUESTS": "4"}) as server, ExitStack() as held:
         for _ in range(4):
-            waiting = held.enter_context(connected(server))
-            waiting.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n<")
-        with connected(server) as one_more:
-            head = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(VERSION)
-            deadline, data = time.monotonic() + 5, b""
-            while b" 503 " not in data and time.monotonic() < deadline:
-                one_more.sendall(head + VERSION)
-                data = one_more.recv(65536)
-            assert data.startswith(b"HTTP/1.1 503 ")
-            assert b"retry-after: 1" in data
-            assert b"birdbath-reference: " in data
+            held.enter_context(connected(server)).sendall(begun + b"<")
+        address = urlsplit(server.url)
+        with closing(http.client.HTTPConnection(address.hostname or "", address.port, timeout=10)) as kept:
+
+            def refused() -> bool:
+                kept.request("POST", "/", VERSION, {"Content-Type": "text/xml"})
+                reply = kept.getresponse()
+                assert b"</SOAP-ENV:Envelope>" in reply.read()
+                assert (reply.getheader("Retry-After"), reply.getheader("Connection")) == (
+                    ("1", None) if reply.status == 503 else (None, None)
+                )
+                assert (reply.getheader("Birdbath-Reference") is None) == (reply.status == 200)
+                return reply.status == 503
+
+            deadline = time.monotonic() + 10
+            while not refused():  # until the four are counted
+                assert time.monotonic() < deadline
+            assert refused()
+        for sent in (b"", b"<", b"x" * 999):
+            with connected(server) as slow:
+                slow.sendall(begun + sent)
+                data = received(slow)
+                assert data.startswith(b"HTTP/1.1 503 ")
+                assert b"\r\nconnection: close\r\n" in data.lower()
+        with connected(server) as waiting:
+            waiting.sendall(begun.replace(b"Host", b"Expect: 100-continue\r\nHost"))
+            assert received(waiting).startswith(b"HTTP/1.1 503 ")
 
 
 def test_a_client_that_takes_no_answer_is_cut(server: ServerProcess) -> None:
