@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +26,7 @@ from birdbath.store.reader import Reader
 from tests import rabbitmq
 
 GROUP = "relaying events"
+EVENTS_PER_SECOND = 100
 _SOURCE = "urn:condor:pool"
 
 
@@ -39,12 +42,57 @@ def figures(folder: Path, scale: Scale) -> list[Figure]:
             relayed = partial(_timed, lambda: _relay(engine, broker.url, count), count)
             bare = partial(_timed, lambda: _publish(_messages(engine, count), broker.url), count)
             with_relay, alone = alternated([relayed, bare], scale.repeats)
+            delays = _delays(folder, broker.url, scale.calls // 8)
     finally:
         engine.dispose()
     name = "events relayed to RabbitMQ, each confirmed"
     return [
-        compared(GROUP, name, with_relay, "events/s", "a bare client, the same bytes", alone, at_least=0.8)
+        compared(GROUP, name, with_relay, "events/s", "a bare client, the same bytes", alone, at_least=0.8),
+        *delays,
     ]
+
+
+def _delays(folder: Path, url: str, events: int) -> list[Figure]:
+    """How long after its commit began an event is with a consumer of the broker."""
+    engine = open_engine(f"sqlite:///{folder / 'delays.db'}")
+    try:
+        delays = sorted(uvloop.run(_consume(engine, url, events)))
+    finally:
+        engine.dispose()
+    at = f"at {EVENTS_PER_SECOND} events/s, from before the commit to RabbitMQ's consumer"
+    return [
+        Figure(GROUP, f"delay {at}, median", statistics.median(delays) * 1e3, "ms"),
+        Figure(GROUP, f"delay {at}, 99th percentile", delays[int(len(delays) * 0.99)] * 1e3, "ms"),
+    ]
+
+
+async def _consume(engine: Engine, url: str, events: int) -> list[float]:
+    """Seconds that each of `events` events took, which are committed one by one."""
+    began: list[float] = []
+    delays: list[float] = []
+
+    async def take() -> None:
+        async with queue.iterator(no_ack=True) as messages:
+            async for message in messages:
+                delays.append(time.perf_counter() - began[int(str(message.headers["sequence"])) - 1])
+                if len(delays) == events:
+                    return
+
+    async with _relaying(engine, url, "benchmark.delays") as (writer, _), await connect(url) as connection:
+        channel = await connection.channel()
+        topic = await channel.declare_exchange("benchmark.delays", ExchangeType.TOPIC, durable=True)
+        queue = await channel.declare_queue(exclusive=True)
+        await queue.bind(topic, "job.#")
+        taking = asyncio.create_task(take())
+        due = time.perf_counter()
+        for number in range(events):
+            held = JobEvent(EventType.JOB_HELD, 1, number, "alice", time.time(), {"HoldReason": "r"})
+            began.append(time.perf_counter())
+            await writer.write(lambda unit, held=held: event_log.append(unit, held))  # type: ignore[misc]
+            due += 1 / EVENTS_PER_SECOND
+            await asyncio.sleep(max(0.0, due - time.perf_counter()))
+        await taking
+    return delays
 
 
 def _write(engine: Engine, count: int) -> None:
@@ -80,9 +128,9 @@ async def _bind(url: str, exchange: str) -> None:
         await queue.purge()
 
 
-async def _relay(engine: Engine, url: str, count: int) -> float:
-    """Seconds from the relay's start to the durable cursor after the last event."""
-    await _bind(url, "benchmark.events")
+@asynccontextmanager
+async def _relaying(engine: Engine, url: str, exchange: str) -> AsyncIterator[tuple[Writer, Notifier]]:
+    """A relay of all events of a database, from the first on."""
     writer = Writer(engine)
     notifier = Notifier(engine, writer, source=_SOURCE)
     try:
@@ -90,15 +138,22 @@ async def _relay(engine: Engine, url: str, count: int) -> float:
             await notifier.log.caught_up()
             if "amqp" in {known.id for known in notifier.subscriptions.all()}:
                 await notifier.subscriptions.remove("amqp")
-            settings = RelaySettings(url, form("cloudevents", _SOURCE), Filter.of(), "benchmark.events")
-            started = time.perf_counter()
+            settings = RelaySettings(url, form("cloudevents", _SOURCE), Filter.of(), exchange)
             notifier.tasks.start("relay", Relay(notifier, settings).run)
-            while notifier.metrics.cursors.get("amqp", 0) < count:
-                await asyncio.sleep(0.005)  # what is measured takes seconds
-            return time.perf_counter() - started
+            yield writer, notifier
     finally:
         notifier.close()
         writer.close()
+
+
+async def _relay(engine: Engine, url: str, count: int) -> float:
+    """Seconds from the relay's start to the durable cursor after the last event."""
+    await _bind(url, "benchmark.events")
+    async with _relaying(engine, url, "benchmark.events") as (_, notifier):
+        started = time.perf_counter()
+        while notifier.metrics.cursors.get("amqp", 0) < count:
+            await asyncio.sleep(0.005)  # what is measured takes seconds
+        return time.perf_counter() - started
 
 
 def _messages(engine: Engine, count: int) -> list[tuple[str, Message]]:
