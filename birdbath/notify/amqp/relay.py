@@ -24,7 +24,9 @@ _log = logging.getLogger(__name__)
 KIND = "amqp"
 BATCH = 500
 IN_FLIGHT = 4
-"""Batches that may wait for their confirmation."""
+"""Batches that may be on their way besides those whose confirmation is awaited, which are as many and one
+more at most.
+"""
 IDLE = 60.0
 
 
