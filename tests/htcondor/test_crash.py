@@ -61,6 +61,14 @@ class Campaign:
         self.ended_at[point.partition(":")[2].partition(":")[0]] += self.told[number] is None
         with suppress(AssertionError):  # it has ended already
             self._lives.kill()
+        if restarts_schedd:
+            until(self._schedd_answers)  # or the next lives would find none, and prove nothing
+
+    def _schedd_answers(self) -> bool:
+        with suppress(RuntimeError):
+            self._pool.run("condor_q", "-limit", "1")
+            return True
+        return False
 
     def _commit(self, number: int, refused: bool) -> None:
         transaction = self._schedd.begin(600)
