@@ -8,7 +8,7 @@ import pytest
 
 from birdbath.client import Collector, Schedd
 from tests.client.fake import Fake, running_fake
-from tests.clients.conftest import server
+from tests.clients.conftest import simulated as server
 
 __all__ = ["server"]
 

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from birdbath.commands import register
 from tests.client.conftest import fake
-from tests.clients.conftest import server
+from tests.clients.conftest import simulated as server
 
 __all__ = ["fake", "server"]
 
