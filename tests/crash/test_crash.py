@@ -129,7 +129,8 @@ def _leave_staged_rows(home: Path, journals: list[Journal]) -> None:
 def _begin_what_nobody_began(home: Path, journals: list[Journal]) -> None:
     lost = sum(journal.lost_begins for journal in journals)
     for number in range(lost + 1):
-        _change(home, f"INSERT INTO transactions VALUES ({-1 - number}, NULL, 100, 0, 0, 0)")
+        columns = "id, duration, expires_at, active_cluster"
+        _change(home, f"INSERT INTO transactions ({columns}) VALUES ({-1 - number}, 100, 0, 0)")
 
 
 def _reset_cluster_counter(home: Path, journals: list[Journal]) -> None:
