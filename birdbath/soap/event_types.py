@@ -13,8 +13,8 @@ from birdbath.events import EventRecord, event_name, routing_key
 from birdbath.events.forms import event_ad
 from birdbath.notify.calls import EventPage, SubscriptionState, WantedFilter
 from birdbath.soap import types
-from birdbath.soap.envelope import Element, Envelope, local_name
-from birdbath.soap.reading import MessageReader, Reader, is_nil, read_text
+from birdbath.soap.envelope import Element, Envelope
+from birdbath.soap.reading import MessageReader, Reader, read_text, read_texts
 from birdbath.soap.replies import Outcome, Writer, status_text
 from birdbath.soap.types import many, optional, possible, present, required
 from birdbath.soap.writing import escape, kind_name
@@ -23,16 +23,8 @@ NAMESPACE: Final = "urn:birdbath:events"
 
 assert spyne_compat.SIX_MOVES
 
-StatusCode: Final = types.enumeration("StatusCode", {"SUCCESS": 0, "FAIL": 1})
-ClassAdAttrType: Final = types.enumeration("ClassAdAttrType", types.ATTRIBUTE_KINDS)
-
-
-class Status(ComplexModel):
-    __namespace__ = NAMESPACE
-    _type_info = (("code", required(StatusCode)), ("message", optional(Unicode)))
-
-
-ClassAdStructAttr, ClassAdStruct = types.classad_structures(NAMESPACE, ClassAdAttrType)
+_COMMON: Final = types.common_types(NAMESPACE)
+_, _, Status, _, ClassAdStruct = _COMMON
 
 
 class TopicArray(ComplexModel):
@@ -91,11 +83,7 @@ class SubscriptionAndStatus(ComplexModel):
 
 
 TYPES: Final[tuple[types.SpyneType, ...]] = (
-    StatusCode,
-    ClassAdAttrType,
-    Status,
-    ClassAdStructAttr,
-    ClassAdStruct,
+    *_COMMON,
     TopicArray,
     EventFilter,
     Event,
@@ -110,12 +98,7 @@ Position: Final = required(Integer64)
 # ---------------------------------------------------------------- in
 
 
-def _read_topics(element: Element, envelope: Envelope) -> list[str]:
-    items = [envelope.resolve(child) for child in element if local_name(child.tag) == "item"]
-    return [read_text(item, envelope) for item in items if not is_nil(item)]
-
-
-_FILTER = MessageReader([("topics", _read_topics, []), ("constraint", read_text, None)])
+_FILTER = MessageReader([("topics", read_texts, []), ("constraint", read_text, None)])
 
 
 def read_filter(element: Element, envelope: Envelope) -> WantedFilter:

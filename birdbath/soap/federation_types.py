@@ -19,27 +19,8 @@ NAMESPACE: Final = "urn:birdbath:federation"
 
 assert spyne_compat.SIX_MOVES
 
-StatusCode: Final = types.enumeration("StatusCode", {"SUCCESS": 0, "FAIL": 1})
-ClassAdAttrType: Final = types.enumeration("ClassAdAttrType", types.ATTRIBUTE_KINDS)
-
-
-class Status(ComplexModel):
-    __namespace__ = NAMESPACE
-    _type_info = (("code", required(StatusCode)), ("message", optional(Unicode)))
-
-
-class ClassAdStructAttr(ComplexModel):
-    __namespace__ = NAMESPACE
-    _type_info = (
-        ("name", present(Unicode)),
-        ("type", required(ClassAdAttrType)),
-        ("value", present(Unicode)),
-    )
-
-
-class ClassAdStruct(ComplexModel):
-    __namespace__ = NAMESPACE
-    _type_info = (("item", many(ClassAdStructAttr)),)
+_COMMON: Final = types.common_types(NAMESPACE)
+_, _, Status, _, ClassAdStruct = _COMMON
 
 
 class PoolSuitability(ComplexModel):
@@ -72,11 +53,7 @@ class RecommendationAndStatus(ComplexModel):
 
 
 TYPES: Final[tuple[types.SpyneType, ...]] = (
-    StatusCode,
-    ClassAdAttrType,
-    Status,
-    ClassAdStructAttr,
-    ClassAdStruct,
+    *_COMMON,
     PoolSuitability,
     PoolSuitabilityArray,
     RecommendationAndStatus,

@@ -9,38 +9,18 @@ from birdbath.soap import spyne_compat  # isort: skip  (must come before spyne)
 from spyne import ComplexModel, Unicode
 
 from birdbath.soap import types
-from birdbath.soap.envelope import Element, Envelope, local_name
 from birdbath.soap.paging import AdPage
-from birdbath.soap.reading import Reader, is_nil, read_text
+from birdbath.soap.reading import Reader, read_texts
 from birdbath.soap.replies import Outcome, Writer, status_text
-from birdbath.soap.types import many, optional, present, required
+from birdbath.soap.types import many, optional, required
 from birdbath.soap.writing import ad_chunks, escape
 
 NAMESPACE: Final = "urn:birdbath:queries"
 
 assert spyne_compat.SIX_MOVES
 
-StatusCode: Final = types.enumeration("StatusCode", {"SUCCESS": 0, "FAIL": 1})
-ClassAdAttrType: Final = types.enumeration("ClassAdAttrType", types.ATTRIBUTE_KINDS)
-
-
-class Status(ComplexModel):
-    __namespace__ = NAMESPACE
-    _type_info = (("code", required(StatusCode)), ("message", optional(Unicode)))
-
-
-class ClassAdStructAttr(ComplexModel):
-    __namespace__ = NAMESPACE
-    _type_info = (
-        ("name", present(Unicode)),
-        ("type", required(ClassAdAttrType)),
-        ("value", present(Unicode)),
-    )
-
-
-class ClassAdStruct(ComplexModel):
-    __namespace__ = NAMESPACE
-    _type_info = (("item", many(ClassAdStructAttr)),)
+_COMMON: Final = types.common_types(NAMESPACE)
+_, _, Status, _, ClassAdStruct = _COMMON
 
 
 class ClassAdStructArray(ComplexModel):
@@ -63,22 +43,12 @@ class AdPageAndStatus(ComplexModel):
 
 
 TYPES: Final[tuple[types.SpyneType, ...]] = (
-    StatusCode,
-    ClassAdAttrType,
-    Status,
-    ClassAdStructAttr,
-    ClassAdStruct,
+    *_COMMON,
     ClassAdStructArray,
     AttributeNames,
     AdPageAndStatus,
 )
 Names: Final = optional(AttributeNames)
-
-
-def read_names(element: Element, envelope: Envelope) -> list[str]:
-    """The names of attributes, as they came."""
-    items = [envelope.resolve(child) for child in element if local_name(child.tag) == "item"]
-    return [read_text(item, envelope) for item in items if not is_nil(item)]
 
 
 def ad_page_and_status(outcome: Outcome) -> list[bytes]:
@@ -93,4 +63,4 @@ def ad_page_and_status(outcome: Outcome) -> list[bytes]:
 
 
 WRITERS: Final[dict[str, Writer]] = {"AdPageAndStatus": ad_page_and_status}
-READERS: Final[dict[str, tuple[Reader, Any]]] = {"AttributeNames": (read_names, [])}
+READERS: Final[dict[str, tuple[Reader, Any]]] = {"AttributeNames": (read_texts, [])}

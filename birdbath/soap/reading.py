@@ -193,6 +193,12 @@ def is_nil(element: Element) -> bool:
     return (element.get(NIL) or "").strip(_BLANKS) in ("true", "1")
 
 
+def read_texts(element: Element, envelope: Envelope) -> list[str]:
+    """The texts of an array's items, as they came; items that are nil are left out."""
+    items = [envelope.resolve(child) for child in element if local_name(child.tag) == "item"]
+    return [read_text(item, envelope) for item in items if not is_nil(item)]
+
+
 _NONE: Final[Mapping[str, tuple[Reader, Any]]] = {}
 
 

@@ -158,6 +158,16 @@ def classad_structures(namespace: str, kinds: SpyneType) -> tuple[SpyneType, Spy
     return attribute, structure(namespace, "ClassAdStruct", ("item", many(attribute)))
 
 
+def common_types(namespace: str) -> tuple[SpyneType, SpyneType, SpyneType, SpyneType, SpyneType]:
+    """What each of Birdbath's own services has in its namespace: StatusCode, ClassAdAttrType, Status,
+    ClassAdStructAttr and ClassAdStruct.
+    """
+    code = enumeration("StatusCode", {"SUCCESS": 0, "FAIL": 1})
+    kinds = enumeration("ClassAdAttrType", ATTRIBUTE_KINDS)
+    status = structure(namespace, "Status", ("code", required(code)), ("message", optional(Unicode)))
+    return code, kinds, status, *classad_structures(namespace, kinds)
+
+
 ClassAdStructAttr, ClassAdStruct = classad_structures(NAMESPACE, ClassAdAttrType)
 
 
