@@ -34,6 +34,7 @@ LISTINGS = frozenset(
     {
         "getJobAds",
         "queryJobs",
+        "queryHistory",
         "queryAds",
         *(
             f"query{kind}Ads"

@@ -195,6 +195,9 @@ class Background:
 
         async def sweep_all() -> float:
             rest = await self._writer.write_alone(sweep)
+            if isinstance(pool, SimulatedPool):
+                while await self._writer.write(pool.prune_history):
+                    pass
             if isinstance(pool, HTCondorPool):
                 staged = await self._writer.write(all_jobs)
                 _say_swept(await pool.sweep(self._writer.write, age, time.time(), staged))

@@ -40,6 +40,7 @@ from birdbath.pool.htcondor.pool import HTCondorPool
 from birdbath.pool.simulated.clock import ClockState, VirtualClock
 from birdbath.pool.simulated.description import PoolDescription, PoolIdentity
 from birdbath.pool.simulated.description_file import InvalidDescription, load_description
+from birdbath.pool.simulated.history import HistoryRetention
 from birdbath.pool.simulated.local_runs import LocalLimits, LocalRuns
 from birdbath.pool.simulated.pool import SimulatedPool
 from birdbath.pool.simulated.state import read_clock, save_clock
@@ -95,6 +96,7 @@ def build(settings: Settings, address: str) -> Parts:
             memory=AdMemory(settings.ad_memory_bytes),
             identity=PoolIdentity(settings.schedd_name, address, version_string(), platform_string()),
             local=local,
+            history=HistoryRetention(settings.history_max_age, settings.history_max_jobs),
         )
     schedd, collector = _schedd_settings(settings), _collector_settings(settings)
     writer.write_now(renew_all)

@@ -131,6 +131,7 @@ QUERIES: Final = "birdbathQueries"
 
 QUERY_OPERATIONS: Final[dict[str, OperationInfo]] = _table(
     ("queryJobs", (QUERIES,), Level.READ, Unit.READ, Ownership.LISTING),
+    ("queryHistory", (QUERIES,), Level.READ, Unit.READ, Ownership.LISTING),
     ("queryAds", (QUERIES,), Level.READ, Unit.READ, _NOTHING),
 )
 """The operations of urn:birdbath:queries."""

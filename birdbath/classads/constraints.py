@@ -63,8 +63,9 @@ class Constraint:
         """Whether it is evaluated within reasonable time in the ad that has these costs."""
         return (self._frugal and costs.light) or self._shape.cost(costs.of) <= self._most
 
-    def select(self, records: Sequence[AdRecord], now: float) -> list[AdRecord]:
+    def select(self, records: Sequence[AdRecord], now: float, begun: float | None = None) -> list[AdRecord]:
         """Those of `records` that the constraint selects, in their order; `now` in seconds since the epoch.
+        The query began at `begun`, of time.monotonic, or begins now.
 
         An ad in which the expression cannot be evaluated, or not within reasonable time, is not selected.
         Raises TooManySeconds.
@@ -73,7 +74,7 @@ class Constraint:
             return list(records)
         evaluate = (self._at(now) if self.mentions_time else self._expression).eval
         found: list[AdRecord] = []
-        deadline = time.monotonic() + self._seconds
+        deadline = (time.monotonic() if begun is None else begun) + self._seconds
         for start in range(0, len(records), _AT_ONCE):
             found += self._chosen(records[start : start + _AT_ONCE], evaluate, now)
             if time.monotonic() > deadline:

@@ -27,6 +27,7 @@ from birdbath.client.errors import (
     TransferFailed,
 )
 from birdbath.client.federation import Federation, PoolSuitability, Recommendation
+from birdbath.client.queries import Queries
 from birdbath.client.schedd import FileInfo, Schedd
 from birdbath.client.transaction import Cluster, Job, JobId, Lease, Transaction
 from birdbath.client.values import Ad
@@ -51,6 +52,7 @@ __all__ = [
     "Lease",
     "OperationFailed",
     "PoolSuitability",
+    "Queries",
     "Recommendation",
     "Schedd",
     "ServerFault",

@@ -22,9 +22,12 @@ from lxml import etree
 
 from birdbath.client.errors import BadReply, ConnectionFailed, InvalidValue, ServerFault, StatusCode, refusal
 
-Service = Literal["condorSchedd", "condorCollector", "birdbathFederation"]
+Service = Literal["condorSchedd", "condorCollector", "birdbathQueries", "birdbathFederation"]
 
-_NAMESPACES = {"birdbathFederation": "urn:birdbath:federation"}
+_NAMESPACES = {
+    "birdbathQueries": "urn:birdbath:queries",
+    "birdbathFederation": "urn:birdbath:federation",
+}
 Timeout = float | tuple[float, float]
 """Seconds, or (seconds to connect, seconds without a byte of the answer)."""
 

@@ -15,6 +15,7 @@ from birdbath.commands import (
     doctor,
     fetch,
     forward,
+    history,
     listen,
     queue,
     recommend,
@@ -30,6 +31,7 @@ def register(app: typer.Typer) -> None:
     app.command("submit")(submit.submit)
     app.command("recommend")(recommend.recommend)
     app.command("q")(queue.queue)
+    app.command("history")(history.history)
     app.command("status")(status.status)
     app.command("hold")(act.hold)
     app.command("release")(act.release)

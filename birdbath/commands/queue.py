@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 RUNNING = 2
 LETTERS = {1: "I", 2: "R", 3: "X", 4: "C", 5: "H", 6: ">", 7: "S"}
 _WORDS = {4: "completed", 3: "removed", 1: "idle", 2: "running", 5: "held", 7: "suspended"}
-_STYLES = {"R": "green", "I": "yellow", "H": "red", "C": "blue", "X": "dim", "S": "magenta", ">": "green"}
+STYLES = {"R": "green", "I": "yellow", "H": "red", "C": "blue", "X": "dim", "S": "magenta", ">": "green"}
 
 
 @guarded
@@ -73,7 +73,7 @@ def _print_jobs(ads: Iterable[Ad], url: str) -> None:
         Column("OWNER"),
         Column("SUBMITTED"),
         Column("RUN_TIME", "right"),
-        Column("ST", style=_STYLES),
+        Column("ST", style=STYLES),
         Column("PRI", "right"),
         Column("SIZE", "right"),
         Column("CMD"),
@@ -91,7 +91,12 @@ def _print_held(ads: Iterable[Ad], url: str) -> None:
     rows = sorted(
         (
             _number(ad),
-            (_id(ad), ad.string("Owner"), _day(ad.integer("EnteredCurrentStatus")), ad.string("HoldReason")),
+            (
+                job_id(ad),
+                ad.string("Owner"),
+                day(ad.integer("EnteredCurrentStatus")),
+                ad.string("HoldReason"),
+            ),
         )
         for ad in ads
     )
@@ -106,15 +111,20 @@ def _row(ad: Ad) -> tuple[str, ...]:
     from birdbath.commands.terminal import duration
 
     return (
-        _id(ad),
+        job_id(ad),
         ad.string("Owner"),
-        _day(ad.integer("QDate")),
+        day(ad.integer("QDate")),
         duration(run_time(ad)),
         LETTERS.get(ad.integer("JobStatus"), "?"),
         str(ad.integer("JobPrio")),
         f"{ad.integer('ImageSize') / 1024:.1f}",
-        f"{os.path.basename(ad.string('Cmd'))} {ad.string('Arguments') or ad.string('Args')}".rstrip(),
+        command_line(ad),
     )
+
+
+def command_line(ad: Ad) -> str:
+    """What a job runs, without the folder of its program."""
+    return f"{os.path.basename(ad.string('Cmd'))} {ad.string('Arguments') or ad.string('Args')}".rstrip()
 
 
 def run_time(ad: Ad) -> float:
@@ -129,9 +139,11 @@ def _number(ad: Ad) -> tuple[int, int]:
     return ad.integer("ClusterId"), ad.integer("ProcId")
 
 
-def _id(ad: Ad) -> str:
+def job_id(ad: Ad) -> str:
+    """`12.3`, as the commands take it."""
     return f"{ad.integer('ClusterId')}.{ad.integer('ProcId')}"
 
 
-def _day(seconds: int) -> str:
+def day(seconds: int) -> str:
+    """Month, day and time, here; empty for no time."""
     return time.strftime("%m/%d %H:%M", time.localtime(seconds)) if seconds else ""

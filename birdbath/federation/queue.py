@@ -41,6 +41,9 @@ class FederationQueue:
     def query(self, constraint: Constraint, now: float) -> AdList:
         return AdList([], int(now))
 
+    def history(self, constraint: Constraint, before: JobId | None, most: int, now: float) -> AdList:
+        return AdList([], int(now))
+
     def job(self, job: JobId) -> AdRecord | None:
         return self._shown.get(job)
 

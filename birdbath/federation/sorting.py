@@ -111,6 +111,8 @@ def _sort(clusters: Clusters, name: str, arguments: tuple[Any, ...]) -> Any:
         where = Where.RESCHEDULE
     elif name == "recommend":
         where = Where.RECOMMEND
+    elif name == "history":
+        raise BirdbathError("The federation has no history of its own: ask those of the pools, /pools/NAME")
     elif name == "insert_ad":
         raise BirdbathError("The federation keeps no ads of its own: insert them at a pool, /pools/NAME")
     elif name in ACTIONS | READS and (place := clusters.place(arguments[1])) is not None:

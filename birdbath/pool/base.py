@@ -88,6 +88,13 @@ class JobQueue(Protocol):
     def job(self, job: JobId) -> AdRecord | None:
         """One committed job in the queue, or None. Thread-safe."""
 
+    def history(self, constraint: Constraint, before: JobId | None, most: int, now: float) -> AdList:
+        """Jobs that have left the queue and that `constraint` selects, the last that left first, at most
+        `most`; with `before` only those that left before that job did.
+
+        Thread-safe; reads committed state only. Raises UnknownJob when `before` is not in the history.
+        """
+
     def count(self, owner: str | None = None) -> int:
         """How many committed jobs are in the queue, of one owner or of all. Thread-safe."""
 

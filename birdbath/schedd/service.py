@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from birdbath.classads import Ad, AdList, AdRecord, Item, ad_from_items, arguments
+from birdbath.classads import Ad, AdList, AdRecord, Constraint, Item, ad_from_items, arguments
 from birdbath.errors import BirdbathError, Incomplete, InvalidArguments, UnknownCluster, UnknownJob
 from birdbath.pool.base import ActionDetails, JobAction, JobId, NewJob
 from birdbath.pool.queries import client_constraint
@@ -306,12 +306,19 @@ class Schedd:
         nothing.
         """
         self._renew_if_any(txn)
-        settings = self._context.settings
-        parsed = client_constraint(constraint, settings.strict, settings.max_query_seconds)
-        if parsed is None:
+        wanted, queue = self._visible(constraint), self._context.queue
+        if wanted is None:
             return self._listing([])
-        found = self._context.queue.query(self._context.visible(parsed), self._context.queue.time())
-        return replace(found, most_bytes=settings.max_reply_bytes)
+        return replace(queue.query(wanted, queue.time()), most_bytes=self._context.settings.max_reply_bytes)
+
+    def history(self, constraint: str | None, before: JobId | None, most: int) -> AdList:
+        """At most `most` jobs that have left the queue, the last that left first, those that left before
+        `before` did, if that is given. Raises UnknownJob when that is not in the history.
+        """
+        wanted, queue = self._visible(constraint), self._context.queue
+        if wanted is None:
+            return self._listing([])
+        return queue.history(wanted, before, most, queue.time())
 
     def get_job_ad(self, txn: Transaction | None, cluster: int, proc: int) -> AdList:
         """One committed job. Raises UnknownJob."""
@@ -392,6 +399,12 @@ class Schedd:
             if name not in ad:
                 ad.set(name, value)
         return ad
+
+    def _visible(self, constraint: str | None) -> Constraint | None:
+        """The constraint on what the caller may see; None when it selects nothing, being none."""
+        settings = self._context.settings
+        parsed = client_constraint(constraint, settings.strict, settings.max_query_seconds)
+        return None if parsed is None else self._context.visible(parsed)
 
     def _listing(self, records: Sequence[AdRecord]) -> AdList:
         return AdList(records, int(self._context.queue.time()))

@@ -70,7 +70,14 @@ class PoolSettings(BaseSettings):
     program_duration: float | None = Field(
         None, ge=0, description="seconds that a simulated program runs unless something else says how long"
     )
-
+    history_max_age: float = Field(
+        2592000.0,
+        ge=0,
+        description="seconds that jobs which have left the queue are kept in the history; 0: for good",
+    )
+    history_max_jobs: int = Field(
+        1000000, ge=0, description="jobs that are kept in the history; 0: any number"
+    )
     speed: float | Literal["max"] | None = Field(
         None, description="pool seconds per second, or max: jump from event to event; default: as before"
     )

@@ -13,6 +13,7 @@ from typing import Literal, Protocol, TypeVar
 from birdbath.access import Caller
 from birdbath.classads import AdList, Item
 from birdbath.notify.calls import EventPage, SubscriptionState, WantedFilter
+from birdbath.pool.base import JobId
 from birdbath.pool.suitability import Recommendation
 from birdbath.schedd import FileInfo, Transaction
 
@@ -62,6 +63,7 @@ class ScheddOperations(Protocol):
     def submit(self, txn: Transaction | None, cluster: int, proc: int, ad: list[Item] | None) -> None: ...
     def get_job_ads(self, txn: Transaction | None, constraint: str | None) -> AdList: ...
     def get_job_ad(self, txn: Transaction | None, cluster: int, proc: int) -> AdList: ...
+    def history(self, constraint: str | None, before: JobId | None, most: int) -> AdList: ...
     def declare_file(
         self,
         txn: Transaction | None,

@@ -10,14 +10,13 @@ import orjson
 
 from birdbath.classads import Ad, AdList, AdRecord
 from birdbath.errors import RequestFault
+from birdbath.pool.base import JobId
 from birdbath.soap.writing import render
 
 MOST_ADS: Final = 1000
 PAGE_BYTES: Final = 4 << 20
 """A page ends with the ad that brings it there."""
 MOST_NAMES: Final = 1000
-
-JobPlace = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -33,15 +32,34 @@ def job_page(ads: AdList, after: str | None, most: int, names: Sequence[str]) ->
 
     A job that leaves the queue between two pages moves no other: each that stays is seen once.
     """
-    place: JobPlace = (-1, -1)
-    if after:
-        try:
-            cluster, proc = (int(part) for part in after.split("."))
-        except ValueError:
-            raise RequestFault(f"after is a job, such as 12.3, not {after[:40]!r}") from None
-        place = cluster, proc
+    place = _job(after) or (-1, -1)
     records = sorted((record for record in ads.records if record.key > place), key=lambda record: record.key)
-    return _page(ads, records, most, names, lambda record: "{}.{}".format(*record.key))
+    return _page(ads, records, most, names, _id)
+
+
+def history_page(
+    history: Callable[[JobId | None, int], AdList], after: str | None, most: int, names: Sequence[str]
+) -> AdPage:
+    """A page of jobs that have left the queue, the last that left first, those that left before job `after`.
+
+    `history` answers at most so many of them, in that order.
+    """
+    ads = history(_job(after), _most(most) + 1)
+    return _page(ads, ads.records, most, names, _id)
+
+
+def _job(after: str | None) -> JobId | None:
+    if not after:
+        return None
+    try:
+        cluster, proc = (int(part) for part in after.split("."))
+    except ValueError:
+        raise RequestFault(f"after is a job, such as 12.3, not {after[:40]!r}") from None
+    return JobId(cluster, proc)
+
+
+def _id(record: AdRecord) -> str:
+    return "{}.{}".format(*record.key)
 
 
 def daemon_page(ads: AdList, after: str | None, most: int, names: Sequence[str]) -> AdPage:
@@ -72,7 +90,7 @@ def _page(
     wanted = {name.lower() for name in names} | {"mytype", "targettype"} if names else None
     shown: list[AdRecord] = []
     left = PAGE_BYTES
-    most = min(most, MOST_ADS) if most > 0 else MOST_ADS
+    most = _most(most)
     for index, record in enumerate(records):
         # Ads of the same place stay together: the next page begins after all of them.
         full = len(shown) >= most or left <= 0
@@ -81,6 +99,10 @@ def _page(
         shown.append(record if wanted is None else _projected(record, wanted))
         left -= len(render(shown[-1]))
     return AdPage(replace(ads, records=shown, most_bytes=0), None)
+
+
+def _most(wanted: int) -> int:
+    return min(wanted, MOST_ADS) if wanted > 0 else MOST_ADS
 
 
 def _projected(record: AdRecord, wanted: set[str]) -> AdRecord:

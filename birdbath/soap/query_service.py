@@ -9,7 +9,7 @@ from typing import Final, get_args
 from birdbath.errors import BirdbathError
 from birdbath.soap import query_types, replies
 from birdbath.soap.operations import AdKind, Operations
-from birdbath.soap.paging import AdPage, daemon_page, job_page
+from birdbath.soap.paging import AdPage, daemon_page, history_page, job_page
 from birdbath.soap.protocol import CondorSoap
 from birdbath.soap.services import CONSTRAINT, operation, service
 from birdbath.soap.types import Int, Text
@@ -26,6 +26,21 @@ def query_jobs(
 ) -> AdPage:
     """The committed jobs that the constraint selects, at most max of them (0: 1000), after a job's id."""
     return job_page(operations.schedd.get_job_ads(None, constraint), after, most, projection or ())
+
+
+@operation("queryHistory", CONSTRAINT, AFTER, MOST, PROJECTION, returns=query_types.AdPageAndStatus)
+def query_history(
+    operations: Operations, constraint: str | None, after: str | None, most: int, projection: Sequence[str]
+) -> AdPage:
+    """The jobs that have left the queue, the last that left first, likewise: those that left before job
+    after.
+    """
+    return history_page(
+        lambda before, most: operations.schedd.history(constraint, before, most),
+        after,
+        most,
+        projection or (),
+    )
 
 
 @operation(
@@ -46,7 +61,7 @@ def query_ads(
     return daemon_page(operations.collector.query_ads(wanted, constraint), after, most, projection or ())
 
 
-Queries: Final = service("Queries", query_jobs, query_ads)
+Queries: Final = service("Queries", query_jobs, query_history, query_ads)
 
 
 class QueriesSoap(CondorSoap):

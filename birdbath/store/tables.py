@@ -105,6 +105,7 @@ jobs = Table(
     Column("owner", String(255), nullable=False),
     Column("ad", Text, nullable=False),
     Index("jobs_queued", "version", sqlite_where=text("in_queue = 1"), postgresql_where=text("in_queue")),
+    Index("jobs_left", "version", sqlite_where=text("in_queue = 0"), postgresql_where=text("NOT in_queue")),
 )
 """Committed jobs. A row that left the queue stays as the history record, with a version of its own for
 readers.

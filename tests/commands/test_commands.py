@@ -196,6 +196,12 @@ def test_holding_releasing_removing(run: Run, server: str, sleepers: str) -> Non
     assert (none.exit_code, none.stdout, none.stderr) == (1, "", "birdbath: there is no job to be released\n")
     assert removed.stdout == "".join(f"Job {sleepers}.{proc} removed\n" for proc in range(3))
     assert run("q", sleepers, "--json", url=server).stdout == "[]\n"
+    wanted = ("history", sleepers, "--limit", "2")
+    assert run(*wanted, "--af", "ProcId,JobStatus", url=server).stdout == "2 3\n1 3\n"
+    title, *lines = run(*wanted, url=server).stdout.splitlines()
+    assert title.split() == ["ID", "OWNER", "SUBMITTED", "RUN_TIME", "ST", "COMPLETED", "CMD"]
+    assert [line.split()[0] for line in lines] == [f"{sleepers}.2", f"{sleepers}.1"]
+    assert len(json.loads(run("history", sleepers, "--json", url=server).stdout)) == 3
 
 
 def test_all_means_all_ones_own(run: Run, server: str, sleepers: str) -> None:

@@ -33,6 +33,7 @@ TABLE = {
     "updateFilter": "DUUUU -.... D.U.U",
     "unsubscribe": "DUUUU -.... D.U.U",
     "queryJobs": "D.... ----- -----",
+    "queryHistory": "D.... ----- -----",
     "queryAds": "D.... ----- -----",
     "recommend": "D1111 ----- -----",
 }

@@ -8,8 +8,9 @@ from __future__ import annotations
 import pytest
 
 from birdbath.classads import Constraint, Expression
+from birdbath.errors import UnknownJob
 from birdbath.events import EventType
-from birdbath.pool.base import JobId, JobStatus
+from birdbath.pool.base import ActionDetails, JobAction, JobId, JobStatus
 from birdbath.store import UnitOfWork
 from tests.pool.harness import (
     Harness,
@@ -247,3 +248,36 @@ def test_a_pool_may_be_asked_to_negotiate_soon(harness: Harness) -> None:
     job = submit(harness, "/bin/true")
     harness.queue.reschedule()
     harness.wait_for(becomes(harness, job, JobStatus.COMPLETED))
+
+
+def left(
+    harness: Harness, constraint: str | None = None, before: JobId | None = None, most: int = 10
+) -> list[JobId]:
+    """The jobs in the history, the last that left first."""
+    found = harness.queue.history(Constraint(constraint), before, most, harness.queue.time())
+    return [JobId(*record.key) for record in found.records]
+
+
+def remove(harness: Harness, job: JobId) -> None:
+    details = ActionDetails("not wanted", force=True)
+    harness.write(lambda unit: harness.queue.act(unit, JobAction.REMOVE, job, details))
+    harness.wait_for(lambda: job in left(harness, f"ClusterId == {job.cluster}"))
+
+
+def test_jobs_that_left_the_queue_are_the_history_the_last_first(harness: Harness) -> None:
+    jobs = [submit(harness, "/bin/true", Requirements=False, Number=number) for number in range(4)]
+    since = f"ClusterId >= {jobs[0].cluster}"
+    assert left(harness, since) == []
+    for job in (jobs[1], jobs[0], jobs[3]):
+        remove(harness, job)
+    assert left(harness, since) == [jobs[3], jobs[0], jobs[1]]
+    assert left(harness, since, most=2) == [jobs[3], jobs[0]]
+    assert left(harness, since, before=jobs[0]) == [jobs[1]]
+    mine = f"Number == 1 && {since}"
+    assert left(harness, mine, before=jobs[0]) == left(harness, mine) == [jobs[1]]
+    assert left(harness, f"ClusterId == {jobs[2].cluster}") == []
+    third = f"ClusterId == {jobs[3].cluster}"
+    (record,) = harness.queue.history(Constraint(third), None, 5, harness.queue.time()).records
+    assert (record.ad().integer("JobStatus"), record.ad().integer("ClusterId")) == (3, jobs[3].cluster)
+    with pytest.raises(UnknownJob):
+        left(harness, before=jobs[2])

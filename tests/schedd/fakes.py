@@ -43,6 +43,9 @@ class FakeQueue:
     def job(self, job: JobId) -> AdRecord | None:
         return AdRecord.of(self.jobs[job]) if job in self.jobs else None
 
+    def history(self, constraint: Constraint, before: JobId | None, most: int, now: float) -> AdList:
+        return AdList([], int(now))
+
     def count(self, owner: str | None = None) -> int:
         return sum(owner in (None, ad.string("Owner")) for ad in self.jobs.values())
 

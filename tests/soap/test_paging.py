@@ -10,6 +10,7 @@ import zeep
 
 from birdbath.access import QUERY_OPERATIONS
 from birdbath.classads import Ad, AdList, AdMemory, AdRecord
+from birdbath.client import Queries, Schedd
 from birdbath.errors import RequestFault
 from birdbath.soap import paging, wsdl
 from birdbath.soap.paging import daemon_page, job_page
@@ -99,6 +100,31 @@ def test_a_client_gets_all_jobs_page_by_page(server: ServerProcess) -> None:
         if (after := page.next) is None:
             break
     assert seen == clusters
+
+
+def test_the_history_in_pages(server: ServerProcess) -> None:
+    clusters = [submit(server.url, owner="hal") for _ in range(3)]
+    with Schedd(server.url) as schedd:
+        for cluster in clusters:
+            schedd.remove(cluster, 0, "not wanted", force=True)
+    service = zeep.Client(f"{server.url}/birdbathQueries.wsdl").service
+    seen, after = [], None
+    while True:
+        page = service.queryHistory('Owner == "hal"', after, 2, {"item": ["ClusterId", "RemoveReason"]})
+        for ad in page.classAdArray.item:
+            values = {attribute.name: attribute.value for attribute in ad.item}
+            assert values["RemoveReason"].startswith("not wanted")
+            seen.append(int(values["ClusterId"]))
+        if (after := page.next) is None:
+            break
+    assert seen == clusters[::-1]
+    with Queries(server.url) as queries:
+        assert [ad["ClusterId"] for ad in queries.history('Owner == "hal"')] == clusters[::-1]
+        assert [ad["ClusterId"] for ad in queries.history('Owner == "hal"', 2)] == clusters[:0:-1]
+    unknown = service.queryHistory(None, "99999.0", 2, None)
+    assert (unknown.status.code, unknown.classAdArray) == ("UNKNOWNJOB", None)
+    with pytest.raises(zeep.exceptions.Fault, match="after is a job"):
+        service.queryHistory(None, "nonsense", 5, None)
 
 
 def test_machines_in_pages_and_types_that_there_are_not(server: ServerProcess) -> None:

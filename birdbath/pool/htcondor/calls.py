@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import htcondor2
@@ -49,6 +50,10 @@ class Acted:
     permitted: bool
 
 
+def _history(constraint: str, match: int, schedd: Any) -> list[Any]:
+    return list(schedd.history(constraint, [], match))
+
+
 class Session:
     """The schedd and the collector of one pool, looked up when first needed and after they failed."""
 
@@ -73,6 +78,26 @@ class Session:
         ads = self._asked(lambda schedd: schedd.query(constraint, list(projection), limit=limit))
         read = self._reader.job
         return [(int(ad["ClusterId"]), int(ad["ProcId"]), read(ad.printOld())) for ad in ads]
+
+    def query_history(
+        self, constraint: str, before: tuple[int, int] | None, most: int
+    ) -> list[tuple[int, int, str]] | None:
+        """(cluster, proc, ad as JSON) of at most `most` jobs in the schedd's history, the newest first, with
+        the ids that clients know: of those that follow the job `before`, if it is given. None when that is
+        not there.
+        """
+        match = most + 1
+        while True:
+            ads = self._asked(partial(_history, constraint, match))
+            ids = [self._reader.job_id(ad) for ad in ads]
+            start = 0 if before is None else ids.index(before) + 1 if before in ids else None
+            if len(ads) < match or (start is not None and len(ads) - start >= most):
+                break
+            match *= 4  # the history is read from its end, whatever was read before
+        if start is None:
+            return None
+        chosen = range(start, min(len(ads), start + most))
+        return [(*ids[index], self._reader.job(ads[index].printOld())) for index in chosen]
 
     def prepare(self, submissions: Sequence[Submission]) -> list[int]:
         """Queue clusters with their files, all guarded; their ids in the schedd. One that fails leaves the

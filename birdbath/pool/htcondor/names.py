@@ -73,9 +73,19 @@ class View:
         """What to ask the schedd for `wanted`, which is in the clients' terms, at the time `now`."""
         if wanted.selects_all:
             return self._visible
+        return f"{self._visible} && ({self._in_pools_terms(wanted, now)})"
+
+    def history(self, wanted: Constraint, now: float, before: tuple[int, int] | None) -> str:
+        """What to ask the schedd's history for `wanted`, and for the job `before` in any case."""
+        cluster = self._references["clusterid"]
+        place = "" if before is None else f" || ({cluster} =?= {before[0]} && ProcId =?= {before[1]})"
+        committed = f'({GATEWAY} =!= "{self.gateway}" || {COMMITTED} =?= true)'
+        return f"{committed} && (({self._in_pools_terms(wanted, now)}){place})"
+
+    def _in_pools_terms(self, wanted: Constraint, now: float) -> str:
         times = dict.fromkeys(("servertime", "currenttime"), str(int(now)))
         references = {**self._references, **times}
-        return f"{self._visible} && ({wanted.rewritten(lambda name: references.get(name.lower()))})"
+        return wanted.rewritten(lambda name: references.get(name.lower()))
 
     def one(self, cluster: int, proc: int) -> str:
         """What to ask for one job by its ids in the schedd, whoever submitted it, if it is visible."""

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from birdbath.classads import Ad, AdList, AdMemory, AdRecord, Constraint
-from birdbath.errors import BirdbathError
+from birdbath.errors import BirdbathError, UnknownJob
 from birdbath.pool import asking
 from birdbath.pool.asking import answer
 from birdbath.pool.base import ActionDetails, JobAction, JobId, NewJob
@@ -48,6 +48,17 @@ class HTCondorQueue:
             return [AdRecord(own(text), self._memory, (cluster, proc)) for cluster, proc, text in found]
 
         return AdList(answer(("query", constraint.text), steps), int(now))
+
+    def history(self, constraint: Constraint, before: JobId | None, most: int, now: float) -> AdList:
+        wanted = self._jobs.view.history(constraint, now, before)
+
+        def steps() -> Any:
+            found = yield self._jobs.ask("query_history", wanted, before, most)
+            if found is None:
+                raise UnknownJob(f"Job {before} is not in the history")
+            return [AdRecord(text, self._memory, JobId(cluster, proc)) for cluster, proc, text in found]
+
+        return AdList(answer(("history", constraint.text, before, most), steps), int(now))
 
     def job(self, job: JobId) -> AdRecord | None:
         record: AdRecord | None = answer(("job", job), lambda: self._jobs.look_up(job, self._memory))

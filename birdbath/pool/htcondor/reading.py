@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import orjson
 
@@ -49,6 +50,7 @@ class Reader:
     """
 
     def __init__(self, gateway: str) -> None:
+        self._gateway = gateway
         self._mark = f'\n{names.GATEWAY} = "{gateway}"\n'
         self._known: dict[str, str] = {}
 
@@ -57,6 +59,11 @@ class Reader:
         return self._json(
             (f"\n{text}" if self._mark not in f"\n{text}" else _as_seen(f"\n{text}")).split("\n")
         )
+
+    def job_id(self, ad: Mapping[str, Any]) -> tuple[int, int]:
+        """The ids of a job as clients know it."""
+        own = ad.get(names.GATEWAY) == self._gateway
+        return int(ad[names.CLUSTER if own else "ClusterId"]), int(ad["ProcId"])
 
     def daemon(self, text: str) -> str:
         """The ad of a daemon."""

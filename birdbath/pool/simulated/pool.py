@@ -18,6 +18,7 @@ from birdbath.pool.simulated.dagman import dagman_programs
 from birdbath.pool.simulated.description import PoolDescription, PoolIdentity
 from birdbath.pool.simulated.directory import SimulatedDirectory
 from birdbath.pool.simulated.engine import Engine as PoolEngine
+from birdbath.pool.simulated.history import KEEP_ALL, HistoryRetention, JobHistory, prune
 from birdbath.pool.simulated.hosted import ProgramFactory, ProgramTable
 from birdbath.pool.simulated.hosting import Hosting
 from birdbath.pool.simulated.local_runs import LocalRuns, lost
@@ -54,6 +55,7 @@ class SimulatedPool:
         identity: PoolIdentity | None = None,
         programs: ProgramFactory = dagman_programs,
         local: LocalRuns | None = None,
+        history: HistoryRetention = KEEP_ALL,
     ) -> None:
         clock = clock or VirtualClock(ClockState(time.time()))
         description, identity = description or PoolDescription(), identity or PoolIdentity()
@@ -84,7 +86,9 @@ class SimulatedPool:
             context.accountant,
         )
         self.clock = clock
-        self.queue = SimulatedQueue(self._context)
+        self._history = JobHistory(engine)
+        self._kept = history
+        self.queue = SimulatedQueue(self._context, self._history)
         self._hosting = Hosting(self._context, self._context.programs, self.queue)
         self._engine = PoolEngine(self._context, self._negotiator, self._hosting)
         self._recovered = False
@@ -103,6 +107,7 @@ class SimulatedPool:
         if self._context.local is not None:
             self._context.local.close()
         self._context.mirror.close()
+        self._history.close()
         self.directory.close()
 
     @property
@@ -189,6 +194,12 @@ class SimulatedPool:
             if removed >= most:
                 break
         return removed
+
+    def prune_history(self, unit: UnitOfWork) -> int:
+        """Forget jobs that have left the queue, as far as more or older ones are there than are kept; how
+        many, at most a few hundred at a time.
+        """
+        return prune(unit, self._kept, self._context.now())
 
     def _untouched(self, job: JobId, since: float) -> bool:
         try:

@@ -12,6 +12,7 @@ from birdbath.events import JobEvent
 from birdbath.pool.base import ActionDetails, JobAction, JobId, JobStatus, NewJob
 from birdbath.pool.simulated import interruptions, lifecycle, materialization
 from birdbath.pool.simulated.context import PoolContext
+from birdbath.pool.simulated.history import JobHistory
 from birdbath.pool.simulated.job_table import JobTable
 from birdbath.pool.simulated.materialization import is_late
 from birdbath.pool.simulated.queued_job import QueuedJob
@@ -33,8 +34,9 @@ _USER_REQUEST = 1
 class SimulatedQueue:
     """See `pool.base.JobQueue`."""
 
-    def __init__(self, context: PoolContext) -> None:
+    def __init__(self, context: PoolContext, history: JobHistory) -> None:
         self._context = context
+        self._history = history
 
     def reserve_cluster(self, unit: UnitOfWork) -> int:
         return unit.advance("cluster")
@@ -57,6 +59,9 @@ class SimulatedQueue:
 
     def job(self, job: JobId) -> AdRecord | None:
         return self._context.mirror.get(job)
+
+    def history(self, constraint: Constraint, before: JobId | None, most: int, now: float) -> AdList:
+        return AdList(self._history.select(constraint, before, most, now), int(now))
 
     def count(self, owner: str | None = None) -> int:
         return self._context.mirror.count(owner)
