@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
+_SYNCING = ThreadPoolExecutor(16, thread_name_prefix="birdbath-sync")
 _NO_KERNEL_COPY = frozenset({errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 _COPY_CHUNK = 1 << 20
 
@@ -26,6 +29,23 @@ def sync_directory(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync_all(descriptors: Sequence[int]) -> None:
+    """Sync open files and directories to disk, all at once. Raises OSError, when every one was tried.
+
+    A journal that is waited for by many is written once; one after the other, it would be for each.
+    """
+    if not descriptors:
+        return
+    first, *others = descriptors
+    syncing = [_SYNCING.submit(os.fsync, descriptor) for descriptor in others]
+    try:
+        os.fsync(first)
+    finally:  # whoever closes a file must not do so while it is synced
+        wait(syncing)
+    for synced in syncing:
+        synced.result()
 
 
 def write_all(descriptor: int, data: bytes, offset: int) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.sql import ClauseElement
 
 from birdbath.store.database import begin
+from birdbath.store.files import sync_all
 from birdbath.store.statements import Row, prepared
 
 _log = logging.getLogger(__name__)
@@ -145,8 +146,7 @@ class UnitOfWork:
         """Sync and close what `sync_later` took. Raises OSError if any of it may not be on disk."""
         dirty, self._dirty = self._dirty, {}
         try:
-            for descriptor, _ in dirty.values():
-                os.fsync(descriptor)
+            sync_all([descriptor for descriptor, _ in dirty.values()])
         finally:
             _close_all(descriptor for descriptor, _ in dirty.values())
 

@@ -14,6 +14,7 @@ import os
 import shutil
 import signal
 import stat
+import threading
 from pathlib import Path
 
 
@@ -34,18 +35,20 @@ class Disk:
         for path in (spool, *spool.rglob("*")):
             if path.exists():
                 self._took(path)
+        self._one_at_a_time = threading.Lock()
         self._fsync = os.fsync
         os.fsync = self.sync  # type: ignore[assignment]  # of files the server only has descriptors
 
     def sync(self, descriptor: int) -> None:
         """os.fsync, remembered."""
         path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
-        if self._spool in (path, *path.parents):
-            self._remaining -= 1
-            if self._remaining <= 0:
-                self.lose_power()
-            if path.exists():
-                self._took(path)
+        with self._one_at_a_time:
+            if self._spool in (path, *path.parents):
+                self._remaining -= 1
+                if self._remaining <= 0:
+                    self.lose_power()
+                if path.exists():
+                    self._took(path)
         self._fsync(descriptor)
 
     def lose_power(self) -> None:

@@ -53,7 +53,7 @@ def no_descriptor_leaks(writer: Writer, spool: Spool) -> Iterator[None]:
 
 @pytest.fixture
 def synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The files and directories that were synced, in order."""
+    """The files and directories that were synced, those of a unit in any order."""
     paths: list[str] = []
     fsync = os.fsync
 
