@@ -17,6 +17,7 @@ from birdbath.http.audit import Audit
 from birdbath.http.bounds import Traffic, TrafficLimits
 from birdbath.http.connection import ConnectionLimits, Connections
 from birdbath.http.metrics import Metrics
+from birdbath.http.overload import Overload
 from birdbath.http.probes import Check, Health, Probes
 from birdbath.http.soap_calls import OnceBackend
 from birdbath.http.tracing import Tracing
@@ -53,7 +54,8 @@ def guard(
     open_connections: Connections,
     checks: Mapping[str, Check],
 ) -> Guard:
-    """The guard of a server. Raises UnusableAuditLog, TracingNotInstalled.
+    """The guard of a server, which also guards `open_connections`. Raises UnusableAuditLog,
+    TracingNotInstalled.
 
     `checks` are looked at by /health/ready, besides the database and the disk.
     """
@@ -69,10 +71,12 @@ def guard(
     figures = Figures(engine, settings.spool, traffic, open_connections, events)
     metrics = Metrics(figures)
     health = Health(_checks(settings, backend) | dict(checks))
+    audit = Audit(settings.audit_path)
+    open_connections.overload = Overload(traffic, audit, metrics)
     return Guard(
         traffic=traffic,
         once_backend=backend,
-        audit=Audit(settings.audit_path),
+        audit=audit,
         metrics=metrics,
         tracing=Tracing.to(settings.otlp_endpoint) if settings.otlp_endpoint else None,
         probes=Probes(health, metrics),

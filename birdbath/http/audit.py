@@ -74,10 +74,15 @@ class Audit:
             }
         )
 
-    def refused(self, address: str, status: int, reference: str) -> None:
-        """Write the line of a request that was refused before it was read."""
-        if self._handler is not None:
-            self._write({"reference": reference, "address": address, "outcome": str(status)})
+    def refused(self, address: str, status: int, reference: str, before: int | None = None) -> None:
+        """Write the line of a request that was refused before it was read.
+
+        With `before` it stands for more such requests, and tells how many were refused before it.
+        """
+        if self._handler is None:
+            return
+        fields: dict[str, Any] = {"reference": reference, "address": address, "outcome": str(status)}
+        self._write(fields if before is None else fields | {"refused_before": before})
 
     def _write(self, fields: dict[str, Any]) -> None:
         assert self._handler is not None

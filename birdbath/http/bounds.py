@@ -15,6 +15,9 @@ from typing import Final
 from birdbath.http.browsers import Refused
 
 _MOST_CLIENTS: Final = 10_000
+_AGAIN: Final = "; come again soon"
+_FULL: Final = "The server has as many requests as it can take"
+FULL: Final = _FULL + _AGAIN
 
 
 @dataclass(frozen=True)
@@ -54,14 +57,19 @@ class Traffic:
     _bytes_by_client: dict[str, int] = field(default_factory=dict)
     _buckets: dict[str, _Bucket] = field(default_factory=dict)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether there are as many requests at a time as may be, whosever they are."""
+        return 0 < self.limits.requests <= self.requests
+
     def enter(self, client: str) -> None:
         """Count a request of a client in. Raises Refused, 503 or 429, with nothing counted.
 
         `client` is its address. Whoever enters leaves.
         """
         limits, own = self.limits, self._by_client.get(client, 0)
-        if limits.requests and self.requests >= limits.requests:
-            raise self._busy("The server has as many requests as it can take")
+        if self.is_full:
+            raise self._busy(_FULL)
         if limits.requests_per_client and own >= limits.requests_per_client:
             raise self._busy(f"At most {limits.requests_per_client} requests of one client at a time")
         if limits.requests_per_second and not self._take(client, limits.requests_per_second):
@@ -101,7 +109,7 @@ class Traffic:
 
     def _busy(self, text: str) -> Refused:
         self.refused += 1
-        return Refused(f"{text}; come again soon", 503, [(b"retry-after", b"1")])
+        return Refused(text + _AGAIN, 503, [(b"retry-after", b"1")])
 
     def _take(self, client: str, rate: float) -> bool:
         now, most = self.clock(), 2 * rate

@@ -11,6 +11,7 @@ from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from birdbath.credentials.mapfile import one_line
+from birdbath.http.overload import Overload
 
 MAX_URL: Final = 8 * 1024
 _TEXTS: Final = {414: b"The URL is too long\n", 431: b"The request has too many or too long headers\n"}
@@ -22,7 +23,8 @@ class ConnectionLimits:
     """Bounds of one connection, and of how many there are.
 
     header_count, header_bytes: of one request. header_seconds: from its first byte to the end of its
-    headers, and from a connection's begin to its first byte. stall_seconds: how long a client may read
+    headers, from a connection's begin to its first byte, and for the rest of a request that was refused
+    unread. stall_seconds: how long a client may read
     nothing while an answer waits for it. connections, per_client: at a time; more are closed without a word.
     """
 
@@ -36,11 +38,12 @@ class ConnectionLimits:
 
 @dataclass
 class Connections:
-    """The connections of one server."""
+    """The connections of one server; `overload` refuses requests for it, None: nobody."""
 
     limits: ConnectionLimits = ConnectionLimits()
     by_client: Counter[str] = field(default_factory=Counter)
     refused: int = 0
+    overload: Overload | None = None
 
     def protocol(self) -> type[Connection]:
         """The protocol class for Uvicorn."""
@@ -65,6 +68,7 @@ class Connection(HttpToolsProtocol):
         self._refusal = 0
         self._answering: RequestResponseCycle | None = None
         self._last = False
+        self._away = self._told = False
         self._address = self.client[0] if self.client else ""
         family.by_client[self._address] += 1
         if family.count > limits.connections or family.by_client[self._address] > limits.per_client:
@@ -128,9 +132,62 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._stop_watch()
+        self._unset_keepalive_if_required()
+        if self._told or self._is_too_much():
+            self._away = True
+            return
         super().on_headers_complete()
         if self._last:
             self.cycle.keep_alive = False
+
+    # Requests that are more than the server can take
+
+    def _is_too_much(self) -> bool:
+        """Whether the request whose headers are here is refused unread.
+
+        The calls are: POST, but for JSON, which the routes besides SOAP take. Requests behind others on the
+        connection wait for those first.
+        """
+        overload = self.family.overload
+        if overload is None or not overload.is_full or self.parser.get_method() != b"POST":
+            return False
+        before: RequestResponseCycle | None = self.cycle
+        if self.parser.should_upgrade() or (before is not None and not before.response_complete):
+            return False
+        return not any(name == b"content-type" and b"json" in value for name, value in self.headers)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._away and not self._told and not self.transport.is_closing():
+            # Its body is still to come, and the connection ends then: ended now, it would be reset by what
+            # comes, and a client that reads only after it has sent all would not get its answer.
+            self._turn_away(keep=False)
+            self._start_watch()
+
+    def on_body(self, body: bytes) -> None:
+        if not self._away:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        if not self._away:
+            super().on_message_complete()
+        elif self._told:
+            self.transport.close()
+        else:
+            self._away = False
+            lasts = self.parser.should_keep_alive() and self.parser.get_http_version() != "1.0"
+            self._turn_away(keep=lasts and not self._last)
+
+    def _turn_away(self, keep: bool) -> None:
+        assert self.family.overload is not None
+        self._told = not keep
+        self.transport.write(self.family.overload.answer(self._address, keep))
+        if keep:
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+        elif not self._away:
+            self.transport.close()
 
     def shutdown(self) -> None:
         """See Uvicorn. A request that is awaited or half received is answered still: who has just connected

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import http.client
+import json
+import re
 import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -150,7 +153,8 @@ def test_requests_above_the_limit_are_refused_at_once(tmp_path_factory: pytest.T
     """
     begun = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n"
     home = tmp_path_factory.mktemp("requests")
-    with running_server(home, environment={"BIRDBATH_MAX_REQUESTS": "4"}) as server, ExitStack() as held:
+    settings = {"BIRDBATH_MAX_REQUESTS": "4", "BIRDBATH_HEADER_SECONDS": "3"}
+    with running_server(home, environment=settings) as server, ExitStack() as held:
         for _ in range(4):
             held.enter_context(connected(server)).sendall(begun + b"<")
         address = urlsplit(server.url)
@@ -173,12 +177,50 @@ def test_requests_above_the_limit_are_refused_at_once(tmp_path_factory: pytest.T
         for sent in (b"", b"<", b"x" * 999):
             with connected(server) as slow:
                 slow.sendall(begun + sent)
-                data = received(slow)
+                data = slow.recv(4096)
                 assert data.startswith(b"HTTP/1.1 503 ")
                 assert b"\r\nconnection: close\r\n" in data.lower()
         with connected(server) as waiting:
             waiting.sendall(begun.replace(b"Host", b"Expect: 100-continue\r\nHost"))
-            assert received(waiting).startswith(b"HTTP/1.1 503 ")
+            assert received(waiting).startswith(b"HTTP/1.1 503 ")  # and is not waited for any longer
+
+
+def test_a_full_server_refuses_unread_and_says_it_once_a_second(tmp_path: Path) -> None:
+    begun = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n"
+    whole = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s" % (len(VERSION), VERSION)
+    with (
+        running_server(tmp_path, environment={"BIRDBATH_MAX_REQUESTS": "1"}) as server,
+        connected(server) as held,
+    ):
+        held.sendall(begun + b"<")
+        while "come again soon" not in ask(server, VERSION):  # until it is counted
+            pass
+        with connected(server) as last:
+            last.sendall(whole * 20 + whole.replace(b"HTTP/1.1", b"HTTP/1.0") + whole)
+            answers = received(last)
+        assert answers.count(b"HTTP/1.1 503 ") == answers.count(b"come again soon (reference ") == 21
+        assert answers.count(b"connection: close\r\n") == 1
+        references = set(re.findall(rb"birdbath-reference: ([0-9a-f]{8})\r\n", answers))
+        assert references == set(re.findall(rb"\(reference ([0-9a-f]{8})\)", answers))
+        with connected(server) as slow:
+            slow.sendall(begun + b"<")
+            assert b"\r\nconnection: close\r\n" in slow.recv(4096)
+            slow.sendall(b"x" * 999 + whole)
+            assert slow.recv(4096) == b""  # not reset: who sends first and then reads has his answer
+        address = urlsplit(server.url)
+        with closing(http.client.HTTPConnection(address.hostname or "", address.port, timeout=10)) as other:
+            other.request("POST", "/pool/clock", b'{"speed": 2}', {"Content-Type": "application/json"})
+            assert other.getresponse().read()
+            other.request("GET", "/metrics")
+            figures = other.getresponse().read().decode()
+        held.sendall(b"x" * 999)
+        assert held.recv(4096).startswith(b"HTTP/1.1 500 ")  # no XML
+        assert "CondorVersion" in ask(server, VERSION)
+    lines = [json.loads(line) for line in (tmp_path / "audit.log").read_text().splitlines()]
+    told = [line for line in lines if "refused_before" in line]
+    assert {mark.decode() for mark in references} <= {line["reference"] for line in told}
+    (count,) = re.findall(r'birdbath_requests_total\{operation="",outcome="503"\} ([0-9.]+)', figures)
+    assert 23 <= float(count) > len(told)
 
 
 def test_a_client_that_takes_no_answer_is_cut(server: ServerProcess) -> None:
