@@ -103,8 +103,12 @@ def prepared(text: str) -> str:
         return text
     text = _balanced(text)
     if _depth(text) > MAX_DEPTH:
-        raise InvalidAd(f"an expression is more than {MAX_DEPTH} operators deep")
+        raise _too_deep()
     return text
+
+
+def _too_deep() -> InvalidAd:
+    return InvalidAd(f"an expression is more than {MAX_DEPTH} operators deep")
 
 
 def _without_comments(text: str) -> str:
@@ -152,21 +156,44 @@ def _depth(text: str) -> int:
 
 
 def _balanced(text: str) -> str:
-    """`text` with every chain of || or && bracketed as a balanced tree, in brackets of any depth."""
+    """`text` with every chain of || or && bracketed as a balanced tree, in brackets of any depth.
+
+    Raises InvalidAd as soon as it is sure that this leaves something too deep, whatever follows.
+    """
     levels: list[list[str]] = [[]]
+    # Of each open bracket: the operators since its last comma that no tree has below it, and those since the
+    # last || or && as well.
+    above: list[list[int]] = [[0, 0]]
     for match in TOKEN.finditer(text):
         token = match.group()
         if token in _OPENING:
             levels.append([token])
+            above.append([0, 0])
         elif token in _CLOSING and len(levels) > 1:
             opening, *inner = levels.pop()
+            above.pop()
             levels[-1].append(f"{opening}{_balanced_level(inner)}{token}")
         else:
             levels[-1].append(token)
+            if match.lastgroup is None:
+                _count(token, above[-1])
     while len(levels) > 1:  # an unclosed bracket: no expression, as the parser will say
         inner = levels.pop()
         levels[-1].extend(inner)
     return _balanced_level(levels[0])
+
+
+def _count(operator: str, above: list[int]) -> None:
+    if operator in ",;":
+        above[:] = 0, 0
+    elif operator in _SEPARATORS:
+        above[:] = above[0] + 1, 0
+    elif operator in ("||", "&&"):
+        above[1] = 0
+    else:
+        above[1] += 1
+    if sum(above) > MAX_DEPTH:
+        raise _too_deep()
 
 
 def _balanced_level(tokens: list[str]) -> str:

@@ -13,7 +13,6 @@ from typing import Any, Final
 
 import jwt
 import orjson
-import requests
 
 from birdbath.credentials.errors import WrongCredential
 from birdbath.credentials.rereading import Reread
@@ -25,10 +24,15 @@ TIMEOUT: Final = 5.0
 _MAX_BYTES: Final = 1 << 20
 
 Fetch = Callable[[str], bytes]
+"""What is at a URL; raises OSError."""
 
 
 def fetch(url: str) -> bytes:
-    """What is at a URL, at most a megabyte, without following it elsewhere."""
+    """What is at a URL, at most a megabyte, without following it elsewhere. Raises OSError, as `requests`
+    does.
+    """
+    import requests  # loaded by those who fetch
+
     with requests.get(url, timeout=TIMEOUT, stream=True, allow_redirects=False) as reply:
         if reply.status_code != 200:
             raise requests.HTTPError(f"status {reply.status_code}")
@@ -111,7 +115,7 @@ class KeyUrl(KeySet):
         self._asked = self._clock()
         try:
             self._keys = parse(self._get(self._url or self._discovered()))
-        except (requests.RequestException, ValueError) as error:
+        except (OSError, ValueError) as error:
             if self._keys is None:
                 raise WrongCredential(f"the keys of {self._issuer} cannot be had: {error}") from None
 
@@ -119,7 +123,7 @@ class KeyUrl(KeySet):
         for name in ("openid-configuration", "oauth-authorization-server"):
             try:
                 found = orjson.loads(self._get(f"{self._issuer}/.well-known/{name}")).get("jwks_uri")
-            except (requests.RequestException, ValueError, AttributeError):
+            except (OSError, ValueError, AttributeError):
                 continue
             if isinstance(found, str):
                 return found

@@ -12,6 +12,7 @@ import re
 import secrets
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -27,8 +28,12 @@ MAX_PASSWORD: Final = 1024
 _ACCOUNT = re.compile(r"[A-Za-z0-9._@+-]{1,255}")
 _HASH = re.compile(r"\$argon2(id|i|d)\$.+|\$2[aby]\$[0-9]{2}\$.{53}|\{CLEAR\}.+")
 _hasher = argon2.PasswordHasher()
-# Checked for accounts that do not exist, so that the time of an answer does not tell which ones do.
-_NOBODY: Final = _hasher.hash(secrets.token_hex())
+
+
+@cache
+def _nobody() -> str:
+    """Checked for accounts that do not exist, so that the time of an answer does not tell which ones do."""
+    return _hasher.hash(secrets.token_hex())
 
 
 def valid_account(account: str) -> bool:
@@ -73,6 +78,7 @@ class PasswordFile:
 
     def __init__(self, path: Path) -> None:
         self._file: Reread[Mapping[str, str]] = Reread(path, parse)
+        self._nobody = _nobody()  # now, as the first answer would tell otherwise
 
     @property
     def version(self) -> int:
@@ -83,7 +89,7 @@ class PasswordFile:
     def check(self, account: str, password: str) -> None:
         """Raise WrongCredential unless that is the account's password. Slow: not on the event loop."""
         kept = self._file.content.get(account)
-        if not is_right(kept or _NOBODY, password) or kept is None:
+        if not is_right(kept or self._nobody, password) or kept is None:
             raise WrongCredential("wrong password" if kept else "no such account")
 
     def clear_password(self, account: str) -> str:

@@ -13,9 +13,7 @@ import ssl
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
-
-import httpx
+from typing import TYPE_CHECKING, Any, Final
 
 import birdbath
 from birdbath.events import EventRecord, Form, form
@@ -26,6 +24,9 @@ from birdbath.notify.pauses import Pauses
 from birdbath.notify.receivers import AddressRule, ForbiddenAddress, InvalidWebhook, receiver
 from birdbath.notify.subscriptions import WEBHOOK, SubscribedFollower, Superseded
 from birdbath.store.subscriptions import DeadLetter, Subscription
+
+if TYPE_CHECKING:
+    import httpx  # with all that it loads, a tenth of a server's start; most have no webhooks
 
 _log = logging.getLogger(__name__)
 
@@ -146,6 +147,8 @@ class Webhooks:
         await self._notifier.subscriptions.remove_letter(subscription.id, letter.event.sequence)
 
     def _client(self) -> httpx.AsyncClient:
+        import httpx
+
         # One for each subscription: connections are kept by address, and two hosts may share one.
         return httpx.AsyncClient(
             verify=self._tls,
@@ -235,6 +238,8 @@ class _Post:
 
     async def attempt(self, event: EventRecord, body: bytes) -> _Failure | None:
         """Send an event once; None when it was taken."""
+        import httpx
+
         try:
             target = await receiver(self._url, self._rule)
             return await self._send(target.url, target.host, target.name, event, body)

@@ -1,8 +1,12 @@
 """A warmed-up server in a process of its own, and what an attack costs it.
 
 CPU is that of the whole process, threads that have ended included, in nanoseconds from the kernel's clock of
-the process; memory is the peak of the resident set since just before the attack, from /proc. So neither
-depends on what else the machine does.
+the process; memory is the peak of the resident set since just before the attack, from /proc.
+
+A core that others use too is slower while it works for the process: two hyperthreads share what one would
+have alone, and caches are lost. So a fixed piece of work is measured beside every attempt, in CPU time as
+well, and the budget is one of an undisturbed core: what the attempt took counts by as much less as that piece
+took more than it does alone. Memory does not depend on what else the machine does.
 """
 
 from __future__ import annotations
@@ -25,6 +29,10 @@ MAX_MEMORY_BYTES = 16 * 1024 * 1024
 MAX_LOG_LINE_BYTES = 4096
 TRIES = 3
 """How often an attack is repeated: its CPU time is the least seen, as the server also has work of its own."""
+MOST_TRIES = 12
+"""The same for one that is beyond the budget: what others do can only add to it."""
+ALONE_SECONDS = 0.001
+"""What `_piece_of_work` takes on an undisturbed core of the machine on which the budget was set."""
 
 PATIENCE = 30.0
 
@@ -91,6 +99,26 @@ class Toll:
         assert longest < MAX_LOG_LINE_BYTES, f"a log line of {longest} bytes"
 
 
+_TEXT = "attribute = 17 + Name; " * 400
+_WORD = re.compile(r"[A-Za-z]+|[0-9]+|.")
+
+
+def _piece_of_work() -> int:
+    """A millisecond of what a request is made of: text cut into pieces, objects made and counted."""
+    counts: dict[str, int] = {}
+    for match in _WORD.finditer(_TEXT):
+        word = match.group().lower()
+        counts[word] = counts.get(word, 0) + 1
+    return sum(counts.values())
+
+
+def _slowness() -> float:
+    """How much longer work takes at the moment than on an undisturbed core; never less than 1."""
+    begun = time.thread_time()
+    _piece_of_work()
+    return max(1.0, (time.thread_time() - begun) / ALONE_SECONDS)
+
+
 class Victim:
     """A server that is attacked."""
 
@@ -109,15 +137,19 @@ class Victim:
     def attack(self, attempt: Callable[[], Answer]) -> Toll:
         """Make the attempt a few times: the least CPU time, the most memory, all that was logged."""
         tolls = [self._measure(attempt) for _ in range(TRIES)]
+        while min(toll.cpu for toll in tolls) >= MAX_CPU_SECONDS and len(tolls) < MOST_TRIES:
+            tolls.append(self._measure(attempt))
         log = [line for toll in tolls for line in toll.log]
         return Toll(tolls[0].answer, min(t.cpu for t in tolls), max(t.memory for t in tolls), log)
 
     def _measure(self, attempt: Callable[[], Answer]) -> Toll:
         log_size = self._server.log.stat().st_size
         Path(f"/proc/{self._pid}/clear_refs").write_text("5")  # the peak is counted anew
+        slow = _slowness()
         before, cpu = self._memory("VmRSS"), self.cpu()
         answer = attempt()
         cpu, memory = self.cpu() - cpu, self._memory("VmHWM") - before
+        cpu /= min(slow, _slowness())
         with self._server.log.open("rb") as log:
             log.seek(log_size)
             return Toll(answer, cpu, memory, log.read().splitlines())
@@ -204,8 +236,10 @@ class Canary:
 
 @contextlib.contextmanager
 def victim(home: Path, *options: str) -> Iterator[Victim]:
-    """A server that has answered before, so that nothing of its start is counted."""
-    with running_server(home, *options) as server:
+    """A server that has answered before, so that nothing of its start is counted; nor is measuring coverage,
+    which takes as long as the work itself.
+    """
+    with running_server(home, *options, environment={"COVERAGE_PROCESS_CONFIG": ""}) as server:
         found = Victim(server)
         found.warm_up()
         yield found

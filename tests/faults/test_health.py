@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from tests.crash.wire import Wire, job_element, transaction_element
 from tests.faults.sick_disk import MAKE, RENAME, SYNC, WRITE, Illness, SickDisk, compile_library
 from tests.server_process import ServerProcess, running_server, serve_command
 from tests.soap.wire import call
@@ -73,6 +74,7 @@ def test_a_server_is_unwell_while_its_disk_is_and_recovers(
 
 
 def test_background_work_that_fails_is_told(server: ServerProcess, disk: SickDisk) -> None:
+    submit_job_that_runs_for_ever(server)  # an idle server has nothing to write
     disk.fall_ill(FULL, 1)
     deadline = time.monotonic() + PATIENCE
     while "background" not in (troubles := ready(server)[1]):
@@ -80,6 +82,22 @@ def test_background_work_that_fails_is_told(server: ServerProcess, disk: SickDis
     assert "failed while" in troubles["background"]
     disk.heal()
     ask_until(server, 200)
+
+
+def submit_job_that_runs_for_ever(server: ServerProcess) -> None:
+    """Queue a job that is run again whenever it has ended."""
+    wire = Wire(int(server.url.rpartition(":")[2]))
+    identifier = wire.begin(600)
+    transaction = transaction_element(identifier, 600)
+    job = job_element(cluster := wire.new_cluster(transaction), wire.new_job(transaction, cluster))
+    attributes = {
+        "Owner": ("STRING-ATTR", "alice"),
+        "Cmd": ("STRING-ATTR", "/bin/true"),
+        "OnExitRemove": ("EXPRESSION-ATTR", "FALSE"),
+    }
+    wire.submit(transaction, job, attributes)
+    wire.commit(transaction)
+    wire.close()
 
 
 def test_a_disk_that_is_nearly_full_is_told(tmp_path: Path) -> None:
