@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import sys
 from pathlib import Path
@@ -82,7 +83,9 @@ def serve(
 
     When it is ready, one line with the URLs is printed on standard output; the log goes to standard error.
     """
-    # The server's parts take half a second to load, which the everyday commands shall not pay.
+    # The server's parts take half a second to load, which the everyday commands shall not pay. What is loaded
+    # stays: the collector has nothing to look for, until the server lets it.
+    gc.disable()
     import uvloop
 
     from birdbath.server import restart
