@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tests.rabbitmq import free_port
+from tests.ports import free_port
 
 SCRIPT = Path(__file__).resolve().parent.parent / "scripts" / "htcondor-pool"
 

@@ -11,11 +11,18 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from tests.rabbitmq import free_port
+from tests.ports import free_port
 from tests.watched import Watched
 
+ADDRESS = "BIRDBATH_TEST_XMPP"
+"""The variable with the `host:port` of an XMPP server that tests may use instead of one of their own: for the
+domain localhost, with their accounts and rosters (see `running`). BIRDBATH_TEST_XMPP_CA is the file with the
+authority of its certificate.
+"""
+AUTHORITY = "BIRDBATH_TEST_XMPP_CA"
 PASSWORD = "secret"
 _START_LIMIT = 30.0
 _CONFIGURATION = """
@@ -34,6 +41,24 @@ log = {{ info = "{folder}/log" }}
 ssl = {{ certificate = "{folder}/server.pem", key = "{folder}/server.key" }}
 VirtualHost "localhost"
 """
+
+
+@dataclass(frozen=True)
+class Server:
+    """Where a server is, and the file with the authority of its certificate."""
+
+    host: str
+    port: int
+    authority: str
+
+
+def given() -> Server | None:
+    """The server that the variables name."""
+    address = os.environ.get(ADDRESS)
+    if not address:
+        return None
+    host, _, port = address.rpartition(":")
+    return Server(host, int(port), os.environ[AUTHORITY])
 
 
 def program() -> str | None:
@@ -62,8 +87,10 @@ def _accepts(port: int) -> bool:
 @contextlib.contextmanager
 def running(
     certificates: Path, accounts: Sequence[str], rosters: Mapping[str, Sequence[str]]
-) -> Iterator[int]:
-    """Start a server for the domain localhost; its port. Stop it and delete its data afterwards."""
+) -> Iterator[Server]:
+    """Start a server for the domain localhost, with `accounts`, all with PASSWORD, and the contacts of
+    `rosters`, who see each other. Stop it and delete its data afterwards.
+    """
     folder, port = Path(tempfile.mkdtemp(prefix="birdbath-prosody-")), free_port()
     for name in ("server.pem", "server.key"):
         shutil.copy(certificates / name, folder)
@@ -90,7 +117,7 @@ def running(
             if process.ended() or time.monotonic() > deadline:
                 raise RuntimeError(f"Prosody did not start:\n{(folder / 'output').read_text()[-2000:]}")
             time.sleep(0.05)  # it has no other way to say that it is ready
-        yield port
+        yield Server("127.0.0.1", port, str(certificates / "ca.pem"))
     finally:
         process.kill()
         shutil.rmtree(folder, ignore_errors=True)

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.ports import free_port
 from tests.watched import Watched
 
 ADDRESS = "BIRDBATH_TEST_AMQP_URL"
@@ -32,12 +33,6 @@ def program() -> Path | None:
     return script if script.exists() and shutil.which("epmd") else None
 
 
-def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as reserved:
-        return int(reserved.getsockname()[1])
-
-
 class Broker:
     """A broker with a data folder of its own; it may be killed and started again."""
 
@@ -50,7 +45,8 @@ class Broker:
         if certificates is not None:  # where the broker's account can read them
             for name in ("ca.pem", "server.pem", "server.key"):
                 shutil.copy(certificates / name, folder)
-        self._write_configuration(tls=certificates is not None)
+        self._tls = certificates is not None
+        self._write_configuration()
 
     @property
     def url(self) -> str:
@@ -89,7 +85,10 @@ class Broker:
             self._processes.pop().kill()
 
     def _accepts(self) -> bool:
+        """Whether it answers, and listens for TLS too, which it does a little later."""
         try:
+            if self._tls:
+                socket.create_connection(("127.0.0.1", self.tls_port), timeout=1).close()
             with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
                 connection.settimeout(2)
                 connection.sendall(b"AMQP\x00\x00\x09\x01")
@@ -130,11 +129,11 @@ class Broker:
             "ERL_EPMD_PORT": str(self._mapper),
         }
 
-    def _write_configuration(self, tls: bool) -> None:
+    def _write_configuration(self) -> None:
         lines = [f"listeners.tcp.1 = 127.0.0.1:{self.port}", "log.console.level = warning"]
         # Ready at once after it was killed: that there are no other nodes is known.
         lines += ["mnesia_table_loading_retry_limit = 1", "disk_free_limit.absolute = 1MB"]
-        if tls:
+        if self._tls:
             lines += [f"listeners.ssl.1 = 127.0.0.1:{self.tls_port}"]
             lines += [f"ssl_options.cacertfile = {self.folder}/ca.pem"]
             lines += [f"ssl_options.certfile = {self.folder}/server.pem"]

@@ -6,9 +6,7 @@ import fcntl
 import json
 import os
 import queue
-import random
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -17,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.crash.disk import switch_of
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 _PATIENCE = 60.0
@@ -178,18 +177,3 @@ class Lives:
         self._pid = None
         if int(message[2]) != -signal.SIGKILL:
             raise AssertionError(f"the server ended with status {message[2]}")
-
-
-def free_port() -> int:
-    """A port that nobody listens on, below the ones that outgoing connections get: nobody else will take
-    it.
-    """
-    choice = random.SystemRandom()
-    while True:
-        port = choice.randrange(20000, 32000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port

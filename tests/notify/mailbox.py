@@ -1,4 +1,8 @@
-"""A real mail server, and what came to it."""
+"""A real mail server, and what came to it.
+
+It is the tests' own in any case, and no address of another can be given: they look into its box, let it
+refuse mail for a while or for good, and stop it in between. aiosmtpd, which it is, comes with the tests.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ from typing import Any
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from tests.rabbitmq import free_port
+from tests.ports import free_port
 
 
 class Mailbox:

@@ -24,7 +24,7 @@ from birdbath.notify.sinks.services import AppriseSink, NoApprise
 from tests import prosody
 from tests.events.test_forms import TIME, read, record
 from tests.notify.mailbox import mail_server
-from tests.rabbitmq import free_port
+from tests.ports import free_port
 from tests.toolkit import require
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
@@ -150,24 +150,28 @@ def test_addresses_of_servers(address: str, parsed: tuple[str, int]) -> None:
 
 
 @pytest.fixture(scope="module")
-def chat_port(certificates: Path) -> Iterator[int]:
+def chat(certificates: Path) -> Iterator[prosody.Server]:
+    """The XMPP server at the address in BIRDBATH_TEST_XMPP, or else one of the tests' own."""
+    if (server := prosody.given()) is not None:
+        yield server
+        return
     require("Prosody (Debian's prosody)", prosody.program() is not None)
-    with prosody.running(certificates, ["bird", "ann", "bob", "eve"], {"bird": ["ann", "bob"]}) as port:
-        yield port
+    with prosody.running(certificates, ["bird", "ann", "bob", "eve"], {"bird": ["ann", "bob"]}) as server:
+        yield server
 
 
 @asynccontextmanager
-async def contact(name: str, port: int, certificates: Path) -> AsyncIterator[asyncio.Queue[str]]:
+async def contact(name: str, server: prosody.Server) -> AsyncIterator[asyncio.Queue[str]]:
     """Somebody with a chat client: the messages that arrive."""
     client, arrived, ready = (
         ClientXMPP(f"{name}@localhost", prosody.PASSWORD),
         asyncio.Queue[str](),
         asyncio.Event(),
     )
-    client.ssl_context = ssl.create_default_context(cafile=str(certificates / "ca.pem"))
+    client.ssl_context = ssl.create_default_context(cafile=server.authority)
     client.add_event_handler("session_start", lambda event: ready.set())
     client.add_event_handler("message", lambda message: arrived.put_nowait(message["body"]))
-    client.connect("127.0.0.1", port)
+    client.connect(server.host, server.port)
     await ready.wait()
     client.send_presence()
     await client.get_roster()
@@ -179,14 +183,12 @@ async def contact(name: str, port: int, certificates: Path) -> AsyncIterator[asy
 
 @pytest.mark.toolkit
 @pytest.mark.parametrize(("contacts", "told"), [(["ann"], "a"), (["ann", "eve"], "ae"), ([], "ab")])
-async def test_chat(contacts: list[str], told: str, chat_port: int, certificates: Path) -> None:
-    account = ChatAccount(
-        "bird@localhost", prosody.PASSWORD, "127.0.0.1", chat_port, str(certificates / "ca.pem")
-    )
+async def test_chat(contacts: list[str], told: str, chat: prosody.Server) -> None:
+    account = ChatAccount("bird@localhost", prosody.PASSWORD, chat.host, chat.port, chat.authority)
     async with (
-        contact("ann", chat_port, certificates) as ann,
-        contact("bob", chat_port, certificates) as bob,
-        contact("eve", chat_port, certificates) as eve,
+        contact("ann", chat) as ann,
+        contact("bob", chat) as bob,
+        contact("eve", chat) as eve,
     ):
         sink = ChatSink(account, [f"{name}@localhost" for name in contacts])
         await sink.deliver([HELD])
@@ -200,12 +202,11 @@ async def test_chat(contacts: list[str], told: str, chat_port: int, certificates
 
 
 @pytest.mark.toolkit
-async def test_chat_that_cannot_be(chat_port: int, certificates: Path) -> None:
-    trusted = str(certificates / "ca.pem")
-    wrong = ChatAccount("bird@localhost", "wrong", "127.0.0.1", chat_port, trusted)
+async def test_chat_that_cannot_be(chat: prosody.Server) -> None:
+    wrong = ChatAccount("bird@localhost", "wrong", chat.host, chat.port, chat.authority)
     with pytest.raises(SinkFailed, match="cannot log in"):
         await ChatSink(wrong, ["ann@localhost"]).deliver([HELD])
-    nobody = ChatAccount("bird@localhost", prosody.PASSWORD, "127.0.0.1", free_port(), trusted)
+    nobody = ChatAccount("bird@localhost", prosody.PASSWORD, "127.0.0.1", free_port(), chat.authority)
     with pytest.raises(SinkFailed):
         await ChatSink(nobody, ["ann@localhost"]).deliver([HELD])
     assert "wrong" not in repr(wrong)

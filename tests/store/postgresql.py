@@ -7,7 +7,6 @@ import itertools
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ import psycopg
 from sqlalchemy import make_url
 
 from birdbath.store import open_engine
+from tests.ports import free_port
 
 USER = "birdbath"
 _TEMPLATE = "birdbath_template"
@@ -91,8 +91,7 @@ def running(programs: Path) -> Iterator[Server]:
             timeout=120,
         )
 
-    with socket.create_server(("127.0.0.1", 0)) as reserved:
-        port = reserved.getsockname()[1]
+    port = free_port()
     try:
         run("initdb", "-U", USER, "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C")
         run("pg_ctl", "-w", "start", "-l", str(folder / "log"), "-o", _OPTIONS.format(port=port))

@@ -18,7 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from tests.rabbitmq import free_port
+from tests.ports import free_port
 from tests.server_process import REPOSITORY
 from tests.toolkit import require
 
