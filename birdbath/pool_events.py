@@ -1,12 +1,14 @@
 """The event log of a real pool, taken over into the server's own: with the ids that clients know.
 
 Each event and the place after it become durable together, so none is lost or comes twice. The pool's log has
-to tell whose job an event is of: EVENT_LOG_JOB_AD_INFORMATION_ATTRS = Owner, BirdbathGateway, BirdbathJob.
+to tell whose job an event is of, EVENT_LOG_JOB_AD_INFORMATION_ATTRS = Owner, BirdbathGateway, BirdbathJob,
+and for the mail that an action asked for BirdbathMail, NotifyUser, Cmd.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,9 +20,10 @@ from birdbath.events import EventType, JobEvent
 from birdbath.events.logs import UnreadableLog, read_events
 from birdbath.events.reading import event_time
 from birdbath.notify.log_files import LogFile, LoggedBytes, Place
-from birdbath.pool.base import JobId
+from birdbath.pool.base import JobAction, JobId
+from birdbath.pool.htcondor.jobs import ACTIONS
 from birdbath.pool.htcondor.journal import Journal
-from birdbath.pool.htcondor.names import GATEWAY, JOB, SPOOLING
+from birdbath.pool.htcondor.names import GATEWAY, JOB, MAIL, SPOOLING, wished_mail
 from birdbath.store.event_log import append_all
 from birdbath.store.tables import htcondor_pools
 from birdbath.store.unit_of_work import UnitOfWork
@@ -86,7 +89,7 @@ class PoolEvents:
             if job is None and is_own and undecided:
                 break  # it becomes known with the commit
             if job is not None:
-                events.append(_event(ad, job, information.string("Owner")))
+                events.append(_event(ad, job, information))
             place = one.after
         return events, place
 
@@ -118,12 +121,33 @@ def _is_of_a_job(ad: Ad) -> bool:
     return known and not _is_information(ad) and ad.integer("Cluster", -1) > 0 and ad.integer("Proc", -1) >= 0
 
 
-def _event(ad: Ad, job: JobId, owner: str) -> JobEvent:
+_ACTIONS = {
+    EventType.JOB_HELD: (JobAction.HOLD, "HoldReason"),
+    EventType.JOB_RELEASED: (JobAction.RELEASE, "Reason"),
+}
+_BY_GATEWAY = re.compile(r"\s*\(by user [^()]*\)\Z")
+
+
+def _mail(ad: Ad, information: Ad) -> dict[str, Scalar | Expression]:
+    """Whom to mail about an event, if the gateway's action that led to it said so, and what of."""
+    wish = information.string(MAIL)
+    action, reason = _ACTIONS.get(EventType(ad.integer("EventTypeNumber")), (None, ""))
+    if not wish or action is None:
+        return {}
+    wished = wished_mail(wish, ACTIONS[action], _BY_GATEWAY.sub("", ad.string(reason)))
+    told = {name: information.string(name) for name in ("NotifyUser", "Cmd") if information.string(name)}
+    return {**wished, **told} if wished else {}
+
+
+def _event(ad: Ad, job: JobId, information: Ad) -> JobEvent:
+    """The event as the server's own log has it; `information` is what the pool's tells of its job."""
     fields: dict[str, Scalar | Expression] = {}
     for name, kind, text in ad:
         if name.lower() not in _SET_BY_THE_LOG:
             value = ad.get(name)
             fields[name] = Expression(text) if value is None or kind == "x" else value
+    fields |= _mail(ad, information)
+    owner = information.string("Owner")
     return JobEvent(
         EventType(ad.integer("EventTypeNumber")), job.cluster, job.proc, owner, event_time(ad), fields
     )

@@ -130,6 +130,7 @@ def _htcondor_pool(
         AdMemory(settings.ad_memory_bytes),
         settings.htcondor_timeout,
         settings.htcondor_dagman_config,
+        settings.smtp_server is not None and settings.htcondor_event_log is not None,
     )
 
 

@@ -69,10 +69,11 @@ class JobMailer:
     async def _send(self, entry: Entry) -> bool:
         """Send the mails about an event, however long it takes; whether there were any to send."""
         event, settings = entry.event, self._settings
-        job = await asyncio.to_thread(lambda: entry.job)
-        told = [] if job is None else readers(event, job, settings.domain, settings.admin)
+        # The jobs of a real pool are not in the database: their events bring what a mail needs. What such
+        # jobs themselves ask for, the pool mails.
+        job = await asyncio.to_thread(lambda: entry.job) or event.ad
+        told = readers(event, job, settings.domain, settings.admin)
         for to in told:
-            assert job is not None
             if not to:
                 _log.warning("Job %d.%d wants mail, but names no address", event.cluster, event.proc)
                 continue

@@ -7,7 +7,7 @@ _UPLOADED = "a program that was not uploaded is refused at commit, instead of ho
 _SPOOL_HOLD = "the schedd's own hold while it puts files in place counts in NumHolds"
 _COUNT = "counted are the jobs that were given to the pool, until a sweep finds that they have left"
 _REASON = "the schedd has no action without a reason; the gateway says 'via SOAP'"
-_SYSTEM = "the schedd does not know a system hold made by a user, nor mail wishes with an action"
+_SYSTEM = "the schedd does not know a system hold made by a user"
 _PHASES = "the unit that accepts jobs sees them no earlier than everybody: they are in the schedd, hidden"
 _NUMBERS = "the procs of a cluster have to be numbered from 0 without gaps, as newJob numbers them"
 _SHADOW = "the ad of a job that has just begun to run lacks counters that its shadow sends later"
@@ -27,7 +27,6 @@ DIFFERENCES = {
     "test_a_completed_job_leaves_when_it_was_collected": _COUNT,
     "test_a_user_hold_is_no_system_hold": _REASON,
     "test_an_idle_job_is_held": _SYSTEM,
-    "test_mail_wishes_are_recorded_with_the_event": _SYSTEM,
     "test_a_job_is_seen_by_others_only_when_its_unit_is_committed": _PHASES,
     "test_several_clusters_are_accepted_together": _NUMBERS,
     "test_a_job_runs_and_completes": _SHADOW,

@@ -144,9 +144,15 @@ class Session:
             for action in (htcondor2.JobAction.Remove, htcondor2.JobAction.RemoveX):
                 _told(schedd.act, action, undecided, ("The transaction was not committed", 0))
 
-    def act(self, action: str, job: str, reason: str) -> Acted:
-        """Do one of the JobActions to a job, `cluster.proc`, once the schedd has its files in place."""
-        self._wait_for_files(job)
+    def act(self, action: str, job: str, reason: str, email: tuple[bool, bool] = (False, False)) -> Acted:
+        """Do one of the JobActions to a job, `cluster.proc`, once the schedd has its files in place.
+
+        `email` is whether to mail the user, and the administrator: the event log tells, if it shows MAIL.
+        """
+        former = self._wait_for_files(job)
+        wish = names.mail_wish(action, _one_line(reason), *email)
+        if wish or former.startswith(f"{action} "):
+            self.edit(job, {names.MAIL: _quoted(wish)})
         done = self._act(action, job, reason)
         if action == "Remove" and not done.done and done.found and done.permitted:
             # Removed already: the contract lets the reason be given again.
@@ -259,11 +265,19 @@ class Session:
     def _exists(self, job: str) -> bool:
         return bool(self._asked(lambda schedd: schedd.query(_by_id(job), ["ProcId"])))
 
-    def _wait_for_files(self, job: str) -> None:
-        """The schedd releases a job when its files are in place, also one that was held again meanwhile."""
-        constraint = f"{_by_id(job)} && JobStatus == 5 && HoldReasonCode =?= {names.SPOOLING}"
+    def _wait_for_files(self, job: str) -> str:
+        """The schedd releases a job when its files are in place, also one that was held again meanwhile.
+
+        Returns what MAIL says in the job's ad.
+        """
+        wanted = ["JobStatus", "HoldReasonCode", names.MAIL]
         end = time.monotonic() + _SPOOLED_WITHIN
-        while self._asked(lambda schedd: schedd.query(constraint, ["ProcId"])):
+        while True:
+            found = self._asked(lambda schedd: schedd.query(_by_id(job), wanted))
+            if not found:
+                return ""
+            if (found[0].get("JobStatus"), found[0].get("HoldReasonCode")) != (5, names.SPOOLING):
+                return str(found[0].get(names.MAIL) or "")
             if time.monotonic() > end:
                 raise PoolUnreachable("The schedd has not put the job's files in place yet")
             time.sleep(_LOOK_AGAIN)

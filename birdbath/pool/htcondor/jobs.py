@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -14,7 +15,9 @@ from birdbath.pool.htcondor.journal import Journal
 from birdbath.pool.htcondor.names import FIRST_CLUSTER, View
 from birdbath.pool.htcondor.workers import Call, Workers
 
-_ACTIONS = {
+_log = logging.getLogger(__name__)
+
+ACTIONS = {
     JobAction.HOLD: "Hold",
     JobAction.RELEASE: "Release",
     JobAction.REMOVE: "Remove",
@@ -22,6 +25,7 @@ _ACTIONS = {
     JobAction.CONTINUE: "Continue",
     JobAction.VACATE: "Vacate",
 }
+"""What the schedd calls the actions."""
 _DEFAULT_REASON = "via SOAP"
 _WRITING = frozenset({JobStatus.RUNNING, JobStatus.TRANSFERRING_OUTPUT, JobStatus.SUSPENDED})
 _AT_REST = frozenset({JobStatus.COMPLETED, JobStatus.REMOVED})
@@ -33,16 +37,24 @@ SLOWEST = 256 << 10
 class Jobs:
     """The jobs of one schedd. Methods that need the schedd are generators of steps (see `pool.asking`).
 
-    `seconds` is what a call may take; `transfers` are the workers for calls that carry files.
+    `seconds` is what a call may take; `transfers` are the workers for calls that carry files; `tells_mail` is
+    whether somebody sends the mail that an action asks for.
     """
 
     def __init__(
-        self, journal: Journal, view: View, schedd: Workers, transfers: Workers, seconds: float
+        self,
+        journal: Journal,
+        view: View,
+        schedd: Workers,
+        transfers: Workers,
+        seconds: float,
+        tells_mail: bool,
     ) -> None:
         self.journal = journal
         self.view = view
         self.transfers = transfers
         self.seconds = seconds
+        self._tells_mail = tells_mail
         self._schedd = schedd
         self._lock = threading.Lock()
         self._ids: dict[int, int] = {}
@@ -106,7 +118,10 @@ class Jobs:
         if action is JobAction.REMOVE and details.force:
             done = yield self.ask("force_removal", name, reason)
         else:
-            done = yield self.ask("act", _ACTIONS[action], name, reason)
+            email = details.email_user, details.email_admin
+            if any(email) and not self._tells_mail:
+                _log.warning("Job %s: no mail is sent without smtp_server and htcondor_event_log", job)
+            done = yield self.ask("act", ACTIONS[action], name, reason, email)
         if not done.found:
             raise UnknownJob(f"Job {job} is not in the queue")
         if not done.permitted:

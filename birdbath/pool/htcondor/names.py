@@ -22,9 +22,11 @@ COMMITTED = "BirdbathCommitted"
 """TRUE once the commit is decided; before that the job matches no machine, and no client sees it."""
 KEY = "BirdbathKey"
 """Of a daemon ad that a client inserted: the identity by which it is replaced and invalidated."""
+MAIL = "BirdbathMail"
+"""Whom to mail about the event of the last action: see `mail_wish`."""
 OWN = frozenset(
     {"birdbathgateway", "birdbathkey", "birdbathcluster", "birdbathjob", "birdbathglobaljobid"}
-) | frozenset({"birdbathcommit", "birdbathcommitted"})
+) | frozenset({"birdbathcommit", "birdbathcommitted", "birdbathmail"})
 """The attributes above, in lower case: neither taken from clients nor shown to them."""
 
 FIRST_CLUSTER = 1_000_000_000
@@ -38,6 +40,23 @@ SPOOLING = 16
 """HoldReasonCode of a job whose files the schedd has not put in place yet."""
 
 _GUARD = f"({COMMITTED} =?= true) && "
+
+
+def mail_wish(action: str, reason: str, user: bool, admin: bool) -> str:
+    """The value of MAIL for an action of the schedd, Hold or Release, with its reason in one line."""
+    flags = ",".join(flag for flag, wanted in (("user", user), ("admin", admin)) if wanted)
+    return f"{action} {flags} {reason}" if flags else ""
+
+
+def wished_mail(wish: str, action: str, reason: str) -> dict[str, bool]:
+    """The attributes, EmailUser and EmailAdmin, of the event that `action` has led to; of the event of
+    another one, with another reason, none.
+    """
+    wished, _, rest = wish.partition(" ")
+    flags, _, why = rest.partition(" ")
+    if wished != action or " ".join(reason.split()) != why:
+        return {}
+    return {f"Email{flag.capitalize()}": True for flag in flags.split(",")}
 
 
 def guarded(requirements: str) -> str:

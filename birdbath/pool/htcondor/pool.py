@@ -39,7 +39,8 @@ class HTCondorPool:
     """One pool by its name in the settings. `seconds` is what a call of it may take.
 
     `address` is the gateway's own, `host:port`. A pool built anew on the same database concludes what the
-    former one was in the middle of, in `tend`, which somebody has to call now and then.
+    former one was in the middle of, in `tend`, which somebody has to call now and then. With `tells_mail`
+    somebody reads the pool's events and sends the mail that actions ask for.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class HTCondorPool:
         memory: AdMemory | None = None,
         seconds: float = 20.0,
         dagman_configuration: str | None = None,
+        tells_mail: bool = True,
     ) -> None:
         memory = memory or AdMemory()
         self.name = name
@@ -63,7 +65,7 @@ class HTCondorPool:
         self._schedd = Workers(connection, gateway, QUERIES)
         self._transfers = Workers(connection, gateway, TRANSFERS)
         self._collector = Workers(connection, gateway, LOOKS)
-        self._jobs = Jobs(self.journal, View(gateway), self._schedd, self._transfers, seconds)
+        self._jobs = Jobs(self.journal, View(gateway), self._schedd, self._transfers, seconds, tells_mail)
         self._commits = Commits(self.journal, self._jobs, self._sandbox, dagman_configuration)
         self._taken_up = False
         self._out_of_reach = ""
