@@ -154,8 +154,9 @@ def test_server_time_is_now(door: Door, jobs: list[Job]) -> None:
     """5.1: seconds since the epoch at serialisation, in every answer."""
     for _ in range(2):
         door.advance(100)
-        assert {ad.number("ServerTime") for ad in door.ok("getJobAds").ads} == {door.time()}
-        assert jobs[0].ad.number("ServerTime") == door.time()
+        asked = door.time()
+        told = {ad.number("ServerTime") for ad in (*door.ok("getJobAds").ads, jobs[0].ad)}
+        assert asked <= min(told) <= max(told) <= door.time()
 
 
 def test_answers_follow_changes(door: Door, jobs: list[Job]) -> None:
