@@ -31,6 +31,7 @@ _NAME = re.compile(rb"\{(txn|cluster|proc|turn|offset)\}")
 _HEAD = (
     b"%s HTTP/1.1\r\nHost: localhost\r\n%sContent-Type: text/xml; charset=utf-8\r\nContent-Length: %d\r\n\r\n"
 )
+_LAST_PIECE = b"\r\n0\r\n\r\n"
 _TIMEOUT = 600.0
 _PAUSE = 0.02
 """Seconds before a refused request is sent again."""
@@ -126,6 +127,8 @@ class _Connection(asyncio.Protocol):
         self.received = 0
         self._buffer = bytearray()
         self._missing = -1
+        self._in_pieces = False
+        self._tail = b""
         self._waiting: asyncio.Future[bytes] | None = None
         self._transport: Any = None
 
@@ -150,14 +153,18 @@ class _Connection(asyncio.Protocol):
             if end < 0:
                 return
             length = _LENGTH.search(self._buffer, 0, end)
-            assert length is not None
-            self._missing = int(length[1]) - (len(self._buffer) - end - 4)
+            # An answer without a length comes in pieces, the last of them empty.
+            self._in_pieces = length is None
+            self._missing = 1 if length is None else int(length[1]) - (len(self._buffer) - end - 4)
         else:
-            self._missing -= len(data)
+            self._missing -= 0 if self._in_pieces else len(data)
             if len(self._buffer) < _KEPT:
                 self._buffer += data
+        if self._in_pieces:
+            self._tail = (self._tail + data)[-len(_LAST_PIECE) :]
+            self._missing = 0 if self._tail == _LAST_PIECE else 1
         if self._missing == 0:
-            reply, self._missing = bytes(self._buffer), -1
+            reply, self._missing, self._in_pieces = bytes(self._buffer), -1, False
             self._buffer.clear()
             assert self._waiting is not None
             self._waiting.set_result(reply)

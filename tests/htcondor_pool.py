@@ -95,6 +95,20 @@ class HTCondorPool:
         file.write_text(f"{lines}queue {count}\n")
         return file
 
+    def advertise_machines(self, count: int, name: str, attributes: int = 0) -> None:
+        """Tell the collector of so many machines; each has `attributes` more than a few, all of them the
+        TestMark `name`.
+        """
+        more = "".join(f"Attribute{number} = {number}\n" for number in range(attributes))
+        ads = (
+            f'MyType = "Machine"\nName = "slot1@{name}{number}"\nMachine = "{name}{number}"\nMemory = 1024\n'
+            f'MyAddress = "<127.0.0.1:1>"\nState = "Unclaimed"\nTestMark = "{name}"\n{more}'
+            for number in range(count)
+        )
+        file = self.folder / "var" / "run" / "machines"
+        file.write_text("\n".join(ads))
+        self.run("condor_advertise", "-multiple", "-tcp", "UPDATE_STARTD_AD", str(file))
+
     def token(self, user: str) -> str:
         """An IDTOKEN, as condor_token_create makes it."""
         return self._script("token", str(self.folder), user).strip()

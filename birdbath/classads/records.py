@@ -16,6 +16,7 @@ import orjson
 
 from birdbath.classads.ads import Ad
 from birdbath.classads.costs import Costs
+from birdbath.classads.elements import Written
 from birdbath.classads.expressions import Attribute, CompiledAd, compile_ad
 
 _TIME_LITERALS = ('absTime("', 'relTime("')
@@ -212,10 +213,11 @@ class AdList:
     """Ads to be answered together; `server_time` is the ServerTime of each, in seconds since the epoch.
 
     `most_bytes` is how long the answer may be; 0: any length. `missing` names what could not be asked, and
-    why.
+    why. Where there is `written`, that is the answer, and there are no records.
     """
 
     records: Sequence[AdRecord]
     server_time: int
     most_bytes: int = 0
     missing: tuple[str, ...] = ()
+    written: Written | None = None

@@ -104,12 +104,26 @@ class Collector:
         With ABSENT_REQUIREMENTS configured, ads with Absent = TRUE are hidden unless the constraint mentions
         Absent.
         """
+        if self._settings.absent_requirements:
+            return self.find_ads(query, constraint)
         parsed = client_constraint(constraint, self._settings.strict, self._settings.max_query_seconds)
         if parsed is None:
             return AdList([], int(self._now))
-        listing = self._directory.query(_QUERIES[query], parsed, self._now)
+        listing = self._directory.listing(_QUERIES[query], parsed, self._now)
+        return replace(listing, most_bytes=self._settings.max_reply_bytes)
+
+    def find_ads(self, query: str, constraint: str | None, names: Sequence[str] = ()) -> AdList:
+        """What `query_ads` answers as records; with `names`, at least these attributes and those that tell
+        one ad from another.
+        """
+        parsed = client_constraint(constraint, self._settings.strict, self._settings.max_query_seconds)
+        if parsed is None:
+            return AdList([], int(self._now))
+        hides = bool(self._settings.absent_requirements) and "absent" not in parsed.text.lower()
+        wanted = [*names, "Absent"] if names and hides else names
+        listing = self._directory.query(_QUERIES[query], parsed, self._now, wanted)
         listing = replace(listing, most_bytes=self._settings.max_reply_bytes)
-        if not self._settings.absent_requirements or "absent" in parsed.text.lower():
+        if not hides:
             return listing
         present = [record for record in listing.records if record.parsed.get("Absent") is not True]
         return replace(listing, records=present)

@@ -84,7 +84,7 @@ class FederationBackend:
         """Which pools do not answer, and why."""
 
         def question(pool: str) -> Callable[[Operations], AdList]:
-            return lambda theirs: theirs.collector.query_ads("schedd", "")
+            return lambda theirs: theirs.collector.find_ads("schedd", "")
 
         found = await self._ask_all("queryScheddAds", Caller("local"), question)
         return {pool: answer for pool, answer in found.items() if isinstance(answer, str)}
@@ -179,7 +179,7 @@ class FederationBackend:
 
         def look(theirs: Operations) -> AdList:
             if belongs.name == "remove_cluster":
-                return theirs.schedd.get_job_ads(None, f"ClusterId == {place.cluster}")
+                return theirs.schedd.find_job_ads(f"ClusterId == {place.cluster}")
             return theirs.schedd.get_job_ad(None, place.cluster, belongs.job.proc)
 
         reading = "getJobAds" if belongs.name == "remove_cluster" else "getJobAd"
@@ -217,12 +217,13 @@ class FederationBackend:
         return operations(lambda name, arguments: answer)
 
     async def _listing(self, operation: str, caller: Caller, belongs: Belongs) -> AdList:
-        of_jobs = belongs.name == "get_job_ads"
+        of_jobs = belongs.name in ("get_job_ads", "find_job_ads")
         if of_jobs and belongs.transaction is not None:
             refused = await self._renewal(caller, belongs.transaction)
             if refused is not None:
                 raise refused
-        settings, text = self._settings, belongs.arguments[1]
+        settings = self._settings
+        text = belongs.arguments[0 if belongs.name == "find_job_ads" else 1]
         constraint = client_constraint(text, settings.strict, settings.max_query_seconds)
         if constraint is None:
             return AdList([], int(self._queue.time()))
@@ -235,10 +236,10 @@ class FederationBackend:
 
             def ask(theirs: Operations) -> AdList:
                 if of_jobs:
-                    found = theirs.schedd.get_job_ads(None, wanted)
+                    found = theirs.schedd.find_job_ads(wanted)
                     shown = self._views.jobs(pool, found.records)
                 else:
-                    found = theirs.collector.query_ads(belongs.arguments[0], wanted)
+                    found = theirs.collector.find_ads(belongs.arguments[0], wanted)
                     shown = self._views.machines(pool, found.records)
                 selected = asked.selected(shown, found.server_time)
                 return AdList(selected, found.server_time, found.most_bytes)
@@ -344,7 +345,7 @@ class FederationBackend:
             asked_at, known = self._machines.get(pool, (0.0, ""))
             if not isinstance(known, str) and now - asked_at < MACHINES_LIFETIME:
                 return None
-            return lambda theirs: theirs.collector.query_ads("startd", "")
+            return lambda theirs: theirs.collector.find_ads("startd", "")
 
         found: Mapping[str, AdList | str] = await self._ask_all("queryStartdAds", caller, question)
         for pool, answer in found.items():

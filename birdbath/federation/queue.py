@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from birdbath.classads import Ad, AdList, AdRecord, Constraint
 from birdbath.errors import UnknownJob
 from birdbath.federation.ids import own_id
-from birdbath.pool.base import ActionDetails, AdKind, JobAction, JobId, NewJob
+from birdbath.pool.base import ActionDetails, AdKind, JobAction, JobId, NewJob, Part
 from birdbath.store.sandbox import Sandbox, Spool
 from birdbath.store.unit_of_work import UnitOfWork
 
@@ -38,7 +38,10 @@ class FederationQueue:
         if jobs:
             raise AssertionError("the pools take the jobs of the federation")
 
-    def query(self, constraint: Constraint, now: float) -> AdList:
+    def query(self, constraint: Constraint, now: float, part: Part | None = None) -> AdList:
+        return AdList([], int(now))
+
+    def listing(self, constraint: Constraint, now: float) -> AdList:
         return AdList([], int(now))
 
     def history(self, constraint: Constraint, before: JobId | None, most: int, now: float) -> AdList:
@@ -82,8 +85,13 @@ class FederationQueue:
 class NoDirectory:
     """No ads of daemons: the federation has none of its own; see `AdDirectory`."""
 
-    def query(self, kinds: Sequence[AdKind], constraint: Constraint, now: float) -> AdList:
+    def query(
+        self, kinds: Sequence[AdKind], constraint: Constraint, now: float, names: Sequence[str] = ()
+    ) -> AdList:
         return AdList([], int(now))
+
+    def listing(self, kinds: Sequence[AdKind], constraint: Constraint, now: float) -> AdList:
+        return self.query(kinds, constraint, now)
 
     def insert(self, unit: UnitOfWork, kind: AdKind, key: str, ad: Ad, expires_at: float) -> bool:
         raise AssertionError("the federation takes no ads")

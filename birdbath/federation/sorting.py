@@ -20,6 +20,7 @@ from birdbath.soap.operations import (
 )
 
 ACTIONS: Final = frozenset({"hold_job", "release_job", "remove_job", "remove_cluster", "close_spool"})
+LISTINGS: Final = frozenset({"get_job_ads", "find_job_ads", "query_ads", "find_ads"})
 READS: Final = frozenset({"get_job_ad", "get_file", "list_spool"})
 
 
@@ -103,7 +104,7 @@ def sorter(clusters: Clusters) -> FederatedOperations:
 
 def _sort(clusters: Clusters, name: str, arguments: tuple[Any, ...]) -> Any:
     where, place = Where.OWN, None
-    if name in ("get_job_ads", "query_ads"):
+    if name in LISTINGS:
         where = Where.ALL
     elif name == "commit_transaction":
         where = Where.COMMIT

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 
 from birdbath.access import Caller, Level
+from birdbath.errors import BirdbathError
 from birdbath.http import addresses, pages, probes
 from birdbath.http.asgi import (
     Disconnected,
@@ -22,6 +24,7 @@ from birdbath.http.asgi import (
     paced,
     read_body,
     respond,
+    respond_as_it_comes,
     with_headers,
 )
 from birdbath.http.audit import Audit
@@ -32,7 +35,9 @@ from birdbath.http.metrics import Metrics
 from birdbath.http.probes import Probes
 from birdbath.http.soap_calls import OnceBackend, SoapCalls
 from birdbath.http.tracing import Tracing
-from birdbath.soap import USUAL, Backend, Bounds, ServiceName, refusal
+from birdbath.soap import USUAL, Backend, Bounds, Reply, ServiceName, arriving, refusal
+
+_log = logging.getLogger(__name__)
 
 _CLOSE: Headers = [(b"connection", b"close")]
 _FRESH: Headers = [(b"cache-control", b"no-cache"), (b"vary", b"Host")]
@@ -206,11 +211,27 @@ class HttpApplication:
                     settings.bounds.longest,
                 )
                 reply, extra = await self._calls.answer(scope, caller, by_page, self._is_secure(scope), body)
-                await respond(send, reply.status, reply.content_type, reply.chunks, extra=extra)
+                await self._respond(scope, receive, send, reply, extra)
         except Disconnected:
             return
         except (Refused, TooLarge, TooSlow, Stopping) as error:  # the body stays unread
             await self._refuse(send, address, error)
+
+    async def _respond(
+        self, scope: Scope, receive: Receive, send: Send, reply: Reply, extra: Headers
+    ) -> None:
+        if not reply.comes_later:
+            await respond(send, reply.status, reply.content_type, reply.chunks, extra=extra)
+            return
+        if scope["http_version"] == "1.0":  # which has no pieces
+            reply = await reply.whole()
+            await respond(send, reply.status, reply.content_type, reply.chunks, extra=extra)
+            return
+        try:
+            pieces = arriving(reply.chunks)
+            await respond_as_it_comes(send, receive, reply.status, reply.content_type, pieces, extra)
+        except BirdbathError as error:
+            _log.error("A reply was broken off: %s", error)
 
     async def _refuse(self, send: Send, address: str, error: Exception, close: bool = True) -> None:
         headers: Headers = []

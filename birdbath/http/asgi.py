@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, MutableMapping
 from io import BytesIO
 from math import inf
 from typing import Any, Final
@@ -185,3 +185,29 @@ async def respond(
             await send({"type": "http.response.body", "body": block, "more_body": True})
         chunks = []
     await send({"type": "http.response.body", "body": b"" if head else b"".join(chunks)})
+
+
+async def respond_as_it_comes(
+    send: Send,
+    receive: Receive,
+    status: int,
+    content_type: str,
+    pieces: AsyncIterator[bytes],
+    extra: Headers | None = None,
+) -> None:
+    """Send a response of unknown length, each piece when it is there, as long as the client is.
+
+    When a piece cannot be had, what raised says so, and the response stays unfinished, as its client sees.
+    """
+    headers = [(b"content-type", content_type.encode("latin-1")), *(extra or [])]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    leaving = asyncio.ensure_future(receive())  # the request is here whole: this can only be its leaving
+    try:
+        async for piece in pieces:
+            for block in blocks([piece]):
+                await send({"type": "http.response.body", "body": block, "more_body": True})
+            if leaving.done():
+                return
+    finally:
+        leaving.cancel()
+    await send({"type": "http.response.body", "body": b""})

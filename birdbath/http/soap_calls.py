@@ -141,7 +141,7 @@ class SoapCalls:
         found = await backend.write(once.find)
         if found is not None:
             return found
-        reply = await self._backend.run(call.operation, request.caller, call.execute)
+        reply = await (await self._backend.run(call.operation, request.caller, call.execute)).whole()
         await backend.write(lambda unit: once.keep(unit, reply))
         return reply
 

@@ -69,6 +69,17 @@ class ActionDetails:
     force: bool = False
 
 
+@dataclass(frozen=True)
+class Part:
+    """What is wanted of a listing of jobs: at most `most`, those after a job in the order of their ids, with
+    the attributes `names`; all of them when it is empty.
+    """
+
+    after: JobId
+    most: int
+    names: Sequence[str] = ()
+
+
 class JobQueue(Protocol):
     """The queue of committed jobs."""
 
@@ -78,12 +89,16 @@ class JobQueue(Protocol):
     def accept(self, unit: UnitOfWork, jobs: Sequence[NewJob]) -> None:
         """Queue `jobs`, all or none, each with its submit event. Their ids come from `reserve_cluster`."""
 
-    def query(self, constraint: Constraint, now: float) -> AdList:
+    def query(self, constraint: Constraint, now: float, part: Part | None = None) -> AdList:
         """Committed jobs that `constraint` selects, completed and removed ones included as long as they are
         queued.
 
-        Thread-safe; reads committed state only. `now` is what ServerTime means in the constraint.
+        Thread-safe; reads committed state only. `now` is what ServerTime means in the constraint. With a
+        `part`, there need only be what is in it: some jobs in the order of their ids, some attributes.
         """
+
+    def listing(self, constraint: Constraint, now: float) -> AdList:
+        """What `query` selects as it goes to a client, perhaps `written` already."""
 
     def job(self, job: JobId) -> AdRecord | None:
         """One committed job in the queue, or None. Thread-safe."""
@@ -155,10 +170,15 @@ class AdKind(enum.StrEnum):
 class AdDirectory(Protocol):
     """The ads of the pool's daemons, its own and those that clients inserted."""
 
-    def query(self, kinds: Sequence[AdKind], constraint: Constraint, now: float) -> AdList:
+    def query(
+        self, kinds: Sequence[AdKind], constraint: Constraint, now: float, names: Sequence[str] = ()
+    ) -> AdList:
         """Unexpired ads of `kinds`, in that order, that `constraint` selects. Thread-safe; committed state
-        only.
+        only. With `names`, there need only be these attributes, and those that tell one ad from another.
         """
+
+    def listing(self, kinds: Sequence[AdKind], constraint: Constraint, now: float) -> AdList:
+        """What `query` selects as it goes to a client, perhaps `written` already."""
 
     def insert(self, unit: UnitOfWork, kind: AdKind, key: str, ad: Ad, expires_at: float) -> bool:
         """Insert or replace the ad with this identity; whether it is new.

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from birdbath.classads import Ad, AdList, AdRecord, Constraint, Item, ad_from_items, arguments
 from birdbath.errors import BirdbathError, Incomplete, InvalidArguments, UnknownCluster, UnknownJob
-from birdbath.pool.base import ActionDetails, JobAction, JobId, NewJob
+from birdbath.pool.base import ActionDetails, JobAction, JobId, NewJob, Part
 from birdbath.pool.queries import client_constraint
 from birdbath.pool.template import job_template
 from birdbath.schedd import actions, files, limits, staging, transactions
@@ -309,7 +309,16 @@ class Schedd:
         wanted, queue = self._visible(constraint), self._context.queue
         if wanted is None:
             return self._listing([])
-        return replace(queue.query(wanted, queue.time()), most_bytes=self._context.settings.max_reply_bytes)
+        found = queue.listing(wanted, queue.time())
+        return replace(found, most_bytes=self._context.settings.max_reply_bytes)
+
+    def find_job_ads(self, constraint: str | None, part: Part | None = None) -> AdList:
+        """What `get_job_ads` answers as records; with a `part`, at least what is in it."""
+        wanted, queue = self._visible(constraint), self._context.queue
+        if wanted is None:
+            return self._listing([])
+        found = queue.query(wanted, queue.time(), part)
+        return replace(found, most_bytes=self._context.settings.max_reply_bytes)
 
     def history(self, constraint: str | None, before: JobId | None, most: int) -> AdList:
         """At most `most` jobs that have left the queue, the last that left first, those that left before

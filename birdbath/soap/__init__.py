@@ -6,7 +6,7 @@
 from birdbath.soap.bounds import USUAL, Bounds
 from birdbath.soap.operations import Backend, Operations
 from birdbath.soap.security import UsernameToken
-from birdbath.soap.server import Call, Reply, SoapServer, refusal
+from birdbath.soap.server import Call, Reply, SoapServer, arriving, refusal
 from birdbath.soap.wsdl import ServiceName, wsdl
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "ServiceName",
     "SoapServer",
     "UsernameToken",
+    "arriving",
     "refusal",
     "wsdl",
 ]

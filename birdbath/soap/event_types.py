@@ -9,6 +9,7 @@ from birdbath.soap import spyne_compat  # isort: skip  (must come before spyne)
 
 from spyne import ComplexModel, DateTime, Integer32, Integer64, Unicode
 
+from birdbath.classads.elements import escape
 from birdbath.events import EventRecord, event_name, routing_key
 from birdbath.events.forms import event_ad
 from birdbath.notify.calls import EventPage, SubscriptionState, WantedFilter
@@ -17,7 +18,7 @@ from birdbath.soap.envelope import Element, Envelope
 from birdbath.soap.reading import MessageReader, Reader, read_text, read_texts
 from birdbath.soap.replies import Outcome, Writer, status_text
 from birdbath.soap.types import many, optional, possible, present, required
-from birdbath.soap.writing import escape, kind_name
+from birdbath.soap.writing import kind_name
 
 NAMESPACE: Final = "urn:birdbath:events"
 

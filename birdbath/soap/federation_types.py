@@ -8,12 +8,12 @@ from birdbath.soap import spyne_compat  # isort: skip  (must come before spyne)
 
 from spyne import Boolean, ComplexModel, Double, Integer32, Unicode
 
+from birdbath.classads.elements import escape
 from birdbath.pool.suitability import Recommendation, Suitability
 from birdbath.soap import types
 from birdbath.soap.reading import Reader
 from birdbath.soap.replies import Outcome, Writer, status_text
 from birdbath.soap.types import many, optional, present, required
-from birdbath.soap.writing import escape
 
 NAMESPACE: Final = "urn:birdbath:federation"
 

@@ -10,7 +10,7 @@ import orjson
 
 from birdbath.classads import Ad, AdList, AdRecord
 from birdbath.errors import RequestFault
-from birdbath.pool.base import JobId
+from birdbath.pool.base import JobId, Part
 from birdbath.soap.writing import render
 
 MOST_ADS: Final = 1000
@@ -27,12 +27,31 @@ class AdPage:
     next: str | None
 
 
+def job_place(after: str | None) -> JobId:
+    """The job after which a page begins, by its text such as 12.3; one before all others without it."""
+    try:
+        cluster, proc = (int(part) for part in (after or "-1.-1").split("."))
+    except ValueError:
+        raise RequestFault(f"after is a job, such as 12.3, not {str(after)[:40]!r}") from None
+    return JobId(cluster, proc)
+
+
+def page_size(most: int) -> int:
+    """How many ads a page may have for a client that wants `most`."""
+    return min(most, MOST_ADS) if most > 0 else MOST_ADS
+
+
+def job_part(after: str | None, most: int, names: Sequence[str]) -> Part:
+    """What a page of jobs is made of."""
+    return Part(job_place(after), page_size(most), names)
+
+
 def job_page(ads: AdList, after: str | None, most: int, names: Sequence[str]) -> AdPage:
     """A page of jobs in the order of their ids, those after job `after`, such as 12.3.
 
     A job that leaves the queue between two pages moves no other: each that stays is seen once.
     """
-    place = _job(after) or (-1, -1)
+    place = job_place(after)
     records = sorted((record for record in ads.records if record.key > place), key=lambda record: record.key)
     return _page(ads, records, most, names, _id)
 
@@ -44,18 +63,8 @@ def history_page(
 
     `history` answers at most so many of them, in that order.
     """
-    ads = history(_job(after), _most(most) + 1)
+    ads = history(job_place(after) if after else None, page_size(most) + 1)
     return _page(ads, ads.records, most, names, _id)
-
-
-def _job(after: str | None) -> JobId | None:
-    if not after:
-        return None
-    try:
-        cluster, proc = (int(part) for part in after.split("."))
-    except ValueError:
-        raise RequestFault(f"after is a job, such as 12.3, not {after[:40]!r}") from None
-    return JobId(cluster, proc)
 
 
 def _id(record: AdRecord) -> str:
@@ -89,8 +98,7 @@ def _page(
         raise RequestFault(f"A projection has at most {MOST_NAMES} attributes")
     wanted = {name.lower() for name in names} | {"mytype", "targettype"} if names else None
     shown: list[AdRecord] = []
-    left = PAGE_BYTES
-    most = _most(most)
+    left, most = PAGE_BYTES, page_size(most)
     for index, record in enumerate(records):
         # Ads of the same place stay together: the next page begins after all of them.
         full = len(shown) >= most or left <= 0
@@ -99,10 +107,6 @@ def _page(
         shown.append(record if wanted is None else _projected(record, wanted))
         left -= len(render(shown[-1]))
     return AdPage(replace(ads, records=shown, most_bytes=0), None)
-
-
-def _most(wanted: int) -> int:
-    return min(wanted, MOST_ADS) if wanted > 0 else MOST_ADS
 
 
 def _projected(record: AdRecord, wanted: set[str]) -> AdRecord:

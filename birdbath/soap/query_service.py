@@ -9,7 +9,7 @@ from typing import Final, get_args
 from birdbath.errors import BirdbathError
 from birdbath.soap import query_types, replies
 from birdbath.soap.operations import AdKind, Operations
-from birdbath.soap.paging import AdPage, daemon_page, history_page, job_page
+from birdbath.soap.paging import AdPage, daemon_page, history_page, job_page, job_part
 from birdbath.soap.protocol import CondorSoap
 from birdbath.soap.services import CONSTRAINT, operation, service
 from birdbath.soap.types import Int, Text
@@ -25,7 +25,9 @@ def query_jobs(
     operations: Operations, constraint: str | None, after: str | None, most: int, projection: Sequence[str]
 ) -> AdPage:
     """The committed jobs that the constraint selects, at most max of them (0: 1000), after a job's id."""
-    return job_page(operations.schedd.get_job_ads(None, constraint), after, most, projection or ())
+    names = projection or ()
+    found = operations.schedd.find_job_ads(constraint, job_part(after, most, names))
+    return job_page(found, after, most, names)
 
 
 @operation("queryHistory", CONSTRAINT, AFTER, MOST, PROJECTION, returns=query_types.AdPageAndStatus)
@@ -58,7 +60,8 @@ def query_ads(
     wanted = KINDS.get((kind or "any").lower())
     if wanted is None:
         raise BirdbathError(f"There is no type {(kind or '')[:40]!r}; there are {', '.join(KINDS)}")
-    return daemon_page(operations.collector.query_ads(wanted, constraint), after, most, projection or ())
+    names = projection or ()
+    return daemon_page(operations.collector.find_ads(wanted, constraint, names), after, most, names)
 
 
 Queries: Final = service("Queries", query_jobs, query_history, query_ads)

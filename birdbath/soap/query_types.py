@@ -8,12 +8,13 @@ from birdbath.soap import spyne_compat  # isort: skip  (must come before spyne)
 
 from spyne import ComplexModel, Unicode
 
+from birdbath.classads.elements import escape
 from birdbath.soap import types
 from birdbath.soap.paging import AdPage
 from birdbath.soap.reading import Reader, read_texts
 from birdbath.soap.replies import Outcome, Writer, status_text
 from birdbath.soap.types import many, optional, required
-from birdbath.soap.writing import ad_chunks, escape
+from birdbath.soap.writing import ad_chunks
 
 NAMESPACE: Final = "urn:birdbath:queries"
 

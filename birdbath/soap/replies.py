@@ -13,10 +13,11 @@ from typing import Any, Final
 import pybase64
 
 from birdbath.classads import AdList
+from birdbath.classads.elements import escape
 from birdbath.errors import BirdbathError, Incomplete, InvalidArguments, StatusCode
 from birdbath.schedd import FileInfo, Transaction
 from birdbath.soap.faults import SOAP_12_CODES, SoapFault
-from birdbath.soap.writing import ad_chunks, element, escape, single_ad
+from birdbath.soap.writing import ad_chunks, element, single_ad
 
 Writer = Callable[["Outcome"], list[bytes]]
 

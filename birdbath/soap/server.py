@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from birdbath.soap import spyne_compat  # isort: skip  (must come before spyne)
@@ -51,7 +51,10 @@ CONTENT_TYPE_12: Final = "application/soap+xml; charset=utf-8"
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What goes back: an HTTP status, a content type, and the body in pieces that are not joined."""
+    """What goes back: an HTTP status, a content type, and the body in pieces that are not joined.
+
+    One that is `Later` stands for pieces which are not there yet.
+    """
 
     status: int
     content_type: str
@@ -59,8 +62,27 @@ class Reply:
 
     @property
     def length(self) -> int:
-        """Bytes of the whole body."""
+        """Bytes of the whole body; of one that is not there yet, none can be told."""
         return sum(map(len, self.chunks))
+
+    @property
+    def comes_later(self) -> bool:
+        """Whether pieces of the body are not there yet."""
+        return any(isinstance(chunk, writing.Later) for chunk in self.chunks)
+
+    async def whole(self) -> Reply:
+        """The same, once all of its pieces are there. Raises what kept one from coming."""
+        return replace(self, chunks=[piece async for piece in arriving(self.chunks)])
+
+
+async def arriving(chunks: Iterable[bytes]) -> AsyncIterator[bytes]:
+    """The pieces of a body, each as soon as it is there."""
+    for chunk in chunks:
+        if isinstance(chunk, writing.Later):
+            for future in chunk.ads:
+                yield await asyncio.wrap_future(future)
+        else:
+            yield chunk
 
 
 Run = Callable[["Call"], Awaitable[Reply]]

@@ -15,6 +15,7 @@ from birdbath.soap import spyne_compat  # isort: skip  (must come before spyne)
 
 from spyne import Boolean, ByteArray, ComplexModel, Integer32, Integer64, SelfReference, Unicode
 
+from birdbath.classads.elements import KIND_NAMES
 from birdbath.errors import StatusCode as Code
 
 NAMESPACE: Final = "urn:condor"
@@ -26,17 +27,7 @@ SpyneType = Any  # Spyne is untyped: a type of its is a class that mypy knows no
 # ---------------------------------------------------------------- enumerations: names with their numbers
 
 STATUS_CODES: Final = MappingProxyType({code.name: code.value for code in Code})
-ATTRIBUTE_KINDS: Final = MappingProxyType(
-    {
-        "INTEGER-ATTR": ord("n"),
-        "FLOAT-ATTR": ord("f"),
-        "STRING-ATTR": ord("s"),
-        "EXPRESSION-ATTR": ord("x"),
-        "BOOLEAN-ATTR": ord("b"),
-        "UNDEFINED-ATTR": ord("u"),
-        "ERROR-ATTR": ord("e"),
-    }
-)
+ATTRIBUTE_KINDS: Final = MappingProxyType({name: ord(letter) for letter, name in KIND_NAMES.items()})
 HASHES: Final = MappingProxyType({"NOHASH": 0, "MD5HASH": 1})
 UNIVERSES: Final = MappingProxyType(
     {

@@ -7,13 +7,14 @@ copied.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from math import inf
 from typing import Final
 
-from birdbath.classads import HIDDEN, AdList, AdRecord
+from birdbath.classads import HIDDEN, AdList, AdRecord, elements
+from birdbath.classads.elements import KIND_NAMES, SHOWN_KINDS, Written, escape, escape_allowed
 from birdbath.errors import RequestFault
-from birdbath.soap.types import ATTRIBUTE_KINDS
 
 START: Final = (
     b'<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -29,35 +30,22 @@ START_12: Final = START.replace(
 HEADER: Final = b"<SOAP-ENV:Header></SOAP-ENV:Header>"
 END: Final = b"</SOAP-ENV:Envelope>"
 
-_SPECIAL = re.compile("[&<>\n\r\0-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
-_FORBIDDEN = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _FORBIDDEN_BUT_SEPARATOR = re.compile("[\0-\x08\x0b\x0c\x0e-\x1e\ud800-\udfff\ufffe\uffff]")
 _SEPARATOR: Final = "\x1f"
-_KIND_NAMES: Final = {chr(number): name for name, number in ATTRIBUTE_KINDS.items()}
-
-_SHOWN_KINDS: Final = frozenset("snfbx")
 _FORMS: Final[dict[tuple[Sequence[str], Sequence[str]], _Form]] = {}
 _FORMS_LIMIT = 1000
 """Forms that are remembered; clients may invent any number of them."""
 
 
-def escape(text: str) -> str:
-    """`text` as element content; characters that XML 1.0 cannot carry become U+FFFD."""
-    return _escape(text) if _SPECIAL.search(text) else text
-
-
-def _escape(text: str) -> str:
-    return _escape_allowed(_FORBIDDEN.sub("\ufffd", text))
-
-
-def _escape_allowed(text: str) -> str:
-    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return text.replace("\n", "&#xA;").replace("\r", "&#xD;")
-
-
 def element(name: str, text: str | None) -> str:
     """An element with text, or nothing where there is none."""
     return "" if text is None else f"<{name}>{escape(text)}</{name}>"
+
+
+class Later(bytes):
+    """The place, among the chunks of a reply, of ads that are not there yet."""
+
+    ads: Iterator[Future[bytes]]
 
 
 def enveloped(chunks: Iterable[bytes], *, has_header: bool = False, soap_12: bool = False) -> list[bytes]:
@@ -91,8 +79,10 @@ class TooMuch(RequestFault):
 
 def ad_chunks(ads: AdList) -> list[bytes]:
     """The children of a ClassAdStructArray: one item per ad, none for an ad without attributes. Raises
-    TooMuch.
+    TooMuch; of ads that are written already, by an estimate.
     """
+    if ads.written is not None:
+        return _written_chunks(ads.written, ads.most_bytes)
     chunks: list[bytes] = []
     left = ads.most_bytes or inf
     append = chunks.append
@@ -117,6 +107,14 @@ def ad_chunks(ads: AdList) -> list[bytes]:
     return chunks
 
 
+def _written_chunks(written: Written, most_bytes: int) -> list[bytes]:
+    if written.size > (most_bytes or inf):
+        raise TooMuch(most_bytes)
+    later = Later()
+    later.ads = written.later
+    return [written.first, later]
+
+
 def single_ad(ads: AdList) -> list[bytes]:
     """A `classAd` element with the first ad, or nothing for an ad without attributes."""
     record = ads.records[0]
@@ -128,12 +126,7 @@ def single_ad(ads: AdList) -> list[bytes]:
 
 def specials(rendering: Rendering, server_time: int) -> bytes:
     """The three leading attributes of an ad up to the ServerTime value; its rendering follows."""
-    my_type, target_type = rendering.types
-    return (
-        f"<item><name>MyType</name><type>STRING-ATTR</type><value>{escape(my_type)}</value></item>"
-        f"<item><name>TargetType</name><type>STRING-ATTR</type><value>{escape(target_type)}</value></item>"
-        f"<item><name>ServerTime</name><type>INTEGER-ATTR</type><value>{server_time}"
-    ).encode()
+    return elements.specials(*rendering.types, server_time).encode()
 
 
 def render(record: AdRecord) -> Rendering:
@@ -156,9 +149,9 @@ class _Form:
         lower = [name.lower() for name in names]
         self._types = [lower.index(name) if name in lower else None for name in ("mytype", "targettype")]
         self._shown = [
-            place for place, kind in enumerate(kinds) if kind in _SHOWN_KINDS and lower[place] not in HIDDEN
+            place for place, kind in enumerate(kinds) if kind in SHOWN_KINDS and lower[place] not in HIDDEN
         ]
-        openings = [_opening(names[place], kinds[place]) for place in self._shown]
+        openings = [elements.opening(names[place], kinds[place]) for place in self._shown]
         self._parts = [part for opening in openings for part in (opening, "")]
 
     @classmethod
@@ -191,13 +184,9 @@ def _all_escaped(values: list[str], plain: bool) -> list[str]:
     joined = _SEPARATOR.join(values)
     if not plain and (joined.count(_SEPARATOR) != len(values) - 1 or _FORBIDDEN_BUT_SEPARATOR.search(joined)):
         return [escape(value) for value in values]
-    return _escape_allowed(joined).split(_SEPARATOR)
+    return escape_allowed(joined).split(_SEPARATOR)
 
 
 def kind_name(kind: str) -> str:
     """The name of an attribute's type in the schema, by its letter."""
-    return _KIND_NAMES[kind]
-
-
-def _opening(name: str, kind: str) -> str:
-    return f"</value></item><item><name>{escape(name)}</name><type>{_KIND_NAMES[kind]}</type><value>"
+    return KIND_NAMES[kind]

@@ -23,7 +23,12 @@ class FakeDirectory:
     def __init__(self) -> None:
         self.ads: dict[tuple[AdKind, str], tuple[Ad, float]] = {}
 
-    def query(self, kinds: Sequence[AdKind], constraint: Constraint, now: float) -> AdList:
+    def listing(self, kinds: Sequence[AdKind], constraint: Constraint, now: float) -> AdList:
+        return self.query(kinds, constraint, now)
+
+    def query(
+        self, kinds: Sequence[AdKind], constraint: Constraint, now: float, names: Sequence[str] = ()
+    ) -> AdList:
         evaluate = constraint.evaluator()
         found = [
             AdRecord.of(ad)

@@ -10,7 +10,7 @@ from typing import TypeVar
 from birdbath.access import Caller
 from birdbath.classads import Ad, AdList, AdRecord, Constraint, is_true
 from birdbath.errors import BirdbathError, UnknownJob, WrongJobStatus
-from birdbath.pool.base import ActionDetails, JobAction, JobId, JobStatus, NewJob
+from birdbath.pool.base import ActionDetails, JobAction, JobId, JobStatus, NewJob, Part
 from birdbath.schedd import Renewal, Schedd, ScheddContext, ScheddSettings, Transaction
 from birdbath.store import UnitOfWork, Writer
 from birdbath.store.sandbox import Sandbox, Spool
@@ -34,7 +34,10 @@ class FakeQueue:
     def accept(self, unit: UnitOfWork, jobs: Sequence[NewJob]) -> None:
         self.jobs.update((job.id, job.ad) for job in jobs)
 
-    def query(self, constraint: Constraint, now: float) -> AdList:
+    def listing(self, constraint: Constraint, now: float) -> AdList:
+        return self.query(constraint, now)
+
+    def query(self, constraint: Constraint, now: float, part: Part | None = None) -> AdList:
         evaluate = constraint.evaluator()
         records = [AdRecord.of(ad) for ad in self.jobs.values()]
         chosen = [r for r in records if constraint.selects_all or is_true(evaluate(r.parsed))]

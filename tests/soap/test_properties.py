@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from birdbath.classads import Attribute
+from birdbath.classads.elements import escape
 from birdbath.soap.envelope import parse
 from birdbath.soap.reading import read_items
-from birdbath.soap.writing import escape, render, specials
+from birdbath.soap.writing import render, specials
 from tests.soap.test_output import AD_TEXT, METHODS
 from tests.soap.wire import SERVER, Daemons, ad_list, data, envelope, operation, record
 

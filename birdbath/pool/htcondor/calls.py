@@ -60,7 +60,7 @@ class Session:
     def __init__(self, connection: Connection, gateway: str) -> None:
         _configure(connection)
         self._connection = connection
-        self._reader = Reader(gateway)
+        self._reader = Reader(gateway, connection.schedd, connection.address)
         self._schedd: Any = None
         self._address: Any = None
         self._prepared_at = -_SURE_FOR
@@ -74,10 +74,24 @@ class Session:
     def query_jobs(
         self, constraint: str, projection: Sequence[str], limit: int
     ) -> list[tuple[int, int, str]]:
-        """(ClusterId, ProcId, ad as JSON) of the jobs that the schedd's own constraint selects."""
+        """Cluster and proc, as clients know them, and the ad as JSON, of the jobs that the schedd's own
+        constraint selects. Of a gateway's own job the projection, if any, has to tell that.
+        """
         ads = self._asked(lambda schedd: schedd.query(constraint, list(projection), limit=limit))
         read = self._reader.job
-        return [(int(ad["ClusterId"]), int(ad["ProcId"]), read(ad.printOld())) for ad in ads]
+        return [(*self._reader.job_id(ad), read(ad.printOld())) for ad in ads]
+
+    def list_jobs(self, constraint: str, limit: int, server_time: int) -> tuple[int, bytes]:
+        """How many jobs the schedd's own constraint selects, `limit` at most, and these as elements."""
+        ads = self._asked(lambda schedd: schedd.query(constraint, [], limit=limit))
+        return len(ads), _joined(ads, self._reader.job_element, server_time)
+
+    def job_ids(self, constraint: str) -> list[tuple[int, int, int]]:
+        """ClusterId and ProcId of the jobs that the schedd's own constraint selects, and the cluster as their
+        clients know it, in that order.
+        """
+        ads = self._asked(lambda schedd: schedd.query(constraint, list(names.IDS)))
+        return [(ad["ClusterId"], ad["ProcId"], self._reader.job_id(ad)[0]) for ad in ads]
 
     def query_history(
         self, constraint: str, before: tuple[int, int] | None, most: int
@@ -223,10 +237,28 @@ class Session:
 
     # The collector
 
-    def query_ads(self, kind: str, constraint: str) -> list[str]:
-        """Ads of one of the AdTypes."""
-        ads = _told(self._collector().query, getattr(htcondor2.AdType, kind), constraint)
+    def query_ads(self, kind: str, constraint: str, projection: Sequence[str] = ()) -> list[str]:
+        """Ads of one of the AdTypes, as JSON."""
+        ads = self._ads(kind, constraint, projection)
         return [self._reader.daemon(ad.printOld()) for ad in ads]
+
+    def list_ads(
+        self, kind: str, constraint: str, most: int, server_time: int
+    ) -> tuple[int, bytes] | list[str | None]:
+        """The same as elements, and how many; of more than `most`, their names."""
+        found = [ad.get("Name") for ad in self._ads(kind, constraint, ["Name"])]
+        if len(found) > most:
+            return found
+        ads = self._ads(kind, constraint)
+        return len(ads), _joined(ads, self._reader.daemon_element, server_time)
+
+    def list_named(self, kind: str, constraint: str, server_time: int) -> tuple[int, bytes]:
+        """The same, of a constraint that selects few enough."""
+        ads = self._ads(kind, constraint)
+        return len(ads), _joined(ads, self._reader.daemon_element, server_time)
+
+    def _ads(self, kind: str, constraint: str, projection: Sequence[str] = ()) -> Any:
+        return _told(self._collector().query, getattr(htcondor2.AdType, kind), constraint, list(projection))
 
     def advertise(self, ad: str, command: str) -> None:
         """Send an ad, JSON as `classads.Ad` keeps it, with one of the collector's commands."""
@@ -281,6 +313,15 @@ class Session:
             if time.monotonic() > end:
                 raise PoolUnreachable("The schedd has not put the job's files in place yet")
             time.sleep(_LOOK_AGAIN)
+
+
+def _joined(ads: list[Any], element: Callable[[str, int], str], server_time: int) -> bytes:
+    """The ads as elements; each is let go as soon as it is one."""
+    ads.reverse()
+    found = []
+    while ads:
+        found.append(element(ads.pop().printOld(), server_time))
+    return "".join(found).encode()
 
 
 def _present(schedd: Any) -> Any:

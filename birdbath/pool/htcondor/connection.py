@@ -22,13 +22,15 @@ class Connection:
     """A pool: its configuration file, or its collector and what else the bindings have to know.
 
     `collector` and `schedd` None mean what the configuration says, or the only one. `parameters` are
-    configuration variables set on top of it.
+    configuration variables set on top of it. `address`, `<host:port>`, is the gateway's own, which it shows
+    in the ad of its schedd.
     """
 
     configuration: str | None = None
     collector: str | None = None
     schedd: str | None = None
     parameters: Mapping[str, str] = field(default_factory=dict)
+    address: str = ""
 
     def environment(self) -> dict[str, str]:
         """The environment of a worker process."""

@@ -13,6 +13,7 @@ from birdbath.pool.asking import answer
 from birdbath.pool.base import AdKind
 from birdbath.pool.htcondor import names
 from birdbath.pool.htcondor.journal import Journal
+from birdbath.pool.htcondor.listing import PORTION, Portions, by_names, joined
 from birdbath.pool.htcondor.workers import Call, Workers
 from birdbath.pool.identity import MissingKey, identity_key
 from birdbath.store.unit_of_work import UnitOfWork
@@ -22,6 +23,8 @@ _OTHER_TYPES = [
     *("License", "Storage", "HAD", "CkptServer", "Quill"),
 ]
 _NAMES_OF_OTHERS = ",".join(f'"{name}"' for name in _OTHER_TYPES)
+_OF_ALL = ("MyType", "TargetType", "Name", "JobId", "GlobalJobId")
+"""Attributes by which an ad is told from another, and shown as clients know it."""
 _IS_GENERIC = f"!member(MyType, {{{_NAMES_OF_OTHERS}}})"
 
 
@@ -84,24 +87,27 @@ class HTCondorDirectory:
         journal: Journal,
     ) -> None:
         self._journal = journal
+        self._portions = Portions(journal.own_cluster)
         self._collector = collector
         self._memory = memory
         self._seconds = seconds
         self._gateway = gateway
-        self._address = f"<{address}>"
         self._schedd = schedd
         whose = "" if schedd is None else f' && Name == "{schedd}"'
         is_own = f'MyType == "Scheduler"{whose}'
         self._references = {
             "hassoapinterface": f"({is_own} ? true : HasSOAPInterface)",
-            "scheddipaddr": f'({is_own} ? "{self._address}" : ScheddIpAddr)',
+            "scheddipaddr": f'({is_own} ? "<{address}>" : ScheddIpAddr)',
         }
 
-    def query(self, kinds: Sequence[AdKind], constraint: Constraint, now: float) -> AdList:
+    def query(
+        self, kinds: Sequence[AdKind], constraint: Constraint, now: float, names: Sequence[str] = ()
+    ) -> AdList:
         wanted = self._wanted(constraint, now)
+        projection = [*_OF_ALL, *names] if names else []
 
         def steps() -> Any:
-            asked = [self._look(kind, wanted) for kind in kinds]
+            asked = [self._look(kind, wanted, projection) for kind in kinds]
             found: list[AdRecord] = []
             for kind, future in zip(kinds, asked, strict=True):
                 texts = yield future
@@ -112,6 +118,35 @@ class HTCondorDirectory:
             return AdList(answer(("ads", tuple(kinds), constraint.text), steps), int(now))
         except BirdbathError as error:  # the contract has no status here; an empty list would be a lie
             raise Unavailable(str(error)) from None
+
+    def listing(self, kinds: Sequence[AdKind], constraint: Constraint, now: float) -> AdList:
+        wanted = self._wanted(constraint, now)
+
+        def steps() -> Any:
+            asked = [
+                self._ask("list_ads", *self._selected(kind, wanted), PORTION, int(now)) for kind in kinds
+            ]
+            found = []
+            for kind, future in zip(kinds, asked, strict=True):
+                found.append((yield from self._listed(kind, wanted, (yield future), int(now))))
+            return joined(found)
+
+        try:
+            return AdList([], int(now), written=answer(("listed", tuple(kinds), constraint.text), steps))
+        except BirdbathError as error:  # as above
+            raise Unavailable(str(error)) from None
+
+    def _listed(self, kind: AdKind, wanted: str, found: Any, now: int) -> Any:
+        """Steps to what there is of a kind, `Written`."""
+        if isinstance(found, tuple):
+            return self._portions.whole(found)
+        ad_type, of_them = self._selected(kind, wanted)
+        parts = [f"({named}) && ({of_them})" for named in by_names(found) or ["true"]]
+        return (
+            yield from self._portions.in_parts(
+                lambda constraint: self._ask("list_named", ad_type, constraint, now), parts, len(found)
+            )
+        )
 
     def insert(self, unit: UnitOfWork, kind: AdKind, key: str, ad: Ad, expires_at: float) -> bool:
         table = _TABLES[kind]
@@ -160,18 +195,17 @@ class HTCondorDirectory:
         }
         return constraint.rewritten(lambda name: references.get(name.lower()))
 
-    def _look(self, kind: AdKind, wanted: str) -> Any:
+    def _look(self, kind: AdKind, wanted: str, projection: Sequence[str] = ()) -> Any:
+        return self._ask("query_ads", *self._selected(kind, wanted), projection)
+
+    def _selected(self, kind: AdKind, wanted: str) -> tuple[str, str]:
+        """The AdType to ask for, and the constraint that selects what is wanted of a kind."""
         table = _TABLES[kind]
         of_them = "" if table.of_them == "true" else f"{table.of_them} && "
-        return self._ask("query_ads", table.ad_type, f"{of_them}({wanted})")
+        return table.ad_type, f"{of_them}({wanted})"
 
     def _record(self, kind: AdKind, text: str) -> AdRecord:
-        if kind is AdKind.SCHEDD:
-            ad = Ad.from_json(text)
-            if self._schedd in (None, ad.string("Name")):
-                ad.update({"HasSOAPInterface": True, "ScheddIpAddr": self._address})
-                text = ad.to_json()
-        elif kind is AdKind.STARTD and '"JobId"' in text:
+        if kind is AdKind.STARTD and '"JobId"' in text:
             text = self._with_own_id(text)
         return AdRecord(text, self._memory)
 

@@ -6,13 +6,16 @@ import logging
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
+from itertools import islice
 from typing import Any
 
 from birdbath.classads import Ad, AdMemory, AdRecord
 from birdbath.errors import PermissionDenied, UnknownJob, WrongJobStatus
-from birdbath.pool.base import ActionDetails, JobAction, JobId, JobStatus
+from birdbath.pool.base import ActionDetails, JobAction, JobId, JobStatus, Part
+from birdbath.pool.htcondor import names
 from birdbath.pool.htcondor.journal import Journal
-from birdbath.pool.htcondor.names import FIRST_CLUSTER, View
+from birdbath.pool.htcondor.listing import FIRST, Portions, by_ids
+from birdbath.pool.htcondor.names import FIRST_CLUSTER, View, kept_name
 from birdbath.pool.htcondor.workers import Call, Workers
 
 _log = logging.getLogger(__name__)
@@ -56,6 +59,7 @@ class Jobs:
         self.seconds = seconds
         self._tells_mail = tells_mail
         self._schedd = schedd
+        self._portions = Portions(journal.own_cluster)
         self._lock = threading.Lock()
         self._ids: dict[int, int] = {}
         self._fetched: dict[JobId, tuple[int, int, int]] = {}
@@ -90,6 +94,34 @@ class Jobs:
             return None
         found = yield self.ask("query_jobs", self.view.one(cluster, job.proc), [], 1)
         return AdRecord(self.with_own_dag(found[0][2]), memory, job) if found else None
+
+    def listing(self, wanted: str, now: int) -> Any:
+        """The jobs that the schedd's own constraint selects, `Written`; `now` is their ServerTime."""
+
+        def ask(constraint: str) -> Future[Any]:
+            return self.ask("list_jobs", constraint, -1, now)
+
+        found = yield self.ask("list_jobs", wanted, FIRST, now)
+        if found[0] < FIRST:
+            return self._portions.whole(found)
+        ids = yield self.ask("job_ids", wanted)
+        parts = [f"{ids_of_them} && ({wanted})" for ids_of_them in by_ids([(c, p) for c, p, _ in ids])]
+        return (yield from self._portions.in_parts(ask, parts or [wanted], len(ids)))
+
+    def part(self, wanted: str, part: Part) -> Any:
+        """Cluster and proc, as clients know them, and the ads as JSON, of the jobs in a part of those that
+        the schedd's own constraint selects, and of the one after it.
+        """
+        ids = yield self.ask("job_ids", wanted)
+        after = sorted((JobId(own, proc), cluster) for cluster, proc, own in ids)
+        chosen = {job: cluster for job, cluster in after if job > part.after}
+        chosen = dict(islice(chosen.items(), part.most + 1))
+        projection = [*names.OF_ALL, *part.names, *map(kept_name, part.names)] if part.names else []
+        found = []
+        for few in by_ids([(cluster, job.proc) for job, cluster in chosen.items()]):
+            listed = yield self.ask("query_jobs", f"{few} && ({wanted})", projection, -1)
+            found += [(cluster, proc, text) for cluster, proc, text in listed if (cluster, proc) in chosen]
+        return found
 
     def with_own_dag(self, text: str) -> str:
         """The ad, as JSON, of a job; one that DAGMan submitted names DAGMan's by the client's id."""

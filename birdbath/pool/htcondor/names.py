@@ -24,6 +24,10 @@ KEY = "BirdbathKey"
 """Of a daemon ad that a client inserted: the identity by which it is replaced and invalidated."""
 MAIL = "BirdbathMail"
 """Whom to mail about the event of the last action: see `mail_wish`."""
+IDS = ("ClusterId", "ProcId", GATEWAY, CLUSTER)
+"""A projection that tells which job it is, in whatever terms."""
+OF_ALL = (*IDS, GLOBAL_ID, "JobStatus", "HoldReasonCode", "MyType", "TargetType")
+"""Attributes without which an ad cannot be shown to clients, however few of it they want."""
 OWN = frozenset(
     {"birdbathgateway", "birdbathkey", "birdbathcluster", "birdbathjob", "birdbathglobaljobid"}
 ) | frozenset({"birdbathcommit", "birdbathcommitted", "birdbathmail"})
@@ -57,6 +61,11 @@ def wished_mail(wish: str, action: str, reason: str) -> dict[str, bool]:
     if wished != action or " ".join(reason.split()) != why:
         return {}
     return {f"Email{flag.capitalize()}": True for flag in flags.split(",")}
+
+
+def kept_name(name: str) -> str:
+    """The name under which the schedd keeps a client's attribute."""
+    return f"{KEPT}{name}" if name.lower().startswith("submit_") else name
 
 
 def guarded(requirements: str) -> str:

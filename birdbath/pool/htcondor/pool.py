@@ -6,11 +6,12 @@ import contextlib
 import logging
 import os
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Engine
 
-from birdbath.classads import Ad, AdMemory
+from birdbath.classads import AdMemory
 from birdbath.errors import BirdbathError
 from birdbath.pool import asking
 from birdbath.pool.base import JobId
@@ -28,10 +29,9 @@ from birdbath.store.unit_of_work import UnitOfWork
 
 _log = logging.getLogger(__name__)
 
-QUERIES, TRANSFERS, LOOKS = 3, 3, 2
+QUERIES, TRANSFERS, LOOKS = 3, 8, 2
 """How many worker processes there may be at a time for the schedd, for files, and for the collector."""
 
-_IDS = ["ClusterId", "ProcId", names.GATEWAY, names.CLUSTER]
 Write = Callable[[Callable[[UnitOfWork], object]], Awaitable[object]]
 
 
@@ -57,6 +57,7 @@ class HTCondorPool:
         tells_mail: bool = True,
     ) -> None:
         memory = memory or AdMemory()
+        connection = replace(connection, address=f"<{address}>")
         self.name = name
         self.gateway = gateway
         self._spool = spool
@@ -119,12 +120,12 @@ class HTCondorPool:
         queue nor to a `staged` one, and were not touched for `older_than` seconds; how many.
         """
         before = self.journal.clusters()
-        asked = self._jobs.ask("query_jobs", self._jobs.view.all_own, _IDS, -1)
+        asked = self._jobs.ask("query_jobs", self._jobs.view.all_own, names.IDS, -1)
         try:
             found = await asking.await_steps(_one(asked), _no_write)
         except BirdbathError:
             return 0  # another time; readiness tells
-        present = {JobId(Ad.from_json(text).integer("ClusterId"), proc) for _, proc, text in found}
+        present = {JobId(cluster, proc) for cluster, proc, _ in found}
         clusters = {job.cluster for job in present}
         for cluster in before.keys() - clusters:
             await write(lambda unit, gone=cluster: self.journal.forget(unit, gone))  # type: ignore[misc]

@@ -6,13 +6,14 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from birdbath.classads import Ad, AdList, AdMemory, AdRecord, Constraint
 from birdbath.errors import BirdbathError, UnknownJob
 from birdbath.pool import asking
 from birdbath.pool.asking import answer
-from birdbath.pool.base import ActionDetails, JobAction, JobId, NewJob
+from birdbath.pool.base import ActionDetails, JobAction, JobId, NewJob, Part
 from birdbath.pool.htcondor.commits import COLLECT, Commits
 from birdbath.pool.htcondor.jobs import Jobs
 from birdbath.pool.htcondor.names import FIRST_CLUSTER
@@ -39,11 +40,14 @@ class HTCondorQueue:
     def accept(self, unit: UnitOfWork, jobs: Sequence[NewJob]) -> None:
         self._commits.accept(unit, jobs)
 
-    def query(self, constraint: Constraint, now: float) -> AdList:
+    def query(self, constraint: Constraint, now: float, part: Part | None = None) -> AdList:
         wanted = self._jobs.view.constraint(constraint, now)
 
         def steps() -> Any:
-            found = yield self._jobs.ask("query_jobs", wanted, [], -1)
+            if part is None:
+                found = yield self._jobs.ask("query_jobs", wanted, [], -1)
+            else:
+                found = yield from self._jobs.part(wanted, part)
             own = self._jobs.with_own_dag
             return [AdRecord(own(text), self._memory, (cluster, proc)) for cluster, proc, text in found]
 
@@ -59,6 +63,11 @@ class HTCondorQueue:
             return [AdRecord(text, self._memory, JobId(cluster, proc)) for cluster, proc, text in found]
 
         return AdList(answer(("history", constraint.text, before, most), steps), int(now))
+
+    def listing(self, constraint: Constraint, now: float) -> AdList:
+        wanted = self._jobs.view.constraint(constraint, now)
+        steps = partial(self._jobs.listing, wanted, int(now))
+        return AdList([], int(now), written=answer(("listing", constraint.text), steps))
 
     def job(self, job: JobId) -> AdRecord | None:
         record: AdRecord | None = answer(("job", job), lambda: self._jobs.look_up(job, self._memory))

@@ -1,16 +1,20 @@
-"""Ads from the pool, in the text form that the bindings print, as Birdbath keeps ads."""
+"""Ads from the pool, printed by the bindings, as Birdbath keeps them and as clients get them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import orjson
 
-from birdbath.classads import Attribute, real_literal
+from birdbath.classads import HIDDEN, Attribute, elements, real_literal
 from birdbath.pool.htcondor import names
 
+MARK = "\x1f"
+"""Stands around the id of another job, or cluster, that may be one of the gateway's own; no element has this
+character otherwise.
+"""
 _LINES_KEPT = 100_000
 _INTEGER = re.compile(r"-?[0-9]{1,19}\Z")
 _REAL = re.compile(r"-?[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?\Z")
@@ -18,6 +22,10 @@ _REASONS = frozenset({"HoldReason", "ReleaseReason", "RemoveReason", "LastHoldRe
 _BY_GATEWAY = re.compile(r' \(by user [^()"]*\)"\Z')
 """What the schedd adds to a reason: the account of the gateway, which acted for its client."""
 _KEPT = f"{names.KEPT}SUBMIT_".lower()
+_IDS = re.compile(r"\n(ClusterId|GlobalJobId) = .*")
+_OWN_IDS = re.compile(rf"\n({names.CLUSTER}|{names.GLOBAL_ID}) = (.*)")
+_TIME_LITERALS = ('absTime("', 'relTime("')
+_OTHERS = re.compile(r'DAGManJobId = ([0-9]+)\Z|JobId = "([0-9]+\.[0-9]+)"\Z')
 _WORDS = {
     "true": ("b", "TRUE"),
     "false": ("b", "FALSE"),
@@ -43,22 +51,45 @@ def attribute(line: str) -> Attribute:
     return name, *value(text)
 
 
-class Reader:
-    """Turns the printed text of ads into the JSON that `classads.Ad` keeps.
+class _Lines(dict[str, str]):
+    """What lines become: most lines of a queue's ads are the same in many of them, and converted once."""
 
-    Most lines of a queue's ads are the same in many of them, so they are converted once.
+    def __init__(self, convert: Callable[[str], str]) -> None:
+        super().__init__()
+        self._convert = convert
+
+    def __missing__(self, line: str) -> str:
+        if len(self) > _LINES_KEPT:
+            self.clear()
+        found = self[line] = self._convert(line)
+        return found
+
+
+class Reader:
+    """Turns the printed text of ads into the JSON that `classads.Ad` keeps, or into elements of a reply.
+
+    `schedd` is the name of the gateway's schedd, None for any; `address`, `<host:port>`, is where the gateway
+    is, which the ad of that schedd tells.
     """
 
-    def __init__(self, gateway: str) -> None:
+    def __init__(self, gateway: str, schedd: str | None = None, address: str = "") -> None:
         self._gateway = gateway
         self._mark = f'\n{names.GATEWAY} = "{gateway}"\n'
-        self._known: dict[str, str] = {}
+        self._schedd = schedd
+        self._has_interface = f'\nHasSOAPInterface = true\nScheddIpAddr = "{address}"\n'
+        self._json = {own: _Lines(_converter(own, _json)) for own in (False, True)}
+        self._elements = {own: _Lines(_converter(own, _element)) for own in (False, True)}
+        self._openings: dict[tuple[str, str, int], str] = {}
 
     def job(self, text: str) -> str:
-        """The ad of a job, one of the gateway's own in the terms of its client."""
-        return self._json(
-            (f"\n{text}" if self._mark not in f"\n{text}" else _as_seen(f"\n{text}")).split("\n")
-        )
+        """The ad of a job as JSON, one of the gateway's own in the terms of its client."""
+        text, own = self._job(text)
+        return _array(map(self._json[own].__getitem__, text.split("\n")))
+
+    def job_element(self, text: str, server_time: int) -> str:
+        """The ad of a job as an `item`, likewise; ids of others in it have their MARK."""
+        text, own = self._job(text)
+        return self._item(text, self._elements[own], server_time)
 
     def job_id(self, ad: Mapping[str, Any]) -> tuple[int, int]:
         """The ids of a job as clients know it."""
@@ -66,54 +97,96 @@ class Reader:
         return int(ad[names.CLUSTER if own else "ClusterId"]), int(ad["ProcId"])
 
     def daemon(self, text: str) -> str:
-        """The ad of a daemon."""
-        return self._json(text.split("\n"))
+        """The ad of a daemon as JSON."""
+        return _array(map(self._json[False].__getitem__, self._daemon(text).split("\n")))
 
-    def _json(self, lines: Iterable[str]) -> str:
-        known = self._known
-        if len(known) > _LINES_KEPT:
-            known.clear()
-        found = []
-        for line in lines:
-            item = known.get(line)
-            if item is None:
-                item = known[line] = _item(line)
-            if item:
-                found.append(item)
-        return f"[{','.join(found)}]"
+    def daemon_element(self, text: str, server_time: int) -> str:
+        """The ad of a daemon as an `item`, likewise."""
+        text = self._daemon(text)
+        item = self._item(text, self._elements[False], server_time)
+        if MARK in item and self._schedd not in (None, _string(text, "GlobalJobId").partition("#")[0]):
+            return item.replace(MARK, "")  # a job of another schedd has no id here
+        return item
+
+    def _job(self, text: str) -> tuple[str, bool]:
+        text = f"\n{text}\n"
+        return (_with_own_ids(text), True) if self._mark in text else (text, False)
+
+    def _daemon(self, text: str) -> str:
+        text = f"\n{text}\n"
+        if '\nMyType = "Scheduler"\n' in text and self._schedd in (None, _string(text, "Name")):
+            text = re.sub(r"\n(?:HasSOAPInterface|ScheddIpAddr) = .*", "", text) + self._has_interface
+        return text
+
+    def _item(self, text: str, known: _Lines, server_time: int) -> str:
+        key = _string(text, "MyType"), _string(text, "TargetType"), server_time
+        opening = self._openings.get(key)
+        if opening is None:
+            self._openings.clear()
+            opening = self._openings[key] = f"<item>{elements.specials(*key)}"
+        return f"{opening}{''.join(map(known.__getitem__, text.split(chr(10))))}</value></item></item>"
 
 
-def _item(line: str) -> str:
-    if not line or line.startswith("ServerTime = "):
-        return ""
-    found = attribute(line)
+def _array(items: Iterable[str]) -> str:
+    return f"[{','.join(filter(None, items))}]"
+
+
+def _converter(own: bool, form: Callable[[str, Attribute], str]) -> Callable[[str], str]:
+    def convert(line: str) -> str:
+        if not line or line.startswith("ServerTime = "):
+            return ""
+        if own and not (line := _as_seen(line)):
+            return ""
+        found = attribute(line)
+        return "" if found[0].lower() in names.OWN else form(line, found)
+
+    return convert
+
+
+def _json(line: str, found: Attribute) -> str:
     # An attribute that a job has not, though its cluster has it, is undefined in the schedd's terms.
-    return "" if found[1] == "u" or found[0].lower() in names.OWN else orjson.dumps(found).decode()
+    return "" if found[1] == "u" else orjson.dumps(found).decode()
 
 
-def _as_seen(text: str) -> str:
-    """A job of the gateway's own as its client knows it."""
-    own = {}
-    kept = []
-    for line in text.split("\n"):
-        name, _, rest = line.partition(" = ")
-        if name in _REASONS:
-            rest = _BY_GATEWAY.sub('"', rest)
-        if name.lower() in names.OWN:
-            own[name] = rest
-        elif name.lower().startswith(_KEPT):
-            kept.append((name[len(names.KEPT) :], rest))
-        elif not name.lower().startswith("submit_"):
-            kept.append((name, rest))
-    present = dict(kept)
-    spooling = present.get("JobStatus") == "5" and present.get("HoldReasonCode") == str(names.SPOOLING)
-    changed: dict[str, str | None] = {
-        "ClusterId": own.get(names.CLUSTER),
-        "GlobalJobId": own.get(names.GLOBAL_ID, present.get("GlobalJobId")),
-    }
-    if "Requirements" in present:
-        changed["Requirements"] = names.unguarded(present["Requirements"])
-    if spooling:
-        changed |= {"JobStatus": "1", "HoldReason": None, "HoldReasonCode": None}
-    lines = [(name, changed.get(name, rest)) for name, rest in kept if name]
-    return "\n".join(f"{name} = {rest}" for name, rest in lines if rest is not None)
+def _element(line: str, found: Attribute) -> str:
+    name, kind, text = found
+    if kind not in elements.SHOWN_KINDS or name.lower() in HIDDEN:
+        return ""
+    if kind == "x" and text.startswith(_TIME_LITERALS) and text.find('"', 9) == len(text) - 2:
+        return ""
+    text = elements.escape(text)
+    if _OTHERS.match(line):
+        text = f"{MARK}{text}{MARK}"
+    return f"{elements.opening(name, kind)}{text}"
+
+
+def _string(text: str, name: str) -> str:
+    """The value of a string attribute of an ad's text, empty where there is none."""
+    start = text.find(f'\n{name} = "')
+    if start < 0:
+        return ""
+    start += len(name) + 5
+    return text[start : text.index("\n", start) - 1].replace('\\"', '"')
+
+
+def _as_seen(line: str) -> str:
+    """A line of the gateway's own job as the job's client knows it; empty for one that it does not."""
+    name, _, rest = line.partition(" = ")
+    if name == "Requirements":
+        return f"{name} = {names.unguarded(rest)}"
+    if name in _REASONS:
+        return f"{name} = {_BY_GATEWAY.sub(chr(34), rest)}"
+    if name.lower().startswith(_KEPT):
+        return line[len(names.KEPT) :]
+    return "" if name.lower().startswith("submit_") else line
+
+
+def _with_own_ids(text: str) -> str:
+    """The text of the gateway's own job with the ids, and the state, that its client knows."""
+    own = dict(_OWN_IDS.findall(text))
+    known = {"ClusterId": own.get(names.CLUSTER), "GlobalJobId": own.get(names.GLOBAL_ID)}
+    text = _IDS.sub(lambda m: m[0] if (told := known[m[1]]) is None else f"\n{m[1]} = {told}", text)
+    if f"\nHoldReasonCode = {names.SPOOLING}\n" in text and "\nJobStatus = 5\n" in text:
+        text = text.replace("\nJobStatus = 5\n", "\nJobStatus = 1\n")
+        text = re.sub(r"\n(?:HoldReason|HoldReasonCode) = .*", "", text)
+    return text

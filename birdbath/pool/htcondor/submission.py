@@ -129,11 +129,6 @@ def _configured(ad: Ad, configuration: str) -> Ad:
     return found
 
 
-def kept_name(name: str) -> str:
-    """The name under which the schedd keeps a client's attribute."""
-    return f"{names.KEPT}{name}" if name.lower().startswith("submit_") else name
-
-
 def text_of(attribute: Attribute) -> str:
     """An attribute's value as the submit language takes it: a value, and nothing but that."""
     name, kind, text = attribute
@@ -151,7 +146,7 @@ def text_of(attribute: Attribute) -> str:
 def _proc(new: NewJob, staged: StagedFiles, gateway: str, marker: str) -> dict[str, str]:
     ad = new.ad
     found = {
-        kept_name(attribute[0]): text_of(attribute)
+        names.kept_name(attribute[0]): text_of(attribute)
         for attribute in ad
         if attribute[0].lower() not in _SET_BY_THE_SCHEDD and attribute[0].lower() not in names.OWN
     }

@@ -68,13 +68,18 @@ class SimulatedDirectory:
             self._reader.close()
         self._inserted.close()
 
-    def query(self, kinds: Sequence[AdKind], constraint: Constraint, now: float) -> AdList:
+    def query(
+        self, kinds: Sequence[AdKind], constraint: Constraint, now: float, names: Sequence[str] = ()
+    ) -> AdList:
         records: list[AdRecord] = []
         for kind in kinds:
             inserted = self._inserted.records(kind, now)
             records += self._own_records(kind, inserted)
             records += inserted.values()
         return AdList(constraint.select(records, now), int(now))
+
+    def listing(self, kinds: Sequence[AdKind], constraint: Constraint, now: float) -> AdList:
+        return self.query(kinds, constraint, now)
 
     def insert(self, unit: UnitOfWork, kind: AdKind, key: str, ad: Ad, expires_at: float) -> bool:
         new = self._inserted.insert(unit, kind, key, ad, expires_at, self._context.clock.time())

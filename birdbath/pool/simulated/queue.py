@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, select
 from birdbath.classads import Ad, AdList, AdRecord, Constraint
 from birdbath.errors import UnknownJob, WrongJobStatus
 from birdbath.events import JobEvent
-from birdbath.pool.base import ActionDetails, JobAction, JobId, JobStatus, NewJob
+from birdbath.pool.base import ActionDetails, JobAction, JobId, JobStatus, NewJob, Part
 from birdbath.pool.simulated import interruptions, lifecycle, materialization
 from birdbath.pool.simulated.context import PoolContext
 from birdbath.pool.simulated.history import JobHistory
@@ -54,8 +54,11 @@ class SimulatedQueue:
         context.materialize(unit, table, dict.fromkeys((new.id.cluster for new in late), False), now)
         context.negotiate_soon(unit, now + context.description.cycle_delay)
 
-    def query(self, constraint: Constraint, now: float) -> AdList:
+    def query(self, constraint: Constraint, now: float, part: Part | None = None) -> AdList:
         return AdList(self._context.mirror.select(constraint, now), int(now))
+
+    def listing(self, constraint: Constraint, now: float) -> AdList:
+        return self.query(constraint, now)
 
     def job(self, job: JobId) -> AdRecord | None:
         return self._context.mirror.get(job)
