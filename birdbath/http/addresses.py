@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 from birdbath.http.asgi import Scope, header
@@ -43,6 +44,12 @@ def is_trusted(address: str, trusted: Iterable[Network]) -> bool:
     return any((mapped or ip) in network for network in trusted)
 
 
+@lru_cache(maxsize=4096)
+def is_loopback(address: str) -> bool:
+    """Whether an address is this machine's own."""
+    return is_trusted(address, LOOPBACK)
+
+
 def caller_address(scope: Scope, trusted: tuple[Network, ...]) -> str:
     """The caller's address: the peer's, or behind trusted proxies the last one that is no trusted proxy."""
     address = peer(scope)
@@ -69,7 +76,7 @@ def is_secure(scope: Scope, trusted: tuple[Network, ...]) -> bool:
     address = peer(scope)
     if trusted and is_trusted(address, trusted) and (forwarded := _forwarded_scheme(scope)):
         return forwarded == "https"
-    return not address or is_trusted(address, LOOPBACK)
+    return not address or is_loopback(address)
 
 
 def base_url(scope: Scope, public_url: str | None, trusted: tuple[Network, ...]) -> str:

@@ -71,9 +71,15 @@ def send(
     with _system_errors():
         sandbox = context.sandbox(job)
         limits.check_disk(context, sandbox.root, len(data))
-        limits.stage(context, lease.id, offset + len(data) - sandbox.size(file.name))
-        sandbox.write(context.unit, file.name, offset, data)
-    received = ranges.add(file.ranges, offset, offset + len(data))
+        end = offset + len(data)
+        sandbox.write(
+            context.unit,
+            file.name,
+            offset,
+            data,
+            admit=lambda size: limits.stage(context, lease.id, end - size),
+        )
+    received = ranges.add(file.ranges, offset, end)
     if received != file.ranges and len(received) <= MAX_RANGES:
         staging.set_ranges(context.unit, job, file.name, received)
 
@@ -84,16 +90,17 @@ def get(context: ScheddContext, job: JobId, name: str | None, offset: int, lengt
         raise BirdbathError("The length must be greater than 0")
     if offset < 0:
         raise context.lenient(InvalidOffset("The offset is negative"))
-    sandbox = context.sandbox(job)
+
+    def admit(size: int) -> None:
+        if context.settings.strict and offset > size:
+            raise InvalidOffset(f"The file {name} has {size} bytes")
+        context.expect(small=min(length, size - offset) <= SMALL_READ)
+        if min(length, size - offset) > context.settings.max_file_reply:
+            raise BirdbathError(f"At most {context.settings.max_file_reply} bytes can be fetched at once")
+
     try:
         with _system_errors():
-            size = sandbox.size(name or "")
-            if context.settings.strict and offset > size:
-                raise InvalidOffset(f"The file {name} has {size} bytes")
-            context.expect(small=min(length, size - offset) <= SMALL_READ)
-            if min(length, size - offset) > context.settings.max_file_reply:
-                raise BirdbathError(f"At most {context.settings.max_file_reply} bytes can be fetched at once")
-            return sandbox.read(name or "", offset, length)
+            return context.sandbox(job).read(name or "", offset, length, admit)
     except UnknownFile:
         raise context.unknown_file(name) from None
 

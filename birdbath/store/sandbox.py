@@ -14,7 +14,7 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -146,10 +146,21 @@ class Sandbox:
         check_file_name(name)
         os.close(self._create_entry(unit, name, os.O_RDWR))
 
-    def write(self, unit: UnitOfWork, name: str, offset: int, data: bytes) -> None:
-        """Write `data` at byte `offset` of an existing file; the bytes are on disk when the unit is."""
+    def write(
+        self,
+        unit: UnitOfWork,
+        name: str,
+        offset: int,
+        data: bytes,
+        admit: Callable[[int], object] = lambda size: None,
+    ) -> None:
+        """Write `data` at byte `offset` of an existing file; the bytes are on disk when the unit is.
+
+        `admit` is told the file's size first: nothing is written when it raises.
+        """
         descriptor = self._open_entry(name, os.O_RDWR)
         with self._synced(unit, name, descriptor):
+            admit(os.fstat(descriptor).st_size)
             write_all(descriptor, data, offset)
 
     def replace(self, unit: UnitOfWork, name: str, data: bytes, append: bool = False) -> None:
@@ -203,11 +214,22 @@ class Sandbox:
         finally:
             os.close(descriptor)
 
-    def read(self, name: str, offset: int = 0, length: int = -1) -> bytes:
-        """At most `length` bytes (-1: all) from byte `offset`; fewer at the end of the file, none past it."""
+    def read(
+        self,
+        name: str,
+        offset: int = 0,
+        length: int = -1,
+        admit: Callable[[int], object] = lambda size: None,
+    ) -> bytes:
+        """At most `length` bytes (-1: all) from byte `offset`; fewer at the end of the file, none past it.
+
+        `admit` is told the file's size first: nothing is read when it raises.
+        """
         descriptor = self._open_entry(name, os.O_RDONLY)
         try:
-            return read_range(descriptor, offset, os.fstat(descriptor).st_size if length < 0 else length)
+            size = os.fstat(descriptor).st_size
+            admit(size)
+            return read_range(descriptor, offset, size if length < 0 else length)
         finally:
             os.close(descriptor)
 
