@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,9 @@ REAL_TOO = frozenset(
 """The modules about jobs, which are tried in front of a real pool as well."""
 
 
+_VALUES_ON_THE_FEDERATION = 3
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Try every pool, and the federation where it does not differ."""
     if "open_door" in metafunc.fixturenames:
@@ -48,8 +52,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("open_door", pools, indirect=True)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Name the differences of a real pool."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Name the differences of a real pool, and leave out what says nothing more of the federation."""
+    _thin_out(config, items)
     for item in items:
         parameters = getattr(item, "callspec", None)
         if parameters is None or parameters.params.get("open_door") != "htcondor":
@@ -57,6 +62,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         name = getattr(item, "originalname", item.name)
         if (reason := CONFORMANCE.get(name) or CONFORMANCE.get(item.name)) is not None:
             item.add_marker(pytest.mark.xfail(run=False, reason=reason))
+
+
+def _thin_out(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Of the values that one test tries on the federation keep a few: what reads and refuses values is the
+    same code in front of every pool, and its own is reached by any of them.
+    """
+    seen: Counter[str] = Counter()
+    kept, left_out = [], []
+    for item in items:
+        parameters = getattr(item, "callspec", None)
+        if parameters is not None and parameters.params.get("open_door") == "federation":
+            test = item.nodeid.partition("[")[0]
+            seen[test] += 1
+            if seen[test] > _VALUES_ON_THE_FEDERATION:
+                left_out.append(item)
+                continue
+        kept.append(item)
+    items[:] = kept
+    config.hook.pytest_deselected(items=left_out)
 
 
 @pytest.fixture(scope="session")

@@ -53,14 +53,19 @@ class Gateway:
         """Leave nothing in the queue that a former test put there."""
 
         def is_empty() -> bool:
-            jobs = self._ask("query_jobs", "true", ["ClusterId", "ProcId"], -1)
-            for cluster, proc, _ in jobs:
+            for cluster, proc, _ in jobs():
                 self._ask("force_removal", f"{cluster}.{proc}", "the test is over")
-            return not jobs
+            return not jobs()
+
+        def jobs() -> list[tuple[int, int, str]]:
+            return self._ask("query_jobs", "true", ["ClusterId", "ProcId"], -1)
+
+        def forget(unit: UnitOfWork) -> None:
+            for cluster in self.pool.journal.clusters():
+                self.pool.journal.forget(unit, cluster)
 
         until(is_empty)
-        for cluster in self.pool.journal.clusters():
-            self.writer.write_now(lambda unit, gone=cluster: self.pool.journal.forget(unit, gone))  # type: ignore[misc]
+        self.writer.write_now(forget)
 
     def _ask(self, name: str, *arguments: object) -> list[tuple[int, int, str]]:
         answer: list[tuple[int, int, str]] = self._looking.ask(Call(name, arguments, 20.0)).result()
@@ -88,7 +93,8 @@ class Real:
         self._settings = settings
         gateway.empty()
         self._start()
-        self.advance(_LONGER_THAN_ANY_LEASE)
+        self._gateway.ahead += _LONGER_THAN_ANY_LEASE
+        self._gateway.writer.write_now(self._expire)
 
     def _start(self) -> None:
         self._schedd = simulated.given(ScheddSettings, self._settings)

@@ -14,7 +14,7 @@ from tests.toolkit import require
 
 ROOT = Path(__file__).parents[2]
 CRASHES = Path(__file__).parent / "crashes"
-SECONDS = 10
+SECONDS = 4
 
 
 @pytest.mark.parametrize("target", TARGETS)

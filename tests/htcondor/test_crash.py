@@ -7,6 +7,7 @@ import random
 import signal
 import sqlite3
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -16,8 +17,8 @@ from birdbath.client import Schedd
 from birdbath.client.errors import BirdbathError, OperationFailed
 from tests.crash.lives import Lives, Plan
 from tests.htcondor.waiting import until
-from tests.htcondor_pool import HTCondorPool
-from tests.toolkit import in_ci
+from tests.htcondor_pool import HTCondorPool, install, running
+from tests.toolkit import in_ci, require
 
 pytestmark = [pytest.mark.toolkit, pytest.mark.slow, pytest.mark.timeout(2400)]
 
@@ -126,21 +127,30 @@ class Campaign:
         self._lives.close()
 
 
+@pytest.fixture
+def pool() -> Iterator[HTCondorPool]:
+    """A pool for this test alone: its schedd is killed, and hundreds of jobs are left in it."""
+    missing = install()
+    require(f"HTCondor ({missing})", found=not missing)
+    with running() as own:
+        yield own
+
+
 def test_a_killed_gateway_commits_exactly_once_or_not_at_all(
-    tmp_path: Path, htcondor_pool: HTCondorPool, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, pool: HTCondorPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BIRDBATH_POOL", "htcondor")
-    monkeypatch.setenv("BIRDBATH_HTCONDOR_CONFIG", str(htcondor_pool.configuration))
+    monkeypatch.setenv("BIRDBATH_HTCONDOR_CONFIG", str(pool.configuration))
     tmp_path.chmod(0o755)
     home = tmp_path / "home"
     home.mkdir()
     rng = random.Random("7" if in_ci() else os.urandom(4).hex())
-    campaign = Campaign(home, htcondor_pool)
+    campaign = Campaign(home, pool)
     try:
         for number in range(KILLS):
             point = POINTS[number % len(POINTS)]
             passes = rng.randint(10, 30) if point.startswith("batch:") else 1
-            campaign.run(number, f"{point}:{passes}", restarts_schedd=number % 8 == 5)
+            campaign.run(number, f"{point}:{passes}", restarts_schedd=number % 16 == 5)
         campaign.settle()
         violations = campaign.violations()
         assert not violations, "\n".join(violations)

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
-LIMIT = 60.0
+LIMIT = 150.0
 _never = threading.Event()
 
 
