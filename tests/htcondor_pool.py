@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from tests.htcondor.waiting import pause
 from tests.ports import free_port
 
 SCRIPT = Path(__file__).resolve().parent.parent / "scripts" / "htcondor-pool"
@@ -128,6 +129,9 @@ class HTCondorPool:
         for process in processes:
             os.kill(process, signal.SIGSTOP)
         try:
+            for process in processes:
+                while state_of(process) != "T":  # it may be in the middle of a call
+                    pause()
             yield
         finally:
             for process in processes:
@@ -147,6 +151,11 @@ class HTCondorPool:
         if done.returncode != 0:
             raise RuntimeError(f"htcondor-pool {' '.join(arguments)}: {done.stdout}{done.stderr}")
         return done.stdout
+
+
+def state_of(process: int) -> str:
+    """The letter of its state in /proc."""
+    return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def _children(process: int) -> Sequence[int]:
