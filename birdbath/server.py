@@ -131,6 +131,8 @@ def _htcondor_pool(
         settings.htcondor_timeout,
         settings.htcondor_dagman_config,
         settings.smtp_server is not None and settings.htcondor_event_log is not None,
+        settings.htcondor_user_tokens,
+        settings.htcondor_signing_key,
     )
 
 

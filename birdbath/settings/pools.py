@@ -40,6 +40,13 @@ class PoolSettings(BaseSettings):
     htcondor_password: Path | None = Field(
         None, description="SEC_PASSWORD_FILE: the pool's password, as condor_store_cred wrote it"
     )
+    htcondor_user_tokens: Path | None = Field(
+        None,
+        description="folder with an IDTOKEN of each account, in a file of its name: its jobs are its own",
+    )
+    htcondor_signing_key: Path | None = Field(
+        None, description="the pool's signing key, to make such tokens with; default: jobs name their owner"
+    )
     htcondor_event_log: Path | None = Field(
         None,
         description="EVENT_LOG of the schedd, as a file here: its events become the server's",

@@ -35,6 +35,7 @@ _OUT_OF_REACH = (
     "timed out",
     "DCSchedd",
 )
+_NOT_BELIEVED = "AUTHENTICATE:1003"
 _SPOOLED_WITHIN = 10.0
 _LOOK_AGAIN = 0.02
 _SURE_FOR = 2.0
@@ -230,6 +231,12 @@ class Session:
         self._connected()
         return str(self._address.get("CondorVersion", "")), str(self._address.get("CondorPlatform", ""))
 
+    def domains(self) -> tuple[str, str]:
+        """TRUST_DOMAIN and UID_DOMAIN of the schedd."""
+        self._connected()
+        told = _told(htcondor2.RemoteParam, self._address)
+        return str(told.get("TRUST_DOMAIN") or ""), str(told.get("UID_DOMAIN") or "")
+
     def ping(self) -> str:
         """As whom the schedd knows the gateway."""
         self._connected()
@@ -358,6 +365,8 @@ def _told(function: Callable[..., T], /, *arguments: Any, **named: Any) -> T:
         return function(*arguments, **named)
     except htcondor2.HTCondorException as error:
         text = _one_line(str(error))
+        if _NOT_BELIEVED in text:
+            raise PoolRefused(f"The pool does not believe who asks: {text}") from None
         if any(word in text for word in _OUT_OF_REACH) and "SCHEDD:" not in text:
             raise PoolUnreachable(text) from None
         raise PoolRefused(text) from None

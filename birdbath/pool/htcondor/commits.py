@@ -37,7 +37,7 @@ COLLECT, EDIT = "collect", "edit"
 
 
 class Commits:
-    """The commits of one pool."""
+    """The commits of one pool; `as_owners` is whether jobs are submitted as their owners."""
 
     def __init__(
         self,
@@ -45,7 +45,9 @@ class Commits:
         jobs: Jobs,
         sandbox: Callable[[JobId], Sandbox],
         dagman_configuration: str | None = None,
+        as_owners: bool = False,
     ) -> None:
+        self._as_owners = as_owners
         self._dagman_configuration = dagman_configuration
         self._journal = journal
         self._jobs = jobs
@@ -109,13 +111,17 @@ class Commits:
         crash_point("htcondor:journaled")
         size = sum(file.size for new in jobs for file in self._sandbox(new.id).entries())
         seconds = self._jobs.seconds + size / SLOWEST + 0.02 * len(jobs)
-        found = yield self._jobs.transfers.ask(Call("prepare", (submissions,), seconds))
+        prepared = []
+        for owner, their in groupby(sorted(submissions, key=lambda one: one.owner), lambda one: one.owner):
+            theirs = list(their)
+            account = owner if self._as_owners else ""
+            found = yield self._jobs.transfers.ask(Call("prepare", (theirs,), seconds, account))
+            prepared += [
+                (submitted.cluster, submitted.procs, owner, schedd_cluster)
+                for submitted, schedd_cluster in zip(theirs, found, strict=True)
+            ]
         crash_point("htcondor:prepared")
-        owners = {new.id.cluster: new.ad.string("Owner") for new in jobs}
-        return marker, [
-            (submitted.cluster, submitted.procs, owners[submitted.cluster], schedd_cluster)
-            for submitted, schedd_cluster in zip(submissions, found, strict=True)
-        ]
+        return marker, prepared
 
     def _submissions(self, jobs: Sequence[NewJob], marker: str) -> list[Submission]:
         found = []
@@ -125,7 +131,7 @@ class Commits:
                 raise CannotSubmit("The procs of a cluster are not numbered from 0 without gaps")
             staged = {new.id: self._staged(new) for new in procs}
             gateway, configuration = self._jobs.view.gateway, self._dagman_configuration
-            found.append(submission(procs, staged, gateway, marker, configuration))
+            found.append(submission(procs, staged, gateway, marker, configuration, self._as_owners))
         return found
 
     def _staged(self, new: NewJob) -> StagedFiles:

@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine
@@ -19,6 +20,7 @@ from birdbath.pool.htcondor import names
 from birdbath.pool.htcondor.commits import Commits
 from birdbath.pool.htcondor.connection import Connection
 from birdbath.pool.htcondor.directory import HTCondorDirectory
+from birdbath.pool.htcondor.identities import UserTokens
 from birdbath.pool.htcondor.jobs import Jobs
 from birdbath.pool.htcondor.journal import Journal
 from birdbath.pool.htcondor.names import View
@@ -40,7 +42,8 @@ class HTCondorPool:
 
     `address` is the gateway's own, `host:port`. A pool built anew on the same database concludes what the
     former one was in the middle of, in `tend`, which somebody has to call now and then. With `tells_mail`
-    somebody reads the pool's events and sends the mail that actions ask for.
+    somebody reads the pool's events and sends the mail that actions ask for. Jobs are submitted with
+    tokens of their owners when there are `user_tokens`, a folder, or the pool's `signing_key`.
     """
 
     def __init__(
@@ -55,6 +58,8 @@ class HTCondorPool:
         seconds: float = 20.0,
         dagman_configuration: str | None = None,
         tells_mail: bool = True,
+        user_tokens: Path | None = None,
+        signing_key: Path | None = None,
     ) -> None:
         memory = memory or AdMemory()
         connection = replace(connection, address=f"<{address}>")
@@ -64,10 +69,16 @@ class HTCondorPool:
         self._seconds = seconds
         self.journal = Journal(engine, name)
         self._schedd = Workers(connection, gateway, QUERIES)
-        self._transfers = Workers(connection, gateway, TRANSFERS)
+        self._tokens: UserTokens | None = None
+        if user_tokens is not None or signing_key is not None:
+            self._tokens = UserTokens(user_tokens, signing_key, self._domains)
+        identified = None if self._tokens is None else self._tokens.connection
+        self._transfers = Workers(connection, gateway, TRANSFERS, identified)
         self._collector = Workers(connection, gateway, LOOKS)
         self._jobs = Jobs(self.journal, View(gateway), self._schedd, self._transfers, seconds, tells_mail)
-        self._commits = Commits(self.journal, self._jobs, self._sandbox, dagman_configuration)
+        self._commits = Commits(
+            self.journal, self._jobs, self._sandbox, dagman_configuration, self._tokens is not None
+        )
         self._taken_up = False
         self._out_of_reach = ""
         self.queue = HTCondorQueue(self._jobs, self._commits, spool, memory)
@@ -78,10 +89,16 @@ class HTCondorPool:
     def _sandbox(self, job: JobId) -> Any:
         return self._spool.sandbox(job.cluster, job.proc)
 
+    def _domains(self) -> tuple[str, str]:
+        found: tuple[str, str] = self._schedd.ask(Call("domains", (), self._seconds)).result()
+        return found
+
     def close(self) -> None:
         """End the worker processes, and give the database connection back."""
         for workers in (self._schedd, self._transfers, self._collector):
             workers.close()
+        if self._tokens is not None:
+            self._tokens.close()
         self.journal.close()
 
     async def tend(self, write: Write) -> None:

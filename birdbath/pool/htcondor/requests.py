@@ -11,6 +11,7 @@ class Submission:
     """One cluster: the commands of its description, and the variables of each proc."""
 
     cluster: int
+    owner: str
     procs: int
     commands: Mapping[str, str]
     rows: Sequence[Mapping[str, str]]

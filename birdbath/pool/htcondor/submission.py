@@ -58,15 +58,23 @@ def submission(
     gateway: str,
     marker: str,
     dagman_configuration: str | None = None,
+    as_owner: bool = False,
 ) -> Submission:
     """The submission of one cluster, whose procs are all there, from 0. Raises CannotSubmit.
 
-    `dagman_configuration` is CONDOR_CONFIG on the schedd's machine, which DAGMan asks for.
+    `dagman_configuration` is CONDOR_CONFIG on the schedd's machine, which DAGMan asks for. Who submits
+    `as_owner` leaves it to the schedd to say whose the jobs are.
     """
     is_dagman = all(_is_dagman(new.ad) for new in jobs)
     if is_dagman and dagman_configuration is not None:
         jobs = [NewJob(new.id, _configured(new.ad, dagman_configuration)) for new in jobs]
     ads = [_proc(new, staged[new.id], gateway, marker) for new in jobs]
+    owners = {new.ad.string("Owner") for new in jobs}
+    if len(owners) != 1:
+        raise CannotSubmit("The jobs of a cluster have several owners")
+    if as_owner:
+        for ad in ads:
+            ad.pop("Owner", None)
     universes = {new.ad.integer("JobUniverse", 5) for new in jobs}
     if len(universes) != 1 or not universes <= _UNIVERSES.keys():
         raise CannotSubmit(f"The pool has no jobs of universe {', '.join(map(str, sorted(universes)))}")
@@ -92,7 +100,7 @@ def submission(
         for new, ad in zip(jobs, ads, strict=True)
     ]
     program = PROGRAM if is_dagman else ""
-    return Submission(jobs[0].id.cluster, len(jobs), commands, rows, program)
+    return Submission(jobs[0].id.cluster, owners.pop(), len(jobs), commands, rows, program)
 
 
 def named_in_vain(ad: Ad, staged: StagedFiles) -> dict[str, str]:

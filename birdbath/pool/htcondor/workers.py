@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import connection as pipes
@@ -16,26 +17,41 @@ from birdbath.pool.htcondor.connection import Connection, PoolUnreachable
 
 _RECYCLED_AFTER = 2000
 """Calls that a worker answers before a new one takes its place: the bindings leak a little with each."""
+_OLDEST = 6 * 3600.0
+"""Seconds for which a worker is used: the token that it may have is not good for ever."""
 
 
 @dataclass(frozen=True)
 class Call:
-    """A function of `calls.Session`, its arguments, and the seconds that it may take, waiting included."""
+    """A function of `calls.Session`, its arguments, and the seconds that it may take, waiting included.
+
+    `account` is as whom it is to be made; empty: as the gateway itself.
+    """
 
     name: str
     arguments: tuple[Any, ...]
     seconds: float
+    account: str = ""
 
 
 class Workers:
     """A few processes that answer calls, each one at a time.
 
     A call that is not answered in its time fails with PoolUnreachable; the process that was at it is killed
-    and replaced. Thread-safe.
+    and replaced. A process makes the calls of one account only, as which it connects by
+    `identified(connection, account)`. Thread-safe.
     """
 
-    def __init__(self, connection: Connection, gateway: str, count: int) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        gateway: str,
+        count: int,
+        identified: Callable[[Connection, str], Connection] | None = None,
+    ) -> None:
         self._connection = connection
+        self._identified = identified
+        self._count = count
         self._gateway = gateway
         self._threads = ThreadPoolExecutor(count, thread_name_prefix="birdbath-htcondor")
         self._lock = threading.Lock()
@@ -59,7 +75,7 @@ class Workers:
     def _answered(self, call: Call, end: float) -> Any:
         if time.monotonic() >= end:
             raise PoolUnreachable("The pool was too busy with other calls to answer in time")
-        worker = self._take()
+        worker = self._take(call.account)
         try:
             answer = worker.ask(call, end)
         except (EOFError, OSError):
@@ -74,16 +90,37 @@ class Workers:
             return value
         raise value
 
-    def _take(self) -> _Worker:
+    def _take(self, account: str) -> _Worker:
+        worker = self._waiting(account)
+        if worker is None:
+            connection = self._connection
+            if account and self._identified is not None:
+                connection = self._identified(connection, account)
+            worker = self._made(connection, account)
+        return worker
+
+    def _waiting(self, account: str) -> _Worker | None:
+        with self._lock:
+            worker = next((one for one in reversed(self._idle) if one.account == account), None)
+            if worker is not None:
+                self._idle.remove(worker)
+                self._busy.add(worker)
+            return worker
+
+    def _made(self, connection: Connection, account: str) -> _Worker:
         with self._lock:
             if self._closed:
                 raise PoolUnreachable("The gateway is going down")
-            worker = self._idle.pop() if self._idle else _Worker(self._connection, self._gateway)
+            # The one that has waited longest, for another account, makes room.
+            surplus = self._idle.pop(0) if len(self._idle) + len(self._busy) >= self._count else None
+            worker = _Worker(connection, self._gateway, account)
             self._busy.add(worker)
+        if surplus is not None:
+            surplus.kill()
         return worker
 
     def _give_back(self, worker: _Worker) -> None:
-        if worker.answered >= _RECYCLED_AFTER:
+        if worker.answered >= _RECYCLED_AFTER or time.monotonic() > worker.started + _OLDEST:
             self._drop(worker)
             return
         with self._lock:
@@ -100,7 +137,9 @@ class Workers:
 class _Worker:
     """One process."""
 
-    def __init__(self, connection: Connection, gateway: str) -> None:
+    def __init__(self, connection: Connection, gateway: str, account: str) -> None:
+        self.account = account
+        self.started = time.monotonic()
         own, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
