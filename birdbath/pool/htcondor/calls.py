@@ -35,7 +35,6 @@ _OUT_OF_REACH = (
     "timed out",
     "DCSchedd",
 )
-_NOT_BELIEVED = "AUTHENTICATE:1003"
 _SPOOLED_WITHIN = 10.0
 _LOOK_AGAIN = 0.02
 _SURE_FOR = 2.0
@@ -365,8 +364,6 @@ def _told(function: Callable[..., T], /, *arguments: Any, **named: Any) -> T:
         return function(*arguments, **named)
     except htcondor2.HTCondorException as error:
         text = _one_line(str(error))
-        if _NOT_BELIEVED in text:
-            raise PoolRefused(f"The pool does not believe who asks: {text}") from None
         if any(word in text for word in _OUT_OF_REACH) and "SCHEDD:" not in text:
             raise PoolUnreachable(text) from None
         raise PoolRefused(text) from None

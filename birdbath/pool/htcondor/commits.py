@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from itertools import count, groupby
 from typing import Any
@@ -20,7 +20,7 @@ from birdbath.pool import asking
 from birdbath.pool.base import ActionDetails, JobAction, JobId, JobStatus, NewJob
 from birdbath.pool.htcondor import journal as journals
 from birdbath.pool.htcondor import names
-from birdbath.pool.htcondor.connection import PoolUnreachable
+from birdbath.pool.htcondor.connection import PoolRefused, PoolUnreachable
 from birdbath.pool.htcondor.decisions import Decisions
 from birdbath.pool.htcondor.jobs import SLOWEST, Jobs
 from birdbath.pool.htcondor.journal import Deferred, Journal
@@ -114,14 +114,22 @@ class Commits:
         prepared = []
         for owner, their in groupby(sorted(submissions, key=lambda one: one.owner), lambda one: one.owner):
             theirs = list(their)
-            account = owner if self._as_owners else ""
-            found = yield self._jobs.transfers.ask(Call("prepare", (theirs,), seconds, account))
+            found = yield from self._prepared(Call("prepare", (theirs,), seconds), owner)
             prepared += [
                 (submitted.cluster, submitted.procs, owner, schedd_cluster)
                 for submitted, schedd_cluster in zip(theirs, found, strict=True)
             ]
         crash_point("htcondor:prepared")
         return marker, prepared
+
+    def _prepared(self, call: Call, owner: str) -> Any:
+        if not self._as_owners:
+            return (yield self._jobs.transfers.ask(call))
+        try:
+            return (yield self._jobs.transfers.ask(replace(call, account=owner)))
+        except PoolUnreachable as error:
+            yield self._jobs.ask("ping")  # fails as well where it is not the token
+            raise PoolRefused(f"The pool does not believe the token of {owner}: {error}") from None
 
     def _submissions(self, jobs: Sequence[NewJob], marker: str) -> list[Submission]:
         found = []
