@@ -94,7 +94,7 @@ class Host:
         (own, parts), *others = self._pools.items()
         at_root = self._application(parts, guards[own], routes[own])
         if not others:
-            return at_root
+            return Mounted(at_root, {own: at_root})
         doors = {
             name: self._application(parts, guards[name], routes[name], mount_of(name))
             for name, parts in self._pools.items()

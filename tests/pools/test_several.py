@@ -71,9 +71,10 @@ def test_a_pool_that_is_not_there_is_not_the_servers_own(server: ServerProcess) 
         assert b"no such pool" in answer.read()
 
 
-def test_a_server_with_one_pool_has_no_paths_of_pools(tmp_path: Path) -> None:
+def test_a_server_with_one_pool_answers_to_its_name_only(tmp_path: Path) -> None:
     with running_server(tmp_path) as server:
-        assert get(server, "/pools")[0] == 404
+        assert get_json(server, "/pools") == {"pools": ["default"]}
+        assert get(server, "/pools/nosuch/schedd?wsdl")[0] == 404
         assert get(server, "/pools/default/schedd?wsdl") == (
             200,
             wsdl("condorSchedd", f"{server.url}/schedd"),
