@@ -92,12 +92,12 @@ class PasswordFile:
         if not is_right(kept or self._nobody, password) or kept is None:
             raise WrongCredential("wrong password" if kept else "no such account")
 
-    def clear_password(self, account: str) -> str:
+    def clear_password(self, account: str) -> bytes:
         """The password itself, for a digest. Raises WrongCredential where only a hash is kept."""
         kept = self._file.content.get(account, "")
         if not kept.startswith(CLEAR):
             raise WrongCredential("no clear password is kept for this account")
-        return kept.removeprefix(CLEAR)
+        return kept[len(CLEAR) :].encode()
 
 
 def change(path: Path, account: str, kept: str | None) -> bool:

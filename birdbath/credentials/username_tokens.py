@@ -6,7 +6,6 @@ import binascii
 import hashlib
 import hmac
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -19,7 +18,8 @@ from birdbath.credentials.passwords import PasswordFile
 
 WINDOW: Final = 300.0
 """Seconds that `Created` may lie in the past or, with clocks that differ, in the future."""
-_MAX_NONCES: Final = 100_000
+_MAX_NONCES: Final = 250_000
+"""In twice WINDOW: 400 calls a second. Of two such times they take 60 MB at most."""
 
 
 class UsernameTokens:
@@ -30,7 +30,9 @@ class UsernameTokens:
     def __init__(self, passwords: PasswordFile, clock: Callable[[], float] = time.time) -> None:
         self.passwords = passwords
         self._clock = clock
-        self._nonces: OrderedDict[bytes, float] = OrderedDict()
+        self._recent: set[bytes] = set()
+        self._older: set[bytes] = set()
+        self._turn = self._clock() + 2 * WINDOW
 
     def check_digest(self, account: str, digest: str, nonce: str, created: str) -> None:
         """Raise WrongCredential unless the digest is right, in time and used for the first time."""
@@ -42,19 +44,20 @@ class UsernameTokens:
             raw = pybase64.b64decode(nonce, validate=True)
         except (binascii.Error, ValueError):
             raise WrongCredential("the nonce is not base64") from None
-        right = hashlib.sha1(raw + f"{created}{password}".encode(), usedforsecurity=False).digest()
+        right = hashlib.sha1(b"%b%b%b" % (raw, created.encode(), password), usedforsecurity=False).digest()
         if not raw or not hmac.compare_digest(pybase64.b64encode(right), digest.encode()):
             raise WrongCredential("wrong digest")
-        self._use(account.encode() + b"\0" + raw, now)
+        self._use(b"%b\0%b" % (account.encode(), raw), now)
 
     def _use(self, nonce: bytes, now: float) -> None:
-        while self._nonces and next(iter(self._nonces.values())) < now - 2 * WINDOW:
-            self._nonces.popitem(last=False)
-        if nonce in self._nonces:
+        if now >= self._turn:
+            self._older = self._recent if now < self._turn + 2 * WINDOW else set()
+            self._recent, self._turn = set(), now + 2 * WINDOW
+        if nonce in self._recent or nonce in self._older:
             raise WrongCredential("the nonce was used before")
-        if len(self._nonces) >= _MAX_NONCES:
+        if len(self._recent) >= _MAX_NONCES:
             raise WrongCredential("too many nonces at a time")
-        self._nonces[nonce] = now
+        self._recent.add(nonce)
 
 
 @lru_cache(maxsize=64)

@@ -101,7 +101,10 @@ class Checks:
             self._waiting -= 1
 
     def refuse_guessing(self, address: str) -> None:
-        recent = [when for when in self._wrong.get(address, ()) if when > self._clock() - _GUESSING_SECONDS]
+        if address not in self._wrong:
+            return
+        since = self._clock() - _GUESSING_SECONDS
+        recent = [when for when in self._wrong[address] if when > since]
         if len(recent) >= _GUESSES:
             raise Refused("Too many wrong credentials; wait a minute", 429, [(b"retry-after", b"60")])
 

@@ -15,7 +15,7 @@ _USERNAME: Final = f"{_SECEXT}Username"
 _PASSWORD: Final = f"{_SECEXT}Password"
 _NONCE: Final = f"{_SECEXT}Nonce"
 _CREATED: Final = f"{_UTILITY}Created"
-_PARTS: Final = (_USERNAME, _PASSWORD, _NONCE, _CREATED)
+_PARTS: Final = frozenset({_USERNAME, _PASSWORD, _NONCE, _CREATED})
 _DIGEST: Final = "#PasswordDigest"
 _MAX_TEXT: Final = 1024
 
@@ -35,31 +35,31 @@ def username_token(security: Element) -> UsernameToken | None:
 
     Raises ClientFault when a part is given twice or too long.
     """
-    # Looked through once: five searches would take longer than all else that a digest costs.
     for token in security:
         if token.tag == _TOKEN:
-            break
-    else:
-        return None
-    parts: dict[str, Element] = {child.tag: child for child in token}
-    if len(parts) < len(token) and any(len(token.findall(tag)) > 1 for tag in _PARTS):
-        raise _malformed()
-    password = parts.get(_PASSWORD)
+            return _read(token)
+    return None
+
+
+def _read(token: Element) -> UsernameToken:
+    # Looked through once: five searches would take longer than all else that a digest costs.
+    texts: dict[str, str] = {}
+    is_digest = False
+    for part in token:
+        tag = part.tag
+        if tag not in _PARTS:
+            continue
+        text = part.text or ""
+        if tag in texts or len(text) > _MAX_TEXT:
+            raise ClientFault("The UsernameToken is not well-formed")
+        texts[tag] = text
+        if tag == _PASSWORD:
+            is_digest = part.get("Type", "").endswith(_DIGEST)
+    found = texts.get
     return UsernameToken(
-        _text(parts.get(_USERNAME)).strip(),
-        _text(password),
-        password is not None and password.get("Type", "").endswith(_DIGEST),
-        _text(parts.get(_NONCE)).strip(),
-        _text(parts.get(_CREATED)).strip(),
+        found(_USERNAME, "").strip(),
+        found(_PASSWORD, ""),
+        is_digest,
+        found(_NONCE, "").strip(),
+        found(_CREATED, "").strip(),
     )
-
-
-def _text(part: Element | None) -> str:
-    text = "" if part is None else part.text or ""
-    if len(text) > _MAX_TEXT:
-        raise _malformed()
-    return text
-
-
-def _malformed() -> ClientFault:
-    return ClientFault("The UsernameToken is not well-formed")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import stat
 import subprocess
 import sys
+from base64 import b64encode
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -16,6 +19,7 @@ from birdbath.credentials.mapfile import account_of, one_line, parse
 from birdbath.credentials.passwords import PasswordFile, change, hash_password
 from birdbath.credentials.rereading import Reread
 from birdbath.credentials.tokens import IdTokens, limits, new_signing_key, signing_key, unscrambled
+from birdbath.credentials.username_tokens import WINDOW, UsernameTokens
 
 MAP = r"""
 # SOAP_SSL deployments
@@ -63,12 +67,40 @@ def test_a_password_file_is_private_and_changes_are_seen(tmp_path: Path) -> None
     assert "first" not in path.read_text()
     file = PasswordFile(path)
     file.check("ann", "first password")
-    assert file.clear_password("bob") == "bob's password"
+    assert file.clear_password("bob") == b"bob's password"
     for account, password in (("ann", "second"), ("eve", "first password"), ("ann", "x" * 5000)):
         with pytest.raises(WrongCredential):
             file.check(account, password)
     with pytest.raises(WrongCredential):
         file.clear_password("ann")
+
+
+def test_a_nonce_counts_once_for_as_long_as_its_time_is_believed(tmp_path: Path) -> None:
+    change(tmp_path / "passwords", "ann", hash_password("hers", clear=True))
+    now = [1e9]
+    tokens = UsernameTokens(PasswordFile(tmp_path / "passwords"), lambda: now[0])
+
+    def check(number: int, moment: float) -> bool:
+        nonce, created = b"%d" % number, datetime.fromtimestamp(moment, UTC).isoformat()
+        digest = hashlib.sha1(nonce + created.encode() + b"hers", usedforsecurity=False).digest()
+        try:
+            tokens.check_digest("ann", b64encode(digest).decode(), b64encode(nonce).decode(), created)
+        except WrongCredential:
+            return False
+        return True
+
+    start = now[0]
+    for number in range(25):  # at times that lie before, at and after those at which nonces are forgotten
+        ahead = now[0] + WINDOW
+        assert check(number, ahead)
+        assert not check(number, ahead)
+        now[0] = start + number * 0.31 * WINDOW
+    now[0] = start
+    for step in range(41):
+        now[0] = start + 100 * WINDOW + step * WINDOW / 20
+        assert check(100, start + 101 * WINDOW) is (step == 0)
+    now[0] += 10 * WINDOW
+    assert check(100, now[0])
 
 
 @pytest.mark.parametrize("line", ["ann", "ann:plain", "a b:$2y$05$x", "ann:$apr1$x$y"])
