@@ -61,7 +61,7 @@ def append(unit: UnitOfWork, event: JobEvent) -> int:
 def append_all(unit: UnitOfWork, batch: Sequence[JobEvent]) -> int:
     """Append events in their order and return the last sequence number; nothing, and 0, when there are none.
 
-    Ids are derived from sequence numbers, so that a replayed history has the same ids.
+    An event's id is derived from its number, so that a replayed history has the same ids; it is not stored.
     """
     if not batch:
         return 0
@@ -129,7 +129,14 @@ def prune(unit: UnitOfWork, through: int, too_many: int, too_old: float, most: i
 
 def _record(row: Row) -> EventRecord:
     return EventRecord(
-        row.sequence, row.id, row.time, row.type, row.cluster_id, row.proc_id, row.owner, Ad.from_json(row.ad)
+        row.sequence,
+        _event_id(row.sequence),
+        row.time,
+        row.type,
+        row.cluster_id,
+        row.proc_id,
+        row.owner,
+        Ad.from_json(row.ad),
     )
 
 
@@ -143,7 +150,6 @@ def _event_id(sequence: int) -> str:
 def _row(sequence: int, event: JobEvent) -> dict[str, object]:
     return {
         "sequence": sequence,
-        "id": _event_id(sequence),
         "time": event.time,
         "type": int(event.type),
         "cluster_id": event.cluster,

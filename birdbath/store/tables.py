@@ -277,8 +277,10 @@ daemon_ads = Table(
 events = Table(
     "events",
     metadata,
-    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
-    Column("id", String(36), nullable=False, unique=True),
+    # To SQLite an INTEGER key is the row's own number: one index less.
+    Column(
+        "sequence", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False
+    ),
     Column("time", Float, nullable=False),
     Column("type", Integer, nullable=False),
     Column("cluster_id", Integer, nullable=False),

@@ -19,8 +19,9 @@ _log = logging.getLogger(__name__)
 
 _ADVANCE = text(
     "INSERT INTO counters (name, value) VALUES (:counter, :step)"
-    " ON CONFLICT (name) DO UPDATE SET value = counters.value + excluded.value RETURNING value"
+    " ON CONFLICT (name) DO UPDATE SET value = counters.value + excluded.value"
 )
+_COUNTED = text("SELECT value FROM counters WHERE name = :counter")
 
 
 class TransactionLost(Exception):
@@ -80,8 +81,10 @@ class UnitOfWork:
         The counter's row stays locked until the unit ends, so numbers become visible in the order they were
         given.
         """
-        rows = self.execute(_ADVANCE, {"counter": counter, "step": step})
-        return int(rows[0].value)
+        # Not RETURNING: for that SQLite keeps a journal of the statement, and to drop it goes through all that
+        # the unit's savepoint has kept.
+        self.execute(_ADVANCE, {"counter": counter, "step": step})
+        return int(self.execute(_COUNTED, {"counter": counter})[0].value)
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:

@@ -1,0 +1,25 @@
+"""Store no ids of events: they are derived from the sequence numbers.
+
+Their index, in no order, was what an event cost most in a long log.
+
+Revision ID: 0011
+Revises: 0010
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0011"
+down_revision = "0010"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Drop the column; in SQLite let the sequence number be the row's own."""
+    with op.batch_alter_table("events") as table:
+        table.drop_column("id")
+        if op.get_bind().dialect.name == "sqlite":
+            table.alter_column("sequence", existing_type=sa.BigInteger(), type_=sa.Integer())
