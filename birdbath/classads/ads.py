@@ -134,6 +134,11 @@ class Ad:
 
     def integer(self, name: str, default: int = 0) -> int:
         """The value if it is a number or boolean literal, cut to an integer, else `default`."""
+        attribute = self._attributes.get(_KEYS.get(name) or name.lower())
+        if attribute is None:
+            return default
+        if attribute[1] == "n":
+            return int(attribute[2])
         value = self.get(name)
         return int(value) if isinstance(value, int | float) else default
 
@@ -144,8 +149,8 @@ class Ad:
 
     def string(self, name: str, default: str = "") -> str:
         """The value if it is a string literal, else `default`."""
-        value = self.get(name)
-        return value if isinstance(value, str) else default
+        attribute = self._attributes.get(_KEYS.get(name) or name.lower())
+        return attribute[2] if attribute is not None and attribute[1] == "s" else default
 
     def compiled(self, **extra: Scalar) -> CompiledAd:
         """The ad as `classad2` evaluates it, with `extra` attributes on top (such as ServerTime=now)."""

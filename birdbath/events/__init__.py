@@ -27,7 +27,8 @@ __all__ = [
 
 @dataclass(frozen=True)
 class JobEvent:
-    """Something that happened to one job at `time` (seconds since the epoch, in the pool's time).
+    """Something that happened to one job at `time` (seconds since the epoch, in the pool's time), or with
+    `proc` -1 to a whole cluster.
 
     `fields` are the attributes that the event reference lists for the type, besides those every event has.
     """
@@ -50,5 +51,7 @@ class JobEvent:
                 ("Subproc", "n", "0"),
             )
         )
+        if self.proc < 0:
+            ad.delete("Proc")
         ad.update(self.fields)
         return ad

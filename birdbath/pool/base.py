@@ -60,13 +60,17 @@ class NewJob:
 
 @dataclass(frozen=True)
 class ActionDetails:
-    """Why an action is taken: `reason` as the client gave it (None leaves the job's reason alone)."""
+    """Why an action is taken: `reason` as the client gave it (None leaves the job's reason alone).
+
+    `cluster`: it is taken on the whole cluster of the job.
+    """
 
     reason: str | None = None
     system_hold: bool = False
     email_user: bool = False
     email_admin: bool = False
     force: bool = False
+    cluster: bool = False
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,7 @@ def remove_cluster(context: ScheddContext, lease: Lease | None, cluster: int, re
     if not jobs and context.caller.account is not None:
         raise BirdbathError("Cluster not found")
     context.expect(small=len(jobs) <= SMALL_CLUSTER)
-    details = ActionDetails(reason=reason)
+    details = ActionDetails(reason=reason, cluster=True)
     with context.unit.savepoint():
         for job in jobs:
             context.check_owner(job)

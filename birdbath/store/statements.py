@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Dialect
@@ -35,14 +36,14 @@ class Prepared:
             "IN lists and the like are expanded only by Connection.execute"
         )
         self.sql = str(compiled)
-        self._order = compiled.positiontup
+        self._values = _picker(compiled.positiontup)
         self._fixed = {name: value for name, value in compiled.params.items() if value is not None}
         self._row: Callable[[Iterable[Any]], Row] | None = None
 
     def arguments(self, values: Mapping[str, Any]) -> Any:
         """`values` as the driver wants them: in order, or by name."""
         merged = {**self._fixed, **values} if self._fixed else values
-        return merged if self._order is None else [merged[name] for name in self._order]
+        return merged if self._values is None else self._values(merged)
 
     def rows(self, cursor: Any) -> Sequence[Row]:
         """What the statement gave; nothing when it gives no rows."""
@@ -54,6 +55,13 @@ class Prepared:
             row: Any = namedtuple("Row", names, rename=True)  # type: ignore[misc]  # known at run time only
             self._row = row._make
         return [self._row(row) for row in fetched] if self._row is not None else ()
+
+
+def _picker(order: Sequence[str] | None) -> Callable[[Mapping[str, Any]], Sequence[Any]] | None:
+    """What takes the values of these names, in their order, out of a mapping."""
+    if not order or len(order) < 2:  # of one name `itemgetter` gives the bare value
+        return None if order is None else lambda merged: [merged[name] for name in order]
+    return itemgetter(*order)
 
 
 _prepared: dict[tuple[str, ClauseElement, tuple[str, ...]], Prepared] = {}

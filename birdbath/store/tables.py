@@ -278,9 +278,7 @@ events = Table(
     "events",
     metadata,
     # To SQLite an INTEGER key is the row's own number: one index less.
-    Column(
-        "sequence", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False
-    ),
+    Column("sequence", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
     Column("time", Float, nullable=False),
     Column("type", Integer, nullable=False),
     Column("cluster_id", Integer, nullable=False),

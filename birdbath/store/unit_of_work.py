@@ -81,8 +81,8 @@ class UnitOfWork:
         The counter's row stays locked until the unit ends, so numbers become visible in the order they were
         given.
         """
-        # Not RETURNING: for that SQLite keeps a journal of the statement, and to drop it goes through all that
-        # the unit's savepoint has kept.
+        # Not RETURNING: for that SQLite keeps a journal of the statement, and to drop it goes through all
+        # that the unit's savepoint has kept.
         self.execute(_ADVANCE, {"counter": counter, "step": step})
         return int(self.execute(_COUNTED, {"counter": counter})[0].value)
 

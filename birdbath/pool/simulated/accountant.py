@@ -7,13 +7,14 @@ better. It is brought up to date whenever a submitter's usage changes, so it is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from sqlalchemy import bindparam, insert, select, update
 
 from birdbath.pool.simulated.description import PoolDescription, UserDescription
 from birdbath.pool.simulated.job_table import Charge
+from birdbath.pool.simulated.state import read_revision
 from birdbath.store.tables import simulated_submitters
 from birdbath.store.unit_of_work import UnitOfWork
 
@@ -21,7 +22,6 @@ MIN_PRIORITY = 0.5
 _c = simulated_submitters.c
 _COLUMNS = ("name", "priority", "factor", "accumulated", "began_at", "used_at", "updated_at", "in_use")
 ALL_ACCOUNTS = select(*(_c[name] for name in _COLUMNS)).order_by(_c.name)
-_ONE = select(*(_c[name] for name in _COLUMNS)).where(_c.name == bindparam("who"))
 _ADD = insert(simulated_submitters)
 _SAVE = (
     update(simulated_submitters)
@@ -30,11 +30,9 @@ _SAVE = (
 )
 
 
-@dataclass(frozen=True)
-class Account:
+class Account(NamedTuple):
     """A submitter's account as of `updated_at`: `priority` is the real one, `accumulated` weighted slot
-    seconds,
-    `in_use` the weight of the slots in use since.
+    seconds, `in_use` the weight of the slots in use since.
     """
 
     name: str
@@ -60,65 +58,67 @@ class Account:
         priority = max(MIN_PRIORITY, self.priority * kept + self.in_use * (1 - kept))
         accumulated = self.accumulated + self.in_use * passed
         used = now if self.in_use else self.used_at
-        # Not `replace`: each cycle does this for every submitter there ever was.
         return Account(self.name, priority, self.factor, accumulated, self.began_at, used, now, self.in_use)
 
 
 class Accountant:
-    """The accounts of one pool's submitters."""
+    """The accounts of one pool's submitters, kept in memory beside the database.
+
+    The database is the truth: what was undone, or what another process changed, is read anew.
+    """
 
     def __init__(self, description: PoolDescription) -> None:
         self._halflife = description.priority_halflife
         self._known = {_full_name(user, description.uid_domain): user for user in description.users}
+        self._accounts: dict[str, Account] = {}
+        self._revision: int | None = None
 
-    def accounts(self, unit: UnitOfWork, now: float) -> dict[str, Account]:
-        """All accounts as of `now`."""
-        found = (Account(*row) for row in unit.execute(ALL_ACCOUNTS))
-        return {account.name: account.at(now, self._halflife) for account in found}
+    def _read(self, unit: UnitOfWork) -> dict[str, Account]:
+        """The accounts as of the last change of claims."""
+        revision = read_revision(unit)
+        if revision != self._revision:
+            self._accounts = {row.name: Account(*row) for row in unit.execute(ALL_ACCOUNTS)}
+            self._revision = revision
+            unit.if_undone(self._forget)
+        return self._accounts
+
+    def _forget(self) -> None:
+        self._revision = None
+
+    def follow(self, revision: int) -> None:
+        """The change of claims that was charged last has this revision."""
+        self._revision = revision
 
     def priorities(self, unit: UnitOfWork, names: Iterable[str], now: float) -> dict[str, float]:
         """The effective priorities of some submitters, which are above 0."""
-        kept = {row.name: row for row in unit.execute(ALL_ACCOUNTS)}
-        found = {}
-        for name in names:
-            row = kept.get(name)
-            account = self.account({}, name, now) if row is None else Account(*row).at(now, self._halflife)
-            found[name] = max(account.effective, 1e-9)
-        return found
+        accounts = self._read(unit)
+        return {name: max(self._account(accounts, name, now).effective, 1e-9) for name in names}
 
-    def account(self, accounts: dict[str, Account], name: str, now: float) -> Account:
-        """One of `accounts`, or the one that a new submitter begins with."""
+    def _account(self, accounts: Mapping[str, Account], name: str, now: float) -> Account:
+        """One of `accounts` as of `now`, or the one that a new submitter begins with."""
         known = accounts.get(name)
-        if known is None:
-            user = self._known.get(name)
-            known = Account(name, updated_at=now, began_at=now)
-            if user is not None:
-                known = replace(known, priority=user.priority, factor=user.priority_factor)
-        return known
+        if known is not None:
+            return known.at(now, self._halflife)
+        user = self._known.get(name)
+        new = Account(name, updated_at=now, began_at=now)
+        return new if user is None else new._replace(priority=user.priority, factor=user.priority_factor)
 
     def charge(self, unit: UnitOfWork, charges: Sequence[Charge]) -> None:
-        """Submitters use more or fewer slots, in the order of time."""
-        before: dict[str, Account] = {}
-        for name in sorted({charge.submitter for charge in charges}):
-            row = unit.first(_ONE, {"who": name})
-            if row is not None:
-                before[name] = Account(*row)
-        after: dict[str, Account] = {}
+        """Submitters use more or fewer slots, in the order of time. A new revision has to `follow`."""
+        accounts = self._read(unit)
+        unit.if_undone(self._forget)
+        charged = sorted({charge.submitter for charge in charges})
+        new = [name for name in charged if name not in accounts]
         for charge in charges:
-            account = after.get(charge.submitter) or self.account(before, charge.submitter, charge.time)
-            account = account.at(charge.time, self._halflife)
-            after[charge.submitter] = replace(account, in_use=max(0.0, account.in_use + charge.weight))
-        self._save(unit, before, after)
+            account = self._account(accounts, charge.submitter, charge.time)
+            accounts[account.name] = account._replace(in_use=max(0.0, account.in_use + charge.weight))
+        unit.execute_many(_ADD, [accounts[name]._asdict() for name in new])
+        unit.execute_many(_SAVE, [_renamed(accounts[name]) for name in charged if name not in new])
 
-    @staticmethod
-    def _save(unit: UnitOfWork, before: dict[str, Account], after: dict[str, Account]) -> None:
-        for name, account in sorted(after.items()):
-            values = {column: getattr(account, column) for column in _COLUMNS}
-            if name in before:
-                renamed = {f"new_{column}": values[column] for column in _COLUMNS[1:]}
-                unit.execute(_SAVE, {"who": name, **renamed})
-            else:
-                unit.execute(_ADD, values)
+
+def _renamed(account: Account) -> dict[str, str | float]:
+    values: dict[str, str | float] = {f"new_{column}": getattr(account, column) for column in _COLUMNS[1:]}
+    return {"who": account.name, **values}
 
 
 def _full_name(user: UserDescription, domain: str) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 from sqlalchemy import bindparam, select
 
 from birdbath.classads import Ad, AdMemory
-from birdbath.events import JobEvent
+from birdbath.events import EventType, JobEvent
 from birdbath.pool.base import JobId, JobStatus, NewJob
 from birdbath.pool.simulated import lifecycle, materialization
 from birdbath.pool.simulated.accountant import Accountant
@@ -65,7 +65,7 @@ class PoolContext:
     accountant: Accountant = field(init=False)
     kick: Callable[[], None] = field(default=lambda: None)
     asked: bool = False
-    late: dict[int, bool] = field(default_factory=dict)
+    late: set[int] = field(default_factory=set)
     promised: float | None = None
     fates: dict[JobId, tuple[int, str, Fate]] = field(default_factory=dict)
     instant: float | None = None
@@ -87,9 +87,8 @@ class PoolContext:
 
     def change(self, unit: UnitOfWork, moved: Sequence[QueuedJob], charges: Sequence[Charge]) -> None:
         """See `job_table.Claims`."""
-        if moved:
-            self.floor.change(unit, moved)
         self.accountant.charge(unit, charges)
+        self.accountant.follow(self.floor.change(unit, moved))
 
     def now(self) -> float:
         """The pool time at which a unit of work does what it does."""
@@ -134,21 +133,39 @@ class PoolContext:
             events += lifecycle.hold(job, now, why)
         self.settle(unit, table, job, events, now)
 
-    def materialize(self, unit: UnitOfWork, table: JobTable, late: Mapping[int, bool], now: float) -> bool:
+    def materialize(self, unit: UnitOfWork, table: JobTable, late: Iterable[int], now: float) -> bool:
         """Let jobs of these clusters (see `JobTable.late`) into the queue for which there is room; whether
         any came. Everything in `table` was flushed before, and is again.
         """
         came = False
-        for cluster, removed in sorted(late.items()):
-            for job in materialization.give_up(unit, cluster) if removed else ():
-                unit.after_commit(self.sandbox(job).remove)
+        for cluster in sorted(late):
             while found := materialization.enter(unit, cluster):
                 came = True
                 for new in found:
                     self.enqueue(unit, table, new, now)
                 table.flush()
+        self.report_gone(unit, table, now)
         table.late.clear()
         return came
+
+    def report_gone(self, unit: UnitOfWork, table: JobTable, now: float) -> None:
+        """Say of which clusters that are materialized late the last job has left, as flushed."""
+        for cluster in sorted(table.thinned):
+            last = materialization.last_of_gone(unit, cluster)
+            if last is not None:
+                self.report(unit, table, last, materialization.cluster_went(last, now))
+        table.thinned.clear()
+        table.flush()
+
+    def report(self, unit: UnitOfWork, table: JobTable, new: NewJob, event: JobEvent) -> None:
+        """Log an event of the whole cluster; in the user log of `new` as well, if that job is or its log
+        outlives it.
+        """
+        table.report(event)
+        job = QueuedJob(new.id, event.owner, new.ad)
+        home = self.home_of(unit, job)
+        if event.type is EventType.CLUSTER_SUBMIT or home != new.id:
+            write_user_log(unit, home, self.sandbox(home), job, (event,))
 
     def settle(
         self, unit: UnitOfWork, table: JobTable, job: QueuedJob, events: Iterable[JobEvent], now: float

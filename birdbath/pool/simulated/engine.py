@@ -97,7 +97,7 @@ class Engine:
             return
         state = read_state(unit, context.started)
         for cluster in clusters(unit):  # a server that was killed may not have come to it
-            context.late.setdefault(cluster, False)
+            context.late.add(cluster)
             negotiate_by(unit, state.time)
         if take_rule(unit, rule):
             renew_lanes(unit, context.autoclusters.lane)
@@ -228,16 +228,17 @@ class Engine:
         context, unit, now = self._context, step.unit, step.state.time
         step.state.last_cycle = now
         if context.late:
-            late, context.late = context.late, {}
+            late, context.late = context.late, set()
             unit.if_undone(lambda: context.late.update(late))
             context.materialize(unit, step.table, late, now)
         if self.outages(step.state).negotiator_stands(now):
             step.state.cycle_at = now + context.description.cycle_interval
             return
         runs = Runs(context, unit, step.table, now, self._hosting)
-        room = context.description.max_local_jobs - len(unit.execute(_LOCAL_RUNS))
-        for job in first_of(unit, SUBMIT_MACHINE, room):
-            runs.start(job, None)
+        if first_of(unit, SUBMIT_MACHINE, 1):
+            room = context.description.max_local_jobs - len(unit.execute(_LOCAL_RUNS))
+            for job in first_of(unit, SUBMIT_MACHINE, room):
+                runs.start(job, None)
         context.floor.read(unit)
 
         def evict(job_id: JobId, reason: str) -> None:

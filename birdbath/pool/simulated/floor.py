@@ -83,8 +83,10 @@ class Floor:
         """Read all of it anew the next time."""
         self._revision = None
 
-    def change(self, unit: UnitOfWork, jobs: Iterable[QueuedJob]) -> None:
-        """Jobs got a slot or gave theirs back; it is written by the caller."""
+    def change(self, unit: UnitOfWork, jobs: Iterable[QueuedJob]) -> int:
+        """Jobs got a slot or gave theirs back; it is written by the caller. Returns the revision from then
+        on.
+        """
         self.read(unit)
         changed = list(jobs)
         for job in changed:
@@ -99,6 +101,7 @@ class Floor:
         self._revision += 1
         write_revision(unit, self._revision)
         unit.if_undone(self.forget)
+        return self._revision
 
     def _clear(self) -> None:
         for known in (self.claims, self.jobs, self._used, self._parts, self.weights, self.kinds):

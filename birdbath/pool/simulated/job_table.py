@@ -111,7 +111,7 @@ class JobTable:
 
     `scheduled` are jobs that may be due at another time now; `idled` says that a job became idle (or a new
     one came) since the last flush; `late` are clusters with jobs that are materialized late of which some
-    changed, and whether they were removed.
+    changed, `thinned` those of which some left.
     """
 
     def __init__(self, unit: UnitOfWork, signature: Callable[[Ad], str], claims: Claims, now: float) -> None:
@@ -128,7 +128,8 @@ class JobTable:
         self._events: list[JobEvent] = []
         self._notices: list[tuple[int, int]] = []
         self.idled = False
-        self.late: dict[int, bool] = {}
+        self.late: set[int] = set()
+        self.thinned: set[int] = set()
         self.scheduled: list[QueuedJob] = []
 
     def load(self, job: JobId) -> QueuedJob | None:
@@ -182,8 +183,7 @@ class JobTable:
 
     def _note_late(self, job: QueuedJob) -> None:
         if is_late(job.ad):
-            removed = job.status is JobStatus.REMOVED
-            self.late[job.id.cluster] = removed and self.late.get(job.id.cluster, True)
+            self.late.add(job.id.cluster)
 
     def _notify(self, parent: JobId, now: float) -> None:
         """Let the program of `parent`, if it is one that runs, be told of the event that comes next."""
@@ -192,6 +192,10 @@ class JobTable:
             self._notices.append((len(self._events), parent.cluster))
             program.due_at = now if program.due_at is None else min(program.due_at, now)
             self.touch(program)
+
+    def report(self, event: JobEvent) -> None:
+        """Write an event that is no single job's at the next flush."""
+        self._events.append(event)
 
     def touch(self, job: QueuedJob) -> None:
         """Write only what the pool keeps besides the ad, at the next flush: nobody else can see that it
@@ -213,6 +217,8 @@ class JobTable:
         self._loaded.pop(job.id, None)
         self._left[job.id] = job
         self._note_late(job)
+        if is_late(job.ad):
+            self.thinned.add(job.id.cluster)
 
     def flush(self) -> int:
         """Write all that changed, in bulk; returns how many jobs."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +10,7 @@ from sqlalchemy import bindparam, func, literal_column, select
 
 from birdbath.pool.base import JobId
 from birdbath.pool.simulated.autoclusters import Lane
+from birdbath.pool.simulated.shares import limits_of
 from birdbath.pool.simulated.verdicts import Suitor
 from birdbath.store.tables import jobs, simulated_jobs
 from birdbath.store.unit_of_work import UnitOfWork
@@ -41,7 +43,7 @@ _ANY_IDLE: Any = select(literal_column("1")).where(_s.signature > "").limit(1)
 JOB_AD = select(jobs.c.ad).where(
     jobs.c.cluster_id == bindparam("cluster"), jobs.c.proc_id == bindparam("proc")
 )
-LIMITED = select(_s.limits).where(_s.slot > "", _s.limits != "")
+_LIMITED = select(_s.limits).where(_s.slot > "", _s.limits != "")
 
 BATCH = 200
 """So many jobs of a lane are looked at in one step."""
@@ -58,6 +60,14 @@ def first_of(unit: UnitOfWork, signature: str, most: int) -> list[JobId]:
     """The first idle jobs of a lane."""
     rows = unit.execute(FIRST, {"signature": signature, "most": most}) if most > 0 else ()
     return [JobId(row[1], row[2]) for row in rows]
+
+
+def limits_taken(unit: UnitOfWork) -> Counter[str]:
+    """How much of each concurrency limit running jobs take, as written so far."""
+    taken: Counter[str] = Counter()
+    for row in unit.execute(_LIMITED):
+        taken.update(limits_of(row.limits))
+    return taken
 
 
 @dataclass

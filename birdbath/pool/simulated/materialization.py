@@ -3,23 +3,26 @@
 A job whose ad has JobMaterializeLimit or JobMaterializeMaxIdle waits outside the queue, unseen, until fewer
 than JobMaterializeLimit jobs of its cluster are in the queue and fewer than JobMaterializeMaxIdle of them are
 idle; then it enters it as others do, by proc. Each job was submitted with its own ad and files, so that there
-is no digest to make it from. When all jobs of a cluster that are in the queue were removed, so are those that
-wait.
+is no digest to make it from, and no items. When the whole cluster is removed, so are those that wait; of jobs
+removed one by one the others take the place. The log has an event when such a cluster comes, before any of
+its jobs does, and when the last of them has left.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import and_, bindparam, delete, func, insert, select
+from sqlalchemy import bindparam, delete, func, insert, select
 
 from birdbath.classads import Ad
-from birdbath.pool.base import JobId, JobStatus, NewJob
+from birdbath.events import EventType, JobEvent
+from birdbath.pool.base import JobId, NewJob
 from birdbath.store.tables import jobs, simulated_jobs, simulated_waiting
 from birdbath.store.unit_of_work import UnitOfWork
 
 LIMIT = "JobMaterializeLimit"
 MAX_IDLE = "JobMaterializeMaxIdle"
+TOTAL = "TotalSubmitProcs"
 MOST = 200
 """So many jobs of a cluster enter the queue in one go."""
 
@@ -39,17 +42,42 @@ _TAKE = delete(simulated_waiting).where(
 _QUEUED = select(func.count().label("queued"), func.count(_s.signature).label("idle")).where(
     _s.cluster_id == bindparam("cluster")
 )
-_WANTED = (
-    select(_s.proc_id)
-    .join_from(simulated_jobs, jobs, and_(jobs.c.cluster_id == _s.cluster_id, jobs.c.proc_id == _s.proc_id))
-    .where(_s.cluster_id == bindparam("cluster"), jobs.c.status != int(JobStatus.REMOVED))
+_CAME = (
+    select(jobs.c.proc_id, jobs.c.ad)
+    .where(jobs.c.cluster_id == bindparam("cluster"))
+    .order_by(jobs.c.proc_id.desc())
     .limit(1)
 )
+_INCOMPLETE, _COMPLETE = 0, 1
 
 
 def is_late(ad: Ad) -> bool:
     """Whether a job enters the queue only when there is room for it."""
     return ad.integer(LIMIT) > 0 or ad.integer(MAX_IDLE) > 0
+
+
+def cluster_came(first: NewJob, submit_host: str, now: float) -> JobEvent:
+    """The event that says that the cluster of its `first` job came."""
+    fields = {"SubmitHost": submit_host}
+    return JobEvent(EventType.CLUSTER_SUBMIT, first.id.cluster, -1, first.ad.string("Owner"), now, fields)
+
+
+def cluster_went(last: NewJob, now: float) -> JobEvent:
+    """The event that says that the cluster of its `last` job is gone."""
+    following = last.id.proc + 1
+    completion = _COMPLETE if following >= last.ad.integer(TOTAL) else _INCOMPLETE
+    fields = {"NextProcId": following, "NextRow": 0, "Completion": completion}
+    return JobEvent(EventType.CLUSTER_REMOVE, last.id.cluster, -1, last.ad.string("Owner"), now, fields)
+
+
+def last_of_gone(unit: UnitOfWork, cluster: int) -> NewJob | None:
+    """The last job of a cluster of which, as written so far, no job is in the queue or waits; else None."""
+    key = {"cluster": cluster}
+    counts = unit.first(_QUEUED, key)
+    if (counts is not None and counts.queued) or unit.first(_FIRST, {**key, "most": 1}):
+        return None
+    row = unit.first(_CAME, key)
+    return None if row is None else NewJob(JobId(cluster, row.proc_id), Ad.from_json(row.ad))
 
 
 def wait(unit: UnitOfWork, late: Iterable[NewJob]) -> None:
@@ -84,9 +112,7 @@ def enter(unit: UnitOfWork, cluster: int) -> list[NewJob]:
 
 
 def give_up(unit: UnitOfWork, cluster: int) -> Sequence[JobId]:
-    """Forget what waits of a cluster if all of its jobs in the queue were removed; which those were."""
-    if unit.first(_WANTED, {"cluster": cluster}) is not None:
-        return ()
+    """Forget what waits of a cluster, which is removed; which those were."""
     gone: list[JobId] = []
     while taken := _taken(unit, cluster, MOST):
         gone += [new.id for new in taken]

@@ -16,6 +16,7 @@ import heapq
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from math import inf
 from typing import Any
 
@@ -25,7 +26,7 @@ from birdbath.pool.simulated.accountant import Accountant
 from birdbath.pool.simulated.autoclusters import SUBMIT_MACHINE, Autoclusters, Lane
 from birdbath.pool.simulated.description import PoolDescription
 from birdbath.pool.simulated.floor import Floor
-from birdbath.pool.simulated.lanes import BATCH, FEW, FIRST, JOB_AD, LANES_OF, LIMITED, SIGNATURES, Queue
+from birdbath.pool.simulated.lanes import BATCH, FEW, FIRST, JOB_AD, LANES_OF, SIGNATURES, Queue, limits_taken
 from birdbath.pool.simulated.machines import Resources, Slot, parent_name
 from birdbath.pool.simulated.outages import Outages
 from birdbath.pool.simulated.preemption import Pair, Preemption, Running, yielding
@@ -236,12 +237,14 @@ class _Step:
         self._evict = evict
         self._last_evaluation = last_evaluation
         self._queues = negotiator.queues(unit)
-        self._limits: Counter[str] = Counter()
         # Of the whole step: what it starts is not on the floor before it is written.
         self._supplies: dict[str, Supply] = {}
         self._weights = negotiator.weights
-        for row in unit.execute(LIMITED):
-            self._take_limits(limits_of(row.limits))
+
+    @cached_property
+    def _limits(self) -> Counter[str]:
+        """What is taken of the concurrency limits. Whatever takes of it has looked at it before."""
+        return limits_taken(self._unit)
 
     def run(self) -> bool:
         """One step; whether there is more to do at once."""
@@ -280,14 +283,7 @@ class _Step:
                     break
                 self._replace(queue, *found, running)
 
-    def _replace(
-        self,
-        queue: Queue,
-        pair: Pair,
-        verdict: Verdict,
-        reason: str,
-        running: Running,
-    ) -> None:
+    def _replace(self, queue: Queue, pair: Pair, verdict: Verdict, reason: str, running: Running) -> None:
         assert queue.waiting
         _, cluster, proc = queue.waiting.pop()
         running.remove(pair)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from sqlalchemy import bindparam, select
@@ -46,12 +47,18 @@ class SimulatedQueue:
         now = context.now()
         table = context.table(unit)
         late = [new for new in jobs if is_late(new.ad)]
+        sizes = Counter(new.id.cluster for new in jobs)
+        for new in late:
+            new.ad.set(materialization.TOTAL, sizes[new.id.cluster])
+        for first in {new.id.cluster: new for new in reversed(late)}.values():
+            came = materialization.cluster_came(first, context.identity.sinful, now)
+            context.report(unit, table, first, came)
         materialization.wait(unit, late)
         for new in jobs:
             if not is_late(new.ad):
                 context.enqueue(unit, table, new, now)
         table.flush()
-        context.materialize(unit, table, dict.fromkeys((new.id.cluster for new in late), False), now)
+        context.materialize(unit, table, {new.id.cluster for new in late}, now)
         context.negotiate_soon(unit, now + context.description.cycle_delay)
 
     def query(self, constraint: Constraint, now: float, part: Part | None = None) -> AdList:
@@ -88,8 +95,12 @@ class SimulatedQueue:
             context.leave(unit, table, queued)
         else:
             context.settle(unit, table, queued, events, now)
+        if action is JobAction.REMOVE and details.cluster and is_late(queued.ad):
+            for waiting in materialization.give_up(unit, job.cluster):
+                unit.after_commit(context.sandbox(waiting).remove)
         table.flush()
-        self._note_late(unit, table)
+        context.report_gone(unit, table, now)
+        self._note_late(table)
         if was_running or table.late or action is JobAction.RELEASE:
             context.negotiate_soon(unit, now)
 
@@ -99,16 +110,16 @@ class SimulatedQueue:
         queued.ad.set("FilesRetrieved", True)
         self._context.settle(unit, table, queued, (), self._context.now())
         table.flush()
-        self._note_late(unit, table)
+        self._context.report_gone(unit, table, self._context.now())
+        self._note_late(table)
         if table.late:
             self._context.negotiate_soon(unit, self._context.now())
 
-    def _note_late(self, unit: UnitOfWork, table: JobTable) -> None:
+    def _note_late(self, table: JobTable) -> None:
         """Others may be materialized, but not before all that is done at once is done: the next cycle sees to
         it.
         """
-        for cluster, removed in table.late.items():
-            self._context.late[cluster] = removed and self._context.late.get(cluster, True)
+        self._context.late |= table.late
 
     def sandbox(self, job: JobId) -> Sandbox:
         return self._context.sandbox(job)

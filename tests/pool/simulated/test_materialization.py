@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import ANY
 
 import pytest
 
@@ -12,7 +13,7 @@ from birdbath.events import EventType
 from birdbath.pool.base import ActionDetails, JobAction, JobId, JobStatus
 from birdbath.pool.simulated.description import MachineDescription, PoolDescription
 from birdbath.store import UnitOfWork
-from tests.pool.harness import event_types, selected, submit_many
+from tests.pool.harness import ad_of, event_types, events_of, selected, submit_many
 from tests.pool.simulated.harness import SimulatedHarness
 
 
@@ -66,7 +67,59 @@ def test_one_that_is_removed_makes_room(pool: SimulatedHarness) -> None:
     assert selected(pool, None) == jobs[1:3]
 
 
-def test_when_all_are_removed_so_is_the_rest(pool: SimulatedHarness) -> None:
+def test_others_take_the_place_of_all_that_are_removed_one_by_one(pool: SimulatedHarness) -> None:
+    jobs = submit_many(pool, 5, "/bin/sleep", "1000", JobMaterializeLimit=2, LeaveJobInQueue=False)
+
+    def remove(unit: UnitOfWork) -> None:
+        for job in jobs[:2]:
+            pool.queue.act(unit, JobAction.REMOVE, job, ActionDetails())
+
+    pool.write(remove)
+    pool.pass_time(1)
+    assert selected(pool, None) == jobs[2:4]
+
+
+def test_a_cluster_that_was_removed_does_not_come_back_after_a_restart(pool: SimulatedHarness) -> None:
+    jobs = submit_many(pool, 5, "/bin/sleep", "1000", JobMaterializeLimit=2, LeaveJobInQueue=False)
+
+    def remove(unit: UnitOfWork) -> None:
+        for job in jobs[:2]:
+            pool.queue.act(unit, JobAction.REMOVE, job, ActionDetails(cluster=True))
+
+    pool.write(remove)
+    pool.restart()
+    pool.pass_time(100)
+    assert selected(pool, None) == []
+    assert cluster_events(pool, jobs[0]) == [
+        (EventType.CLUSTER_SUBMIT, {"SubmitHost": ANY}),
+        (EventType.CLUSTER_REMOVE, {"NextProcId": 2, "NextRow": 0, "Completion": 0}),
+    ]
+
+
+def cluster_events(pool: SimulatedHarness, job: JobId) -> list[tuple[EventType, dict[str, object]]]:
+    found = events_of(pool, JobId(job.cluster, -1))
+    general = {"MyType", "EventTypeNumber", "Cluster", "Subproc"}
+    return [(kind, {name: ad.get(name) for name, _, _ in ad if name not in general}) for kind, ad in found]
+
+
+def test_the_log_says_when_the_cluster_comes_and_when_it_is_gone(pool: SimulatedHarness) -> None:
+    jobs = submit_many(
+        pool, 3, "/bin/sleep", "100", JobMaterializeLimit=1, UserLog="log", LeaveJobInQueue=False
+    )
+    assert ad_of(pool, jobs[0]).get("TotalSubmitProcs") == 3
+    log = pool.queue.sandbox(jobs[0]).read("log").decode()
+    assert log.startswith(f"035 ({jobs[0].cluster:03}.-01.000) ")
+    assert f"\n000 ({jobs[0].cluster:03}.000.000) " in log
+    pool.wait_for(lambda: ended(pool, jobs) == 2)
+    assert [kind for kind, _ in cluster_events(pool, jobs[0])] == [EventType.CLUSTER_SUBMIT]
+    pool.wait_for(lambda: ended(pool, jobs) == 3)
+    done = {"NextProcId": 3, "NextRow": 0, "Completion": 1}
+    assert cluster_events(pool, jobs[0])[1:] == [(EventType.CLUSTER_REMOVE, done)]
+    pool.pass_time(1000)
+    assert len(cluster_events(pool, jobs[0])) == 2
+
+
+def test_when_the_cluster_is_removed_so_is_the_rest(pool: SimulatedHarness) -> None:
     jobs = submit_many(
         pool, 5, "/bin/sleep", "1000", {"input": b"x"}, JobMaterializeLimit=2, LeaveJobInQueue=False
     )
@@ -74,7 +127,7 @@ def test_when_all_are_removed_so_is_the_rest(pool: SimulatedHarness) -> None:
 
     def remove(unit: UnitOfWork) -> None:
         for job in pool.queue.cluster_jobs(unit, jobs[0].cluster):
-            pool.queue.act(unit, JobAction.REMOVE, job, ActionDetails())
+            pool.queue.act(unit, JobAction.REMOVE, job, ActionDetails(cluster=True))
 
     pool.write(remove)
     pool.pass_time(100)
