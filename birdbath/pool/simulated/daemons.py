@@ -22,6 +22,8 @@ from birdbath.pool.simulated.machines import (
 from birdbath.pool.simulated.negotiator import Statistics
 from birdbath.pool.simulated.templates import daemon_ad
 
+UPDATE_INTERVAL = 300.0
+"""Seconds after which a daemon sends its ad again although nothing changed."""
 Census = Mapping[str, Counter[JobStatus]]
 """How many jobs each owner has in each state."""
 
@@ -141,8 +143,11 @@ def submitter_ad(context: PoolContext, owner: str, jobs: Counter[JobStatus], now
     return _heard(ad, now)
 
 
-def accounting_ad(context: PoolContext, account: Account, now: float) -> Ad:
-    """What the negotiator knows of a submitter."""
+def accounting_ad(context: PoolContext, account: Account, active: Sequence[Account], now: float) -> Ad:
+    """What the negotiator knows of a submitter; `active` are those that use slots, as of now."""
+    shares = {its.name: 1 / max(its.effective, 1e-9) for its in active}
+    share = shares.get(account.name, 0.0) / (sum(shares.values()) or 1.0)
+    weight = sum(slot.resources.cpus for slot in context.slots.values())
     group = account.name.partition("@")[0].rpartition(".")[0]
     ad = Ad()
     ad.update({"MyType": "Accounting", "Name": account.name, "NegotiatorName": context.identity.machine})
@@ -152,7 +157,10 @@ def accounting_ad(context: PoolContext, account: Account, now: float) -> Ad:
     ad.update({"BeginUsageTime": int(account.began_at), "LastUsageTime": int(account.used_at)})
     ad.update({"UnchargedTime": 0, "WeightedUnchargedTime": 0.0, "LastUpdate": int(now)})
     ad.update({"AccountingGroup": group or "<none>", "IsAccountingGroup": False, "Ceiling": -1, "Floor": 0})
-    ad.set("DaemonStartTime", int(context.started))
+    ad.update({"SubmitterShare": share, "SubmitterLimit": share * weight, "HierWeightedResourcesUsed": 0.0})
+    started = int(context.started)
+    ad.update({"DaemonStartTime": started, "DaemonLastReconfigTime": started})
+    ad.set("UpdateSequenceNumber", 1 + int((now - started) // UPDATE_INTERVAL))
     return _heard(ad, now)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -22,9 +23,6 @@ from birdbath.pool.simulated.negotiator import Negotiator
 from birdbath.store.reader import Reader
 from birdbath.store.tables import simulated_jobs
 from birdbath.store.unit_of_work import UnitOfWork
-
-UPDATE_INTERVAL = 300.0
-"""Seconds after which a daemon sends its ad again although nothing changed."""
 
 _s = simulated_jobs.c
 _TAKEN = select(_s.slot, _s.cluster_id, _s.proc_id, _s.cpus, _s.memory, _s.disk, _s.gpus).where(_s.slot > "")
@@ -116,7 +114,7 @@ class SimulatedDirectory:
         known = self._own.get(name)
         if known is not None:
             before, built_at, record = known
-            if before == state and now - built_at < UPDATE_INTERVAL:
+            if before == state and now - built_at < daemons.UPDATE_INTERVAL:
                 return record
             record.forget()
             if before != state:
@@ -223,17 +221,17 @@ class SimulatedDirectory:
     def _accounting(self) -> list[AdRecord]:
         """What the negotiator knows of each submitter, as condor_userprio asks for it."""
         halflife = self._context.description.priority_halflife
-        found = []
-        for row in self._reader.rows(ALL_ACCOUNTS):
-            account = Account(*row)
-            found.append(
-                self._record(
-                    f"accounting {account.name}",
-                    account,
-                    lambda now, a=account: daemons.accounting_ad(self._context, a.at(now, halflife), now),  # type: ignore[misc]
-                )
-            )
-        return found
+        accounts = [Account(*row) for row in self._reader.rows(ALL_ACCOUNTS)]
+        active = tuple(account for account in accounts if account.in_use)
+
+        def ad(account: Account, now: float) -> Ad:
+            those = [its.at(now, halflife) for its in active]
+            return daemons.accounting_ad(self._context, account.at(now, halflife), those, now)
+
+        return [
+            self._record(f"accounting {account.name}", (account, active), partial(ad, account))
+            for account in accounts
+        ]
 
     def _startds(self) -> list[AdRecord]:
         busy: Counter[str] = Counter()

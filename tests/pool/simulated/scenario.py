@@ -16,7 +16,6 @@ from sqlalchemy import select
 
 from birdbath.classads import Ad, Expression, Scalar
 from birdbath.events.forms import FormatOptions, text
-from birdbath.events.record import EventRecord
 from birdbath.pool.base import ActionDetails, JobAction, JobId, NewJob
 from birdbath.pool.simulated import ClockState, PoolDescription, SimulatedPool, VirtualClock
 from birdbath.pool.simulated.description import (
@@ -28,8 +27,10 @@ from birdbath.pool.simulated.description import (
 )
 from birdbath.pool.simulated.state import read_clock, save_clock
 from birdbath.store import UnitOfWork, Writer, open_engine
+from birdbath.store.event_log import read
+from birdbath.store.reader import Reader
 from birdbath.store.sandbox import Spool
-from birdbath.store.tables import counters, events
+from birdbath.store.tables import counters
 from tests.pool.harness import job_ad
 
 START = 1_800_000_000.0
@@ -120,13 +121,10 @@ def _ad(pool: SimulatedPool, job: JobId, more: dict[str, Scalar | Expression]) -
 def event_log(home: Path) -> bytes:
     """All events, in HTCondor's own form."""
     engine = open_engine(f"sqlite:///{home}/pool.db")
-    with engine.connect() as connection:
-        rows = connection.execute(select(events).order_by(events.c.sequence)).all()
+    reader = Reader(engine)
+    records = read(reader, 0, 1_000_000)
+    reader.close()
     engine.dispose()
-    records = [
-        EventRecord(r.sequence, r.id, r.time, r.type, r.cluster_id, r.proc_id, r.owner, Ad.from_json(r.ad))
-        for r in rows
-    ]
     return b"".join(
         record.id.encode() + b" " + text(record, "", FormatOptions(utc=True)) for record in records
     )
