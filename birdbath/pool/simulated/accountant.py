@@ -90,9 +90,11 @@ class Accountant:
         self._revision = revision
 
     def priorities(self, unit: UnitOfWork, names: Iterable[str], now: float) -> dict[str, float]:
-        """The effective priorities of some submitters, which are above 0."""
+        """The effective priorities of some submitters, which are above 0, by name: sums of them are exactly
+        the same in every process.
+        """
         accounts = self._read(unit)
-        return {name: max(self._account(accounts, name, now).effective, 1e-9) for name in names}
+        return {name: max(self._account(accounts, name, now).effective, 1e-9) for name in sorted(names)}
 
     def _account(self, accounts: Mapping[str, Account], name: str, now: float) -> Account:
         """One of `accounts` as of `now`, or the one that a new submitter begins with."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from birdbath.classads import Ad, Expression, is_true
 from birdbath.classads.expressions import EVALUATION_ERRORS
+from birdbath.pool.base import JobId
 from birdbath.pool.simulated.evaluation import compiled_at, words
 from birdbath.pool.simulated.floor import Claim
 from birdbath.pool.simulated.machines import Resources, Slot
@@ -47,8 +48,10 @@ class Running:
         return {submitter for _, _, _, submitter in self._alike}
 
 
-def _loss(pair: Pair) -> tuple[float, int]:
-    return -pair[0].since, pair[1].number
+def _loss(pair: Pair) -> tuple[float, int, JobId]:
+    # The job last: parts of one slot may have been claimed at once, and the order must not depend on that in
+    # which the claims were read.
+    return -pair[0].since, pair[1].number, pair[0].job
 
 
 def yielding(slots: Iterable[Slot], requirements: str) -> list[int]:
@@ -76,7 +79,7 @@ class Preemption:
         self, suitor: Suitor | None, submitter: str, running: Running, verdicts: Verdicts
     ) -> Found | None:
         """Whose place a job should take, and why; of several the one that lost least, the youngest."""
-        found: list[tuple[tuple[float, float, float, int], Found]] = []
+        found: list[tuple[tuple[float, float, float, int, JobId], Found]] = []
         for alike in running if suitor is not None else ():
             assert suitor is not None
             one_by_one = self._tells_time or verdicts.is_particular(suitor, alike[0][1].kind)
@@ -86,7 +89,7 @@ class Preemption:
                 if verdict is None or reason is None:
                     continue
                 if not slot.partitionable or claim.resources.holds(verdict.request):
-                    key = (-verdict.slot_rank, -verdict.job_rank, -claim.since, slot.number)
+                    key = (-verdict.slot_rank, -verdict.job_rank, *_loss((claim, slot)))
                     found.append((key, ((claim, slot), verdict, reason)))
         return min(found, key=lambda entry: entry[0])[1] if found else None
 
