@@ -331,8 +331,8 @@ class FederationBackend:
             ad.set("Requirements", True)
         return await self._recommended(caller, [ad])
 
-    async def _choose(self, caller: Caller, jobs: Sequence[Ad]) -> str:
-        return (await self._recommended(caller, jobs)).pool
+    async def _choose(self, caller: Caller, jobs: Sequence[Ad]) -> Sequence[str]:
+        return (await self._recommended(caller, jobs)).order
 
     async def _recommended(self, caller: Caller, jobs: Sequence[Ad]) -> Recommendation:
         machines = await self._all_machines(caller)

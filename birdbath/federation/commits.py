@@ -45,12 +45,20 @@ MARK_SECONDS: Final = 30 * 86400.0
 JOBS_AT_ONCE: Final = 25
 CHUNK: Final = 1 << 20
 
-Choose = Callable[[Caller, Sequence[Ad]], Awaitable[str]]
-"""Recommends a pool for jobs. Raises BirdbathError."""
+Choose = Callable[[Caller, Sequence[Ad]], Awaitable[Sequence[str]]]
+"""Recommends pools for jobs, the best first. Raises BirdbathError."""
 
 _NOT_SENT: Final = frozenset(
     {"clusterid", "procid", "globaljobid", "mytype", "targettype", "user", "poolname", "poolclusterid"}
 )
+
+
+class _Refused(Exception):
+    """A pool does not take the submission; nothing of it is there, and the transaction goes on."""
+
+    def __init__(self, error: BirdbathError) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 @dataclass(frozen=True)
@@ -96,8 +104,23 @@ class Commits:
         staged = await self._own.write(lambda unit: self._staged(unit, caller, txn))
         if txn is None or not (staged.jobs or staged.actions):
             return None
-        pool = await self._pool_of(caller, staged)
-        theirs, placed = await self._prepared(pool, caller, staged)
+        first: BirdbathError | None = None
+        for pool in await self._pools_for(caller, staged):
+            try:
+                return await self._committed(pool, caller, txn, staged)
+            except _Refused as refused:
+                _log.info("Pool %s does not take a submission: %s", pool, refused.error)
+                first = first or refused.error
+        assert first is not None  # there is a pool to ask
+        raise first
+
+    async def _committed(self, pool: str, caller: Caller, txn: Transaction, staged: _Staged) -> Decided:
+        try:
+            theirs, placed = await self._prepared(pool, caller, staged)
+        except BirdbathError as error:
+            if isinstance(error, RequestFault) and not isinstance(error, Unavailable):
+                raise  # no pool would take it
+            raise _Refused(error) from None
         crash_point("federation:prepared")
         decided = Decided(txn.id, pool, theirs.id, caller.account, secrets.token_hex(16))
         self._running.add(decided.mark)
@@ -105,7 +128,12 @@ class Commits:
             await self._decide(caller, txn, decided, placed)
             crash_point("federation:decided")
             self._clusters.add(pool, placed)
-            await self._do(decided, placed)
+            try:
+                await self._do(decided, placed)
+            except Unavailable:  # it may have done it
+                raise
+            except BirdbathError as error:
+                raise _Refused(error) from None
             crash_point("federation:committed")
         finally:
             self._running.discard(decided.mark)
@@ -155,8 +183,8 @@ class Commits:
         jobs = [_StagedJob(job, ad, staging.files(unit, job)) for job, ad in staging.jobs(unit, lease.id)]
         return _Staged(jobs, staging.actions(unit, lease.id))
 
-    async def _pool_of(self, caller: Caller, staged: _Staged) -> str:
-        """The pool of the committed jobs that are acted on, else the one that suits the new jobs."""
+    async def _pools_for(self, caller: Caller, staged: _Staged) -> Sequence[str]:
+        """The pool of the committed jobs that are acted on, else those that suit the new jobs, best first."""
         new = {job.id.cluster for job in staged.jobs}
         places = {
             action.job.cluster: self._clusters.place(action.job.cluster)
@@ -167,7 +195,7 @@ class Commits:
         if len(pools) > 1:
             names = ", ".join(sorted(pools))
             raise BirdbathError(f"A transaction goes to one pool; this one acts on jobs of {names}")
-        return pools.pop() if pools else await self._choose(caller, [job.ad for job in staged.jobs])
+        return list(pools) or await self._choose(caller, [job.ad for job in staged.jobs])
 
     async def _prepared(
         self, pool: str, caller: Caller, staged: _Staged

@@ -48,8 +48,10 @@ def recommend(
     if not able:
         told = "; ".join(f"{pool.pool}: {pool.why}" for pool in found)
         raise NoPool(f"There is no pool for these jobs: {told}")
-    best = min(able, key=lambda pool: _key(pool, order))
-    return Recommendation(best.pool, _reason(best, able, bool(rules)), found)
+    ranked = sorted(able, key=lambda pool: _key(pool, order))
+    best = ranked[0]
+    names = tuple(pool.pool for pool in ranked)
+    return Recommendation(best.pool, _reason(best, able, bool(rules)), found, names)
 
 
 def _key(pool: Suitability, order: Sequence[str]) -> tuple[bool, bool, float, int, int, int]:

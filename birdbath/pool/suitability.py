@@ -24,8 +24,11 @@ class Suitability:
 
 @dataclass(frozen=True)
 class Recommendation:
-    """The pool that suits best, why, and how each of them suits."""
+    """The pool that suits best, why, and how each of them suits; `order`: those that may have the jobs, best
+    first.
+    """
 
     pool: str
     why: str
     pools: tuple[Suitability, ...]
+    order: tuple[str, ...] = ()

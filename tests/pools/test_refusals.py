@@ -18,6 +18,9 @@ max_jobs_submitted = 1
 when = "Limited =?= true"
 pools = ["limited"]
 [[federation_rules]]
+when = "Either =?= true"
+pools = ["limited", "small"]
+[[federation_rules]]
 pools = ["small", "large"]
 """
 
@@ -47,3 +50,21 @@ def test_a_limit_of_the_pool_leaves_the_transaction_as_it_was(server: ServerProc
         found = list(federation.job_ads(f"ClusterId == {cluster.id}"))
         assert [ad.integer("ProcId") for ad in found] == [0, 1, 2]
         assert "limited" not in {ad.string("PoolName") for ad in found}
+
+
+def test_the_next_pool_takes_what_the_first_refuses(server: ServerProcess) -> None:
+    with schedd(server, "federation") as federation, federation.transaction() as transaction:
+        cluster = transaction.new_cluster()
+        for _ in range(3):
+            job = cluster.new_job()
+            ad = job.template("/bin/true", owner="alice", requirements="FALSE")
+            ad["Either"] = True
+            job.submit(ad)
+    with schedd(server, "federation") as federation:
+        found = list(federation.job_ads(f"ClusterId == {cluster.id}"))
+        assert [(ad.integer("ProcId"), ad.string("PoolName")) for ad in found] == [
+            (0, "small"),
+            (1, "small"),
+            (2, "small"),
+        ]
+    assert list(schedd(server, "limited").job_ads("Either =?= true")) == []

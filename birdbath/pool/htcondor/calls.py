@@ -149,6 +149,23 @@ class Session:
             if self._asked(lambda schedd: schedd.query(undecided, ["ProcId"], limit=1)):
                 raise
 
+    def release_waiting(self, constraint: str) -> None:
+        """Release jobs that were on hold until their commit was decided, once their files are in place."""
+        spooling = f"({constraint}) && JobStatus == 5 && HoldReasonCode =?= {names.SPOOLING}"
+        self._wait_while_there_is(spooling)
+        if self._asked(lambda schedd: schedd.query(constraint, ["ProcId"], limit=1)):
+            schedd = self._connected()
+            held = f"({constraint}) && JobStatus == 5"
+            _told(schedd.act, htcondor2.JobAction.Release, held, ("The transaction was committed", 0))
+            _told(schedd.edit, constraint, names.WAITS, "false")
+
+    def _wait_while_there_is(self, constraint: str) -> None:
+        end = time.monotonic() + _SPOOLED_WITHIN
+        while self._asked(lambda schedd: schedd.query(constraint, ["ProcId"], limit=1)):
+            if time.monotonic() > end:
+                raise PoolUnreachable("The schedd has not put the job's files in place yet")
+            time.sleep(_LOOK_AGAIN)
+
     def undo(self, constraint: str) -> None:
         """Take guarded jobs out of the queue, whatever they say about leaving it."""
         undecided = f"({constraint}) && {names.COMMITTED} =!= true"
@@ -183,8 +200,12 @@ class Session:
         self._act("RemoveX", job, reason)
         return Acted(True, True, True)
 
-    def edit(self, job: str, values: dict[str, str]) -> bool:
-        """Set attributes of a job to values in the job queue's syntax; whether there is such a job."""
+    def edit(self, job: str, values: dict[str, str], in_place: bool = False) -> bool:
+        """Set attributes of a job to values in the job queue's syntax, if wanted once its files are in place,
+        which changes some of them; whether there is such a job.
+        """
+        if in_place:
+            self._wait_for_files(job)
         if not self._exists(job):
             return False
         for name, text in values.items():

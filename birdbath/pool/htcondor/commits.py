@@ -25,7 +25,14 @@ from birdbath.pool.htcondor.decisions import Decisions
 from birdbath.pool.htcondor.jobs import SLOWEST, Jobs
 from birdbath.pool.htcondor.journal import Deferred, Journal
 from birdbath.pool.htcondor.requests import Submission
-from birdbath.pool.htcondor.submission import CannotSubmit, StagedFiles, named_in_vain, submission
+from birdbath.pool.htcondor.submission import (
+    CannotSubmit,
+    StagedFiles,
+    is_unmatched,
+    named_in_vain,
+    submission,
+    text_of,
+)
 from birdbath.pool.htcondor.workers import Call
 from birdbath.store.crash_points import crash_point
 from birdbath.store.sandbox import Sandbox
@@ -33,7 +40,7 @@ from birdbath.store.unit_of_work import UnitOfWork
 
 _log = logging.getLogger(__name__)
 
-COLLECT, EDIT = "collect", "edit"
+COLLECT, EDIT, EXPLAIN = "collect", "edit", "explain"
 
 
 class Commits:
@@ -56,6 +63,7 @@ class Commits:
         self._run = secrets.token_hex(8)
         self._numbers = count(1)
         self._concluding: set[str] = set()
+        self._waiting: set[str] = set()
 
     def accept(self, unit: UnitOfWork, jobs: Sequence[NewJob]) -> None:
         """See `JobQueue.accept`. In the middle of it the call waits for the schedd."""
@@ -80,7 +88,10 @@ class Commits:
     def _keep_status(self, unit: UnitOfWork, marker: str, new: NewJob) -> None:
         """Let a job that is committed as Held or Removed be that before it is let run."""
         status = new.ad.integer("JobStatus", JobStatus.IDLE)
-        if status == JobStatus.HELD:
+        if status == JobStatus.HELD and is_unmatched(new.ad):
+            reason = text_of(("HoldReason", "s", new.ad.string("HoldReason") or "via SOAP"))
+            self._journal.defer(unit, marker, EXPLAIN, new.id, {"HoldReason": reason, "HoldReasonCode": "1"})
+        elif status == JobStatus.HELD:
             details = ActionDetails(new.ad.string("HoldReason") or None)
             self._journal.defer(unit, marker, JobAction.HOLD.value, new.id, asdict(details))
         elif status == JobStatus.REMOVED:
@@ -106,6 +117,8 @@ class Commits:
         """Queue the jobs in the schedd, guarded; returns the marker and what `Journal.decide` wants."""
         marker = self._marker(answers)
         submissions = self._submissions(jobs, marker)
+        if any(is_unmatched(new.ad) for new in jobs):
+            self._waiting.add(marker)
         yield partial(self._journal.begin, marker=marker, cluster=jobs[0].id.cluster)
         answers.marker = marker
         crash_point("htcondor:journaled")
@@ -169,6 +182,9 @@ class Commits:
             yield from self._do(deferred)
             yield partial(self._journal.done, marker=marker, position=deferred.position)
         yield self._decisions.take_off(self._jobs.view.of_commit(marker))
+        if marker in self._waiting or not marker.startswith(f"{self._run}-"):
+            yield self._jobs.ask("release_waiting", self._jobs.view.waiting(marker))
+            self._waiting.discard(marker)
         crash_point("htcondor:released")
         yield partial(self._journal.end, marker=marker)
 
@@ -176,8 +192,8 @@ class Commits:
         try:
             if deferred.action == COLLECT:
                 yield from self._jobs.collect(deferred.job, at_commit=True)
-            elif deferred.action == EDIT:
-                yield from self._jobs.edit(deferred.job, deferred.arguments)
+            elif deferred.action in (EDIT, EXPLAIN):
+                yield from self._jobs.edit(deferred.job, deferred.arguments, deferred.action == EXPLAIN)
             else:
                 details = ActionDetails(**deferred.arguments)
                 yield from self._jobs.act(JobAction(deferred.action), deferred.job, details)
@@ -192,6 +208,7 @@ class Commits:
         yield partial(self._journal.give_up, marker=marker)
         crash_point("htcondor:given-up")
         yield self._jobs.ask("undo", self._jobs.view.of_commit(marker))
+        self._waiting.discard(marker)
         yield partial(self._journal.end, marker=marker)
 
     # After a restart

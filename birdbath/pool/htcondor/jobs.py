@@ -161,9 +161,11 @@ class Jobs:
         if not done.done:
             raise WrongJobStatus(f"Job {job} is in a state that does not allow this")
 
-    def edit(self, job: JobId, values: dict[str, str]) -> Any:
-        """Set attributes of a job to values in the job queue's syntax. Raises UnknownJob."""
-        if not (yield self.ask("edit", self._known(job), values)):
+    def edit(self, job: JobId, values: dict[str, str], in_place: bool = False) -> Any:
+        """Set attributes of a job to values in the job queue's syntax, if wanted once its files are in place.
+        Raises UnknownJob.
+        """
+        if not (yield self.ask("edit", self._known(job), values, in_place)):
             raise UnknownJob(f"Job {job} is not in the queue")
 
     def collect(self, job: JobId, at_commit: bool = False) -> Any:

@@ -20,17 +20,19 @@ COMMIT = "BirdbathCommit"
 """The commit that the job belongs to; no other commit ever has the same."""
 COMMITTED = "BirdbathCommitted"
 """TRUE once the commit is decided; before that the job matches no machine, and no client sees it."""
+WAITS = "BirdbathWaits"
+"""TRUE in a job that does not need to match a machine, and is on hold instead until its commit is decided."""
 KEY = "BirdbathKey"
 """Of a daemon ad that a client inserted: the identity by which it is replaced and invalidated."""
 MAIL = "BirdbathMail"
 """Whom to mail about the event of the last action: see `mail_wish`."""
 IDS = ("ClusterId", "ProcId", GATEWAY, CLUSTER)
 """A projection that tells which job it is, in whatever terms."""
-OF_ALL = (*IDS, GLOBAL_ID, "JobStatus", "HoldReasonCode", "MyType", "TargetType")
+OF_ALL = (*IDS, GLOBAL_ID, WAITS, "JobStatus", "HoldReasonCode", "MyType", "TargetType")
 """Attributes without which an ad cannot be shown to clients, however few of it they want."""
 OWN = frozenset(
     {"birdbathgateway", "birdbathkey", "birdbathcluster", "birdbathjob", "birdbathglobaljobid"}
-) | frozenset({"birdbathcommit", "birdbathcommitted", "birdbathmail"})
+) | frozenset({"birdbathcommit", "birdbathcommitted", "birdbathmail", "birdbathwaits"})
 """The attributes above, in lower case: neither taken from clients nor shown to them."""
 
 FIRST_CLUSTER = 1_000_000_000
@@ -86,7 +88,8 @@ class View:
     def __init__(self, gateway: str) -> None:
         self.gateway = gateway
         self._is_own = f'{GATEWAY} =?= "{gateway}"'
-        spooling = f"{self._is_own} && JobStatus =?= 5 && HoldReasonCode =?= {SPOOLING}"
+        waits = f"(HoldReasonCode =?= {SPOOLING} || {WAITS} =?= true && HoldReasonCode =?= undefined)"
+        spooling = f"{self._is_own} && JobStatus =?= 5 && {waits}"
         self._references = {
             "clusterid": f"({self._is_own} ? {CLUSTER} : ClusterId)",
             "globaljobid": f"({self._is_own} ? {GLOBAL_ID} : GlobalJobId)",
@@ -126,6 +129,10 @@ class View:
     def of_commit(self, marker: str) -> str:
         """What to ask for all jobs of a commit, decided or not."""
         return f'{COMMIT} =?= "{marker}" && {self._is_own}'
+
+    def waiting(self, marker: str) -> str:
+        """What to ask for jobs of a commit that are on hold because it was not decided."""
+        return f"{self.of_commit(marker)} && {WAITS} =?= true"
 
     def undecided(self, except_of: Iterable[str]) -> str:
         """What to ask for jobs of commits that are neither decided nor among `except_of`."""

@@ -24,6 +24,7 @@ _BY_GATEWAY = re.compile(r' \(by user [^()"]*\)"\Z')
 _KEPT = f"{names.KEPT}SUBMIT_".lower()
 _IDS = re.compile(r"\n(ClusterId|GlobalJobId) = .*")
 _OWN_IDS = re.compile(rf"\n({names.CLUSTER}|{names.GLOBAL_ID}) = (.*)")
+_HAS_CODE = re.compile(r"\nHoldReasonCode = [0-9]")
 _TIME_LITERALS = ('absTime("', 'relTime("')
 _OTHERS = re.compile(r'DAGManJobId = ([0-9]+)\Z|JobId = "([0-9]+\.[0-9]+)"\Z')
 _WORDS = {
@@ -186,7 +187,9 @@ def _with_own_ids(text: str) -> str:
     own = dict(_OWN_IDS.findall(text))
     known = {"ClusterId": own.get(names.CLUSTER), "GlobalJobId": own.get(names.GLOBAL_ID)}
     text = _IDS.sub(lambda m: m[0] if (told := known[m[1]]) is None else f"\n{m[1]} = {told}", text)
-    if f"\nHoldReasonCode = {names.SPOOLING}\n" in text and "\nJobStatus = 5\n" in text:
+    spools = f"\nHoldReasonCode = {names.SPOOLING}\n" in text
+    waits = f"\n{names.WAITS} = true\n" in text and not _HAS_CODE.search(text)
+    if (spools or waits) and "\nJobStatus = 5\n" in text:
         text = text.replace("\nJobStatus = 5\n", "\nJobStatus = 1\n")
         text = re.sub(r"\n(?:HoldReason|HoldReasonCode) = .*", "", text)
     return text

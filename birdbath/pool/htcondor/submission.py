@@ -36,6 +36,10 @@ _SET_BY_THE_SCHEDD = frozenset(
 """In lower case: what a client's ad may name but the schedd, or this module, sets."""
 _MACRO = re.compile(r"(?<!\$)\$(?=[A-Za-z_]*\()")
 _SCHEDULER = 7
+_GRID = 9
+_HELD = 5
+_ANY_RESOURCE = "condor none none"
+"""What the submit language wants to be told; the ad's own GridResource comes in its place."""
 _NULL_DEVICE = "/dev/null"
 _FORBIDDEN = re.compile("[\n\r\0\x1f\ud800-\udfff]")
 
@@ -99,6 +103,8 @@ def submission(
         }
         for new, ad in zip(jobs, ads, strict=True)
     ]
+    if _GRID in {new.ad.integer("JobUniverse", 5) for new in jobs}:
+        commands["grid_resource"] = _ANY_RESOURCE
     program = PROGRAM if is_dagman else ""
     return Submission(jobs[0].id.cluster, owners.pop(), len(jobs), commands, rows, program)
 
@@ -172,7 +178,19 @@ def _proc(new: NewJob, staged: StagedFiles, gateway: str, marker: str) -> dict[s
     }
     found |= {name: text_of((name, "s", text)) for name, text in own.items() if text}
     found[names.CLUSTER] = str(new.id.cluster)
+    if is_unmatched(ad):
+        if not ad.string("GridResource"):
+            raise CannotSubmit("A job of universe grid needs a GridResource")
+        # Nothing has to match it, so it would start before the commit is decided.
+        found["JobStatusOnRelease"] = str(_HELD)
+        if ad.integer("JobStatus") != _HELD:
+            found[names.WAITS] = "true"
     return found
+
+
+def is_unmatched(ad: Ad) -> bool:
+    """Whether the job runs without a machine to be matched with, so that no Requirements keep it back."""
+    return ad.integer("JobUniverse") == _GRID
 
 
 def _of_today(expression: str) -> str:
