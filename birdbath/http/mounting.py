@@ -43,6 +43,9 @@ class Mounted:
             body = orjson.dumps({"pools": list(self._pools)}) + b"\n"
             await respond(send, 200, "application/json", [body], head=scope["method"] == "HEAD")
         else:  # the body stays unread
-            reply = refusal("There is no such pool here; GET /pools lists them", 404)
+            here = (
+                "There is no such pool here" if len(self._pools) > 1 else "This is one pool, and not that one"
+            )
+            reply = refusal(f"{here}; GET /pools lists what there is", 404)
             close = [(b"connection", b"close")]
             await respond(send, 404, reply.content_type, reply.chunks, extra=close)
