@@ -57,10 +57,11 @@ class Traffic:
     _bytes_by_client: dict[str, int] = field(default_factory=dict)
     _buckets: dict[str, _Bucket] = field(default_factory=dict)
 
-    @property
-    def is_full(self) -> bool:
-        """Whether there are as many requests at a time as may be, whosever they are."""
-        return 0 < self.limits.requests <= self.requests
+    def has_no_room(self, coming: int = 0) -> bool:
+        """Whether there are as many requests at a time as may be, whosever they are, or will be with so many
+        that are about to enter.
+        """
+        return 0 < self.limits.requests <= self.requests + coming
 
     def enter(self, client: str) -> None:
         """Count a request of a client in. Raises Refused, 503 or 429, with nothing counted.
@@ -68,7 +69,7 @@ class Traffic:
         `client` is its address. Whoever enters leaves.
         """
         limits, own = self.limits, self._by_client.get(client, 0)
-        if self.is_full:
+        if self.has_no_room():
             raise self._busy(_FULL)
         if limits.requests_per_client and own >= limits.requests_per_client:
             raise self._busy(f"At most {limits.requests_per_client} requests of one client at a time")

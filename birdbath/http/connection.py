@@ -137,6 +137,8 @@ class Connection(HttpToolsProtocol):
             self._away = True
             return
         super().on_headers_complete()
+        if self.family.overload is not None:
+            self.family.overload.let_in(self.loop)
         if self._last:
             self.cycle.keep_alive = False
 

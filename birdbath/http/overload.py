@@ -6,6 +6,7 @@ a refusal a call like others, it would take from those that are answered.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from collections.abc import Callable
@@ -42,13 +43,25 @@ class Overload:
         self._audit = audit
         self._metrics = metrics
         self._clock = clock
+        self._let_in = 0
         self._until = float("-inf")
         self._made = b"", b""
 
     @property
     def is_full(self) -> bool:
         """Whether the next request is to be refused."""
-        return self._traffic.is_full
+        return self._traffic.has_no_room(self._let_in)
+
+    def let_in(self, loop: asyncio.AbstractEventLoop) -> None:
+        """A request was let in just now, and its task was made, which counts it when it begins.
+
+        Until then it is counted here: many requests may come at a time.
+        """
+        self._let_in += 1
+        loop.call_soon(self._counted)
+
+    def _counted(self) -> None:
+        self._let_in -= 1
 
     def answer(self, address: str, keep: bool) -> bytes:
         """The whole response to a request from `address`, which is counted as refused; with `keep` the
