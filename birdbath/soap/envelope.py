@@ -33,7 +33,7 @@ LARGE_BYTES: Final = 256 * 1024
 MAX_NAME: Final = 1000
 """Bytes of a namespace name."""
 
-DATA_BYTES: Final = 32 * 1024
+DATA_BYTES: Final = 2 * 1024
 """From this length on, base64 text is not given to the XML parser."""
 
 MAX_DATA_BYTES: Final = 8 * 1024 * 1024
