@@ -14,7 +14,8 @@ from typing import Any, Final
 from birdbath.classads import Item
 from birdbath.schedd import Transaction
 from birdbath.soap import types
-from birdbath.soap.envelope import NIL, Element, Envelope, decoded, local_name
+from birdbath.soap.cutting import decoded
+from birdbath.soap.envelope import NIL, Element, Envelope, local_name
 from birdbath.soap.faults import ClientFault
 
 Reader = Callable[[Element, Envelope], Any]
@@ -112,6 +113,9 @@ def read_items(element: Element, envelope: Envelope) -> list[Item]:
     The form that nearly every client sends is recognised first; whatever differs from it goes the general
     way.
     """
+    cut_out = envelope.items_of(element)
+    if cut_out is not None:
+        return cut_out
     result: list[Item] = []
     plain = not (envelope.nils or envelope.references)
     kinds = _KINDS

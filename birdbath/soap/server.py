@@ -30,7 +30,8 @@ from birdbath.soap import (
     writing,
 )
 from birdbath.soap.bounds import USUAL, Bounds
-from birdbath.soap.envelope import LARGE_BYTES, cut
+from birdbath.soap.cutting import CutOut, cut
+from birdbath.soap.envelope import LARGE_BYTES
 from birdbath.soap.faults import ClientFault, ServerFault, SoapFault
 from birdbath.soap.operations import Operations
 from birdbath.soap.protocol import CondorSoap, is_soap_12
@@ -159,11 +160,11 @@ class SoapServer(ServerBase):
         """
         call: Call | None = None
         try:
-            document, data = cut(body)
+            document, cut_out = cut(body)
             if len(document) > THREAD_BYTES:
                 call = await asyncio.to_thread(self._receive_apart, document, content_type)
             else:
-                call = self._received(document, data, content_type)
+                call = self._received(document, cut_out, content_type)
             return call.reply() if call.is_refused else await run(call)
         except SoapFault as error:
             assert call is not None  # raised by whoever admits the call
@@ -180,9 +181,9 @@ class SoapServer(ServerBase):
         """Understand a request; a call that is not understood `is_refused`."""
         return self._received(*cut(body), content_type)
 
-    def _received(self, document: bytes, data: bytes | None, content_type: str) -> Call:
+    def _received(self, document: bytes, cut_out: CutOut, content_type: str) -> Call:
         ctx = CallContext(self, MethodContext.SERVER)
-        ctx.in_string = [document, data]
+        ctx.in_string = [document, cut_out]
         (ctx,) = self.generate_contexts(ctx, content_type)
         if ctx.in_error is None:
             self.get_in_object(ctx)

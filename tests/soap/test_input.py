@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from birdbath.schedd import Transaction
-from birdbath.soap.envelope import cut
+from birdbath.soap.cutting import cut
 from tests.soap.wire import (
     arguments,
     ask,
@@ -396,3 +396,75 @@ def test_the_word_nil_in_a_value_costs_nothing() -> None:
     assert items("<item><name>U</name><type>STRING-ATTR</type><value>vanilla nil</value></item>") == [
         ("U", "s", "vanilla nil")
     ]
+
+
+def item(name: str = "A", kind: str = "STRING-ATTR", value: str = "b") -> str:
+    return f"<item><name>{name}</name><type>{kind}</type><value>{value}</value></item>"
+
+
+ITEMS = "".join(item(f"Attribute{number}", "EXPRESSION-ATTR", f"{number} + X") for number in range(60))
+READ = [(f"Attribute{number}", "x", f"{number} + X") for number in range(60)]
+JOB = f"{TXN}<clusterId>7</clusterId><jobId>0</jobId>"
+
+
+@pytest.mark.parametrize(
+    ("items", "expected"),
+    [
+        (item(), ("A", "s", "b")),
+        (item(value=""), ("A", "s", "")),
+        (item(value=" a  b "), ("A", "s", " a  b ")),
+        (item(value="&lt;a&gt; &amp;&amp; &quot;b&apos;"), ("A", "s", "<a> && \"b'")),
+        (item(value="&amp;lt;"), ("A", "s", "&lt;")),
+        (item(value="a>b"), ("A", "s", "a>b")),
+        (item(name="a b"), ("a b", "s", "b")),
+        (item(name=""), ("", "s", "b")),
+    ],
+)
+def test_a_long_ad_is_not_parsed(items: str, expected: tuple[str, str, str]) -> None:
+    children = f"{JOB}<jobAd>{ITEMS}{items}</jobAd>"
+    document, cut_out = cut(call("submit", children))
+    assert len(document) < 1000
+    assert cut_out == [*READ, expected]
+    assert arguments("submit", children)[-1] == [*READ, expected]
+    assert arguments("submit", f"{JOB}<jobAd> {ITEMS}{items}</jobAd>")[-1] == [*READ, expected]
+
+
+@pytest.mark.parametrize(
+    ("items", "expected"),
+    [
+        (item(value="\u00fc"), ("A", "s", "\u00fc")),
+        (item(value="a\nb\tc"), ("A", "s", "a\nb\tc")),
+        (item(value="a\r\nb"), ("A", "s", "a\nb")),
+        (item(value="a&#65;&#x42;"), ("A", "s", "aAB")),
+        (item(value="a<!-- x -->b"), ("A", "s", "ab")),
+        (item(value="<![CDATA[<&]]>"), ("A", "s", "<&")),
+        (item(kind="115"), ("A", "s", "b")),
+        (item(kind=""), ("A", "", "b")),
+        ("<item><type>STRING-ATTR</type><name>A</name><value>b</value></item>", ("A", "s", "b")),
+        ("<item><name>A</name><type>STRING-ATTR</type></item>", ("A", "s", None)),
+        ("<item><name>A</name><type>STRING-ATTR</type><value/></item>", ("A", "s", "")),
+        ('<item><name>A</name><type>STRING-ATTR</type><value xsi:nil="true"/></item>', ("A", "s", None)),
+        ('<item id="x"><name>A</name><type>STRING-ATTR</type><value>b</value></item>', ("A", "s", "b")),
+    ],
+)
+def test_a_long_ad_in_any_other_form_is_parsed(items: str, expected: tuple[str, str, str | None]) -> None:
+    children = f"{JOB}<jobAd>{ITEMS}{items}</jobAd>"
+    request = call("submit", children)
+    assert cut(request) == (request, None)
+    assert arguments("submit", children)[-1] == [*READ, expected]
+
+
+@pytest.mark.parametrize("value", ["a & b", "&unknown;", "a ]]&gt; ]]> b", "\x01", "<b>", "&lt"])
+def test_a_long_ad_that_is_no_xml_is_refused(value: str) -> None:
+    request = call("submit", f"{JOB}<jobAd>{ITEMS}{item(value=value)}</jobAd>")
+    assert cut(request) == (request, None)
+    assert "not well-formed" in client_fault(request) or "entity" in client_fault(request)
+
+
+def test_an_ad_is_not_taken_from_elsewhere() -> None:
+    """What was cut out is the ad's only where the mark stands for it."""
+    hidden = f"<x><jobAd>{ITEMS}</jobAd></x>"
+    assert arguments("submit", f"{hidden}{JOB}<jobAd>{item()}</jobAd>")[-1] == [("A", "s", "b")]
+    assert arguments("submit", f"{JOB}{hidden}")[-1] is None
+    text = f"<![CDATA[<jobAd>{ITEMS}</jobAd>]]>"
+    assert arguments("getJobAds", f"<constraint>{text}</constraint>")[-1] == text[9:-3]
