@@ -36,17 +36,17 @@ _MIB = 1 << 20
 
 
 def figures(folder: Path, scale: Scale) -> list[Figure]:
-    """All figures of the group."""
+    """All figures of the group, in CPU time: what other processes do to the machine is not the pool's."""
     few, many = scale.simulated_jobs
-    seconds, cpu, little = _flow(folder / "few", few)
-    _, more_cpu, memory = _flow(folder / "many", many)
+    cpu, little = _flow(folder / "few", few)
+    more_cpu, memory = _flow(folder / "many", many)
     per_job, per_job_of_many = cpu / few, more_cpu / many
     day = _day(folder / "day", scale.simulated_day)
-    rate = f"submitted, matched, run and finished, {few:,} jobs"
-    name = f"a day of a campus pool with {scale.simulated_day:,} jobs"
+    rate = f"submitted, matched, run and finished per CPU second, {few:,} jobs"
+    name = f"a day of a campus pool with {scale.simulated_day:,} jobs, CPU time"
     return [
         compared(GROUP, name, day, "s", "a minute", 60.0, at_most=1.0),
-        compared(GROUP, rate, few / seconds, "jobs/s", "a schedd of 2011", OF_2011, at_least=10.0),
+        compared(GROUP, rate, few / cpu, "jobs/s", "a schedd of 2011", OF_2011, at_least=10.0),
         compared(
             GROUP,
             f"CPU time per job, {many:,} jobs",
@@ -119,10 +119,10 @@ def _ad(cluster: int, proc: int, now: float, more: dict[str, Scalar | Expression
 
 
 def _day(folder: Path, jobs: int) -> float:
-    """Seconds for a day in which so many jobs of fifty users come to the campus."""
+    """CPU seconds for a day in which so many jobs of fifty users come to the campus."""
     chance = random.Random(1)
     times = sorted(chance.uniform(0.0, 0.9 * DAY) for _ in range(jobs // _CLUSTER))
-    started = time.perf_counter()
+    started = time.process_time()
     with _pool(folder, load_description("campus")) as (pool, writer, clock):
 
         def some(first: int, unit: UnitOfWork) -> None:
@@ -137,17 +137,17 @@ def _day(folder: Path, jobs: int) -> float:
         for first in range(0, len(times), _STEPS):
             writer.write_now(partial(some, first))
         _go_to(pool, writer, clock, START + DAY)
-    return time.perf_counter() - started
+    return time.process_time() - started
 
 
-def _flow(folder: Path, jobs: int) -> tuple[float, float, int]:
-    """Seconds for so many jobs through 2,000 slots, some thousand in the queue at a time; how many of them
-    were CPU time; and bytes of memory, without the pages of the database file that are mapped.
+def _flow(folder: Path, jobs: int) -> tuple[float, int]:
+    """CPU seconds for so many jobs through 2,000 slots, some thousand in the queue at a time; and bytes of
+    memory, without the pages of the database file that are mapped.
     """
     machines = (MachineDescription("node-{}.example.org", count=125, slots=16, cpus=16, memory=65536),)
     description = PoolDescription(machines, claim_worklife=1200.0, cycle_pause=20.0, cycle_interval=60.0)
     chance = random.Random(2)
-    started, busy = time.perf_counter(), time.process_time()
+    started = time.process_time()
     with _pool(folder, description) as (pool, writer, clock):
         given, moment = 0, START
         while given < jobs:
@@ -160,4 +160,4 @@ def _flow(folder: Path, jobs: int) -> tuple[float, float, int]:
         _go_to(pool, writer, clock, clock.time() + DAY)
         _, resident, shared, *_ = map(int, Path("/proc/self/statm").read_text().split())
     memory = (resident - shared) * os.sysconf("SC_PAGE_SIZE")
-    return time.perf_counter() - started, time.process_time() - busy, memory
+    return time.process_time() - started, memory

@@ -230,6 +230,30 @@ def test_list_nothing(door: Door, staged: Staged) -> None:
         assert reply.value is None
 
 
+LIVE = b"#!/bin/sh\necho one\nsleep 10\necho two\nsleep 30\necho three\n"
+
+
+def test_the_output_of_a_running_job_grows(door: Door) -> None:
+    """3.16, 3.18: listSpool and getFile show what it has written by now."""
+    if not {"stepped time", "simulated programs"} <= door.capabilities:
+        pytest.skip("how far a program has come is up to the pool's machines")
+    staged = door.staged()
+    staged.upload("work.sh", LIVE)
+    changes = {"Cmd": "work.sh", "Arguments": "", "Out": "job.out", "Err": "job.err"}
+    edited = [i._replace(value=changes.get(str(i.name), i.value)) for i in staged.template()]
+    assert staged.submit(*edited) == "SUCCESS"
+    job = staged.commit()
+    door.run_until(lambda: job.status == 2)
+    began, seen = job.ad.number("JobCurrentStartDate"), []
+    for after in (1, 11):
+        door.advance(began + after - door.time())
+        sizes = {entry.name: entry.size for entry in job.listing}
+        seen.append((job.status, sizes["job.out"], job.content("job.out")))
+    assert seen == [(2, 4, b"one\n"), (2, 8, b"one\ntwo\n")]
+    door.run_until(lambda: job.status == 4)
+    assert job.content("job.out") == b"one\ntwo\nthree\n"
+
+
 # ---------------------------------------------------------------- 3.17 closeSpool
 
 

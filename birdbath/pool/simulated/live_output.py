@@ -14,6 +14,9 @@ from birdbath.pool.simulated.programs import FileRange, Piece, Process
 
 MOST_MOMENTS = 1000
 MOST_BYTES = 1 << 20
+"""Each time its output grows, the files are made anew as they are by then, so that a kill leaves no half of
+it: what a run costs would grow with the square of longer output.
+"""
 
 
 @dataclass(frozen=True)
