@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests import htcondor_pool as pools
+from tests.htcondor.sweeper import Sweeper
 from tests.toolkit import in_ci, require
 
 # A test and the servers it starts must not see the settings, proxies or language of whoever runs the tests.
@@ -31,3 +32,11 @@ def htcondor_pool() -> Iterator[pools.HTCondorPool]:
     require(f"HTCondor ({missing})", found=not missing)
     with pools.running() as pool:
         yield pool
+
+
+@pytest.fixture(scope="session")
+def sweeper(htcondor_pool: pools.HTCondorPool) -> Iterator[Sweeper]:
+    """Empties that pool's queue."""
+    opened = Sweeper(htcondor_pool.configuration)
+    yield opened
+    opened.close()

@@ -14,6 +14,7 @@ from tests.conformance.federated import Federated
 from tests.conformance.real import Gateway, Real
 from tests.conformance.simulated import Simulated
 from tests.htcondor.differences import CONFORMANCE
+from tests.htcondor.sweeper import Sweeper
 from tests.htcondor_pool import HTCondorPool
 from tests.schedd.conftest import empty_database
 
@@ -84,9 +85,11 @@ def _thin_out(config: pytest.Config, items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def gateway(htcondor_pool: HTCondorPool, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+def gateway(
+    htcondor_pool: HTCondorPool, sweeper: Sweeper, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Gateway]:
     """In front of the run's real pool."""
-    opened = Gateway(tmp_path_factory.mktemp("gateway"), htcondor_pool)
+    opened = Gateway(tmp_path_factory.mktemp("gateway"), htcondor_pool, sweeper)
     yield opened
     opened.close()
 

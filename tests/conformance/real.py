@@ -13,12 +13,12 @@ from birdbath.notify import Notifier
 from birdbath.pool.htcondor.connection import Connection
 from birdbath.pool.htcondor.journal import gateway
 from birdbath.pool.htcondor.pool import HTCondorPool as Pool
-from birdbath.pool.htcondor.workers import Call, Workers
 from birdbath.schedd import ScheddContext, ScheddSettings, expire_transactions, renew_all
 from birdbath.store import UnitOfWork, Writer, open_engine
 from birdbath.store.sandbox import Spool
 from tests.conformance import simulated
-from tests.htcondor.waiting import pause, until
+from tests.htcondor.sweeper import Sweeper
+from tests.htcondor.waiting import pause
 from tests.htcondor_pool import HTCondorPool
 
 _LONGER_THAN_ANY_LEASE = 1e6
@@ -27,7 +27,8 @@ _LONGER_THAN_ANY_LEASE = 1e6
 class Gateway:
     """One database and its workers, for all tests of the run: to start them takes longer than most tests."""
 
-    def __init__(self, home: Path, pool: HTCondorPool) -> None:
+    def __init__(self, home: Path, pool: HTCondorPool, sweeper: Sweeper) -> None:
+        self._sweeper = sweeper
         home.chmod(0o755)  # the schedd is another account's when root runs the tests
         self._home = home
         self._connection = Connection(str(pool.configuration))
@@ -42,7 +43,6 @@ class Gateway:
         name = self.writer.write_now(lambda unit: gateway(unit, "htcondor"))
         spool = Spool(self._home / "spool")
         self.pool = Pool("htcondor", self._engine, name, spool, self._connection, "127.0.0.1:8080")
-        self._looking = Workers(self._connection, name, 1)
         self.notifier = Notifier(self._engine, self.writer)
 
     def time(self) -> float:
@@ -51,30 +51,16 @@ class Gateway:
 
     def empty(self) -> None:
         """Leave nothing in the queue that a former test put there."""
+        self._sweeper.sweep()
+        self.writer.write_now(self._forget_all)
 
-        def is_empty() -> bool:
-            for cluster, proc, _ in jobs():
-                self._ask("force_removal", f"{cluster}.{proc}", "the test is over")
-            return not jobs()
-
-        def jobs() -> list[tuple[int, int, str]]:
-            return self._ask("query_jobs", "true", ["ClusterId", "ProcId"], -1)
-
-        def forget(unit: UnitOfWork) -> None:
-            for cluster in self.pool.journal.clusters():
-                self.pool.journal.forget(unit, cluster)
-
-        until(is_empty)
-        self.writer.write_now(forget)
-
-    def _ask(self, name: str, *arguments: object) -> list[tuple[int, int, str]]:
-        answer: list[tuple[int, int, str]] = self._looking.ask(Call(name, arguments, 20.0)).result()
-        return answer
+    def _forget_all(self, unit: UnitOfWork) -> None:
+        for cluster in self.pool.journal.clusters():
+            self.pool.journal.forget(unit, cluster)
 
     def stop(self) -> None:
         self.notifier.close()
         self.pool.close()
-        self._looking.close()
         self.writer.close()
         self._engine.dispose()
 
@@ -93,8 +79,7 @@ class Real:
         self._settings = settings
         gateway.empty()
         self._start()
-        self._gateway.ahead += _LONGER_THAN_ANY_LEASE
-        self._gateway.writer.write_now(self._expire)
+        self._let_pass(_LONGER_THAN_ANY_LEASE)
 
     def _start(self) -> None:
         self._schedd = simulated.given(ScheddSettings, self._settings)
@@ -112,9 +97,12 @@ class Real:
         return self._gateway.runner.run(simulated.post(body))
 
     def advance(self, seconds: float) -> None:
+        self._let_pass(seconds)
+        pause()
+
+    def _let_pass(self, seconds: float) -> None:
         self._gateway.ahead += seconds
         self._gateway.writer.write_now(self._expire)
-        pause()
 
     def _expire(self, unit: UnitOfWork) -> None:
         queue = self._gateway.pool.queue

@@ -33,8 +33,6 @@ def idle(door: Door) -> Job:
 
 
 def running(door: Door) -> Job:
-    if "simulated programs" not in door.capabilities:
-        pytest.skip("how long a program runs is up to the pool's machines")
     job = door.committed(
         expression("Requirements", "TRUE"), string("Cmd", "/bin/sleep"), string("Arguments", "5000")
     )
@@ -56,27 +54,20 @@ def inside(door: Door, job: Job) -> Staged:
 # ---------------------------------------------------------------- unknown jobs
 
 
-@pytest.mark.parametrize("in_transaction", [False, True])
-@pytest.mark.parametrize(("operation", "message"), [
-    ("holdJob", "Failed to hold job."),
-    ("releaseJob", "Failed to release job."),
-    ("removeJob", "Failed to abort the job."),
-])  # fmt: skip
-@pytest.mark.parametrize(("cluster", "proc"), [(99, 0), (1, 7), (0, 0), (-1, 0), (1, -1)])
-def test_unknown_jobs(
-    door: Door, operation: str, message: str, in_transaction: bool, cluster: int, proc: int
-) -> None:
+def test_unknown_jobs(door: Door) -> None:
     """3.10, 3.12, 3.13: FAIL, no UNKNOWNJOB."""
     own = door.committed().cluster
-    reply = door.call(
-        operation,
-        transaction=door.begin() if in_transaction else None,
-        clusterId=own if cluster == 1 else cluster,
-        jobId=proc,
-        reason="x",
-        **OPERATIONS[operation],
-    )
-    assert (reply.code, reply.message) == ("FAIL", message)
+    messages = {
+        "holdJob": "Failed to hold job.",
+        "releaseJob": "Failed to release job.",
+        "removeJob": "Failed to abort the job.",
+    }
+    for transaction in (None, door.begin()):
+        for cluster, proc in ((99, 0), (own, 7), (0, 0), (-1, 0), (own, -1)):
+            for operation, message in messages.items():
+                place: dict[str, Value] = {"clusterId": cluster, "jobId": proc, "reason": "x"}
+                reply = door.call(operation, transaction=transaction, **place, **OPERATIONS[operation])
+                assert (reply.code, reply.message) == ("FAIL", message), (operation, cluster, proc)
 
 
 def test_staged_jobs_of_others(door: Door) -> None:

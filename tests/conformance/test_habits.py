@@ -161,7 +161,7 @@ def test_grid_appliance(door: Door) -> None:
     job = door.committed()
     body = envelope(
         '<getJobAds xmlns="urn:condor"><transaction xsi:nil="true" xmlns=""/>'
-        '<constraint xmlns="">ClusterId=?=1</constraint></getJobAds>'
+        f'<constraint xmlns="">ClusterId=?={job.cluster}</constraint></getJobAds>'
     )
     assert [ad.number("ClusterId") for ad in door.raw(body).ads] == [job.cluster]
     insertion = envelope(
@@ -184,7 +184,7 @@ def test_suds_against_7_8(door: Door) -> None:
         owner="condor",
         type=5,
         cmd="/bin/sleep",
-        args="30",
+        args="0",
         requirements="",
     ).ad
     edited = [item._replace(value="FALSE") if item.name == "LeaveJobInQueue" else item for item in template]

@@ -40,82 +40,75 @@ def listed(job: Job) -> WireAd:
 # ---------------------------------------------------------------- 3.14 getJobAds
 
 
-@pytest.mark.parametrize("constraint", [None, NIL, "", " "], ids=["omitted", "nil", "empty", "blank"])
-def test_all(door: Door, jobs: list[Job], constraint: Value) -> None:
+def test_all(door: Door, jobs: list[Job]) -> None:
     """3.14: NULL or empty means all jobs."""
-    assert numbers(door, constraint) == [0, 1, 2]
+    for constraint in (None, NIL, "", " "):
+        assert numbers(door, constraint) == [0, 1, 2]
 
 
-@pytest.mark.parametrize(
-    ("constraint", "found"),
-    [
-        ("TRUE", [0, 1, 2]),
-        ("true", [0, 1, 2]),
-        ("FALSE", []),
-        ("Number == 1", [1]),
-        ("Number =?= 1", [1]),
-        ("Number >= 1", [1, 2]),
-        ("NUMBER==1||nUMBER==2", [1, 2]),
-        ("MY.Number == 1", [1]),
-        ('Owner == "alice"', [0, 1]),
-        ('owner=="ALICE"', [0, 1]),
-        ('owner=="bob"', [2]),
-        ('Owner =?= "bob"', []),
-        ('regexp("^n[02]$", Note)', [0, 2]),
-        ('stringListMember(Note, "n1,n2")', [1, 2]),
-        ("ClusterId == 1 && ProcId == 0", [0]),
-        ("ClusterId == 1 && ProcId == 1", []),
-        ("ClusterId =!= 1", [1, 2]),
-        ("ServerTime - QDate < 86400", [0, 1, 2]),
-    ],
-)
-def test_constraints(door: Door, jobs: list[Job], constraint: str, found: list[int]) -> None:
+def test_constraints(door: Door, jobs: list[Job]) -> None:
     """3.14: a ClassAd expression, in which attribute names and == on strings do not know case."""
-    assert jobs[0].cluster == 1
-    assert numbers(door, constraint) == found
+    first = jobs[0].cluster
+    found = {
+        "TRUE": [0, 1, 2],
+        "true": [0, 1, 2],
+        "FALSE": [],
+        "Number == 1": [1],
+        "Number =?= 1": [1],
+        "Number >= 1": [1, 2],
+        "NUMBER==1||nUMBER==2": [1, 2],
+        "MY.Number == 1": [1],
+        'Owner == "alice"': [0, 1],
+        'owner=="ALICE"': [0, 1],
+        'owner=="bob"': [2],
+        'Owner =?= "bob"': [],
+        'regexp("^n[02]$", Note)': [0, 2],
+        'stringListMember(Note, "n1,n2")': [1, 2],
+        f"ClusterId == {first} && ProcId == 0": [0],
+        f"ClusterId == {first} && ProcId == 1": [],
+        f"ClusterId =!= {first}": [1, 2],
+        "ServerTime - QDate < 86400": [0, 1, 2],
+    }
+    assert {constraint: numbers(door, constraint) for constraint in found} == found
 
 
-@pytest.mark.parametrize(
-    ("constraint", "found"),
-    [
-        ("1", [0, 1, 2]),
-        ("-3", [0, 1, 2]),
-        ("0", []),
-        ("0.0", []),
-        ("0.5", [0, 1, 2]),
-        ("Number", [1, 2]),
-        ("Number - 1", [0, 2]),
-        ("UNDEFINED", []),
-        ("Missing", []),
-        ("Missing > 1", []),
-        ("!(Missing > 1)", []),
-        ("Missing =?= UNDEFINED", [0, 1, 2]),
-        ("ERROR", []),
-        ('Number + "x"', []),
-        ("1/0", []),
-        ('"TRUE"', []),
-        ("Note", []),
-        ("{ TRUE }", []),
-    ],
-)
-def test_what_selects(door: Door, jobs: list[Job], constraint: str, found: list[int]) -> None:
+def test_what_selects(door: Door, jobs: list[Job]) -> None:
     """3.14: TRUE or a non-zero number; UNDEFINED, ERROR and everything else does not."""
-    assert numbers(door, constraint) == found
+    found = {
+        "1": [0, 1, 2],
+        "-3": [0, 1, 2],
+        "0": [],
+        "0.0": [],
+        "0.5": [0, 1, 2],
+        "Number": [1, 2],
+        "Number - 1": [0, 2],
+        "UNDEFINED": [],
+        "Missing": [],
+        "Missing > 1": [],
+        "!(Missing > 1)": [],
+        "Missing =?= UNDEFINED": [0, 1, 2],
+        "ERROR": [],
+        'Number + "x"': [],
+        "1/0": [],
+        '"TRUE"': [],
+        "Note": [],
+        "{ TRUE }": [],
+    }
+    assert {constraint: numbers(door, constraint) for constraint in found} == found
 
 
-@pytest.mark.parametrize(
-    "constraint",
-    ["Number >", "(", "a b", "Number = 1", '"open', "1; 2", "]", "TRUE) || (TRUE", "\u20ac", "&&", "," * 50],
-)
-def test_unparsable_constraints(door: Door, jobs: list[Job], constraint: str) -> None:
+def test_unparsable_constraints(door: Door, jobs: list[Job]) -> None:
     """3.14: they select nothing, and the status is still SUCCESS."""
-    reply = door.ok("getJobAds", constraint=constraint)
-    assert (reply.message, reply.value) == ("Success", [])
+    texts = ["Number >", "(", "a b", "Number = 1", '"open', "1; 2", "]", "TRUE) || (TRUE", "\u20ac", "&&"]
+    for constraint in (*texts, "," * 50):
+        reply = door.ok("getJobAds", constraint=constraint)
+        assert (reply.message, reply.value) == ("Success", []), constraint
 
 
 def test_many_ids_in_one_constraint(door: Door, jobs: list[Job]) -> None:
     """8 no. 15: portals ask for hundreds of jobs at once."""
-    ids = " || ".join(f"ClusterId == {number}" for number in range(2, 3000))
+    first = jobs[1].cluster
+    ids = " || ".join(f"ClusterId == {number}" for number in range(first, first + 3000))
     assert numbers(door, ids) == [1, 2]
 
 
@@ -174,12 +167,13 @@ def test_answers_follow_changes(door: Door, jobs: list[Job]) -> None:
 # ---------------------------------------------------------------- 3.15 getJobAd
 
 
-@pytest.mark.parametrize(("cluster", "proc"), [(99, 0), (1, 1), (0, 0), (-1, -1), (2147483647, 2147483647)])
-def test_unknown_jobs(door: Door, jobs: list[Job], cluster: int, proc: int) -> None:
+def test_unknown_jobs(door: Door, jobs: list[Job]) -> None:
     """3.15: UNKNOWNJOB, classAd omitted."""
-    reply = door.call("getJobAd", clusterId=cluster, jobId=proc)
-    assert (reply.code, reply.value) == ("UNKNOWNJOB", None)
-    assert reply.message
+    own = jobs[0].cluster
+    for cluster, proc in ((99, 0), (own, 1), (0, 0), (-1, -1), (2147483647, 2147483647)):
+        reply = door.call("getJobAd", clusterId=cluster, jobId=proc)
+        assert (reply.code, reply.value) == ("UNKNOWNJOB", None)
+        assert reply.message
 
 
 def test_staged_jobs_are_unknown(door: Door) -> None:

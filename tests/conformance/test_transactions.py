@@ -5,33 +5,54 @@ from __future__ import annotations
 import pytest
 
 from tests.conformance.conftest import OpenDoor
-from tests.conformance.door import NIL, Door, Txn, Value, Xml, expression
+from tests.conformance.door import NIL, Door, Staged, Txn, Value, Xml, expression
 
-JOB: dict[str, Value] = {"clusterId": 1, "jobId": 0}
+JobKey = tuple[int, int]
 FLAGS: dict[str, Value] = {"email_user": False, "email_admin": False}
+Parameters = dict[str, dict[str, Value]]
 
-MUST_BE_LIVE: dict[str, dict[str, Value]] = {
-    "commitTransaction": {},
-    "abortTransaction": {},
-    "extendTransaction": {"duration": 60},
-    "newCluster": {},
-    "newJob": {"clusterId": 1},
-    "submit": {**JOB, "jobAd": []},
-    "declareFile": {**JOB, "name": "f", "size": 0, "hashType": "NOHASH"},
-    "sendFile": {**JOB, "name": "f", "offset": 0, "data": b"x"},
-}
-OPTIONAL: dict[str, dict[str, Value]] = {
-    "removeCluster": {"clusterId": 1, "reason": "x"},
-    "removeJob": {**JOB, "reason": "x", "force_removal": False},
-    "holdJob": {**JOB, "reason": "x", **FLAGS, "system_hold": False},
-    "releaseJob": {**JOB, "reason": "x", **FLAGS},
-    "getJobAds": {"constraint": None},
-    "getJobAd": JOB,
-    "getFile": {**JOB, "name": "f", "offset": 0, "length": 1},
-    "closeSpool": JOB,
-    "listSpool": JOB,
-}
-CARRY_ONE = MUST_BE_LIVE | OPTIONAL
+
+def must_be_live(job: JobKey) -> Parameters:
+    """The operations that need a live transaction, with parameters for a job."""
+    cluster, place = parts(job)
+    return {
+        "commitTransaction": {},
+        "abortTransaction": {},
+        "extendTransaction": {"duration": 60},
+        "newCluster": {},
+        "newJob": cluster,
+        "submit": {**place, "jobAd": []},
+        "declareFile": {**place, "name": "f", "size": 0, "hashType": "NOHASH"},
+        "sendFile": {**place, "name": "f", "offset": 0, "data": b"x"},
+    }
+
+
+def optional(job: JobKey) -> Parameters:
+    """The operations to which a transaction may be given, with parameters for a job."""
+    cluster, place = parts(job)
+    return {
+        "removeCluster": {**cluster, "reason": "x"},
+        "removeJob": {**place, "reason": "x", "force_removal": False},
+        "holdJob": {**place, "reason": "x", **FLAGS, "system_hold": False},
+        "releaseJob": {**place, "reason": "x", **FLAGS},
+        "getJobAds": {"constraint": None},
+        "getJobAd": place,
+        "getFile": {**place, "name": "f", "offset": 0, "length": 1},
+        "closeSpool": place,
+        "listSpool": place,
+    }
+
+
+def carry_one(job: JobKey) -> Parameters:
+    return must_be_live(job) | optional(job)
+
+
+def parts(job: JobKey) -> tuple[dict[str, Value], dict[str, Value]]:
+    return {"clusterId": job[0]}, {"clusterId": job[0], "jobId": job[1]}
+
+
+NOWHERE = (99, 0)
+"""A job that nobody made."""
 
 NONE: dict[str, Value] = {
     "omitted": None,
@@ -54,49 +75,52 @@ def is_live(door: Door, txn: Txn) -> bool:
 
 
 @pytest.mark.parametrize("none", NONE)
-@pytest.mark.parametrize("operation", MUST_BE_LIVE)
-def test_rule_1_must_be_live(door: Door, operation: str, none: str) -> None:
+def test_rule_1_must_be_live(door: Door, none: str) -> None:
     """3.1 rule 1; section 9: omitted, nil, empty, id 0."""
-    reply = door.call(operation, transaction=NONE[none], **MUST_BE_LIVE[operation])
-    assert (reply.http_status, reply.code) == (200, "INVALIDTRANSACTION")
-    assert reply.message == "Invalid transaction"
+    for operation, parameters in must_be_live(NOWHERE).items():
+        reply = door.call(operation, transaction=NONE[none], **parameters)
+        assert (reply.http_status, reply.code) == (200, "INVALIDTRANSACTION"), operation
+        assert reply.message == "Invalid transaction"
 
 
 @pytest.mark.parametrize("none", NONE)
-@pytest.mark.parametrize("operation", OPTIONAL)
-def test_rule_1_optional(door: Door, operation: str, none: str) -> None:
+def test_rule_1_optional(door: Door, none: str) -> None:
     """3.1 rule 1: the operation goes on as without one."""
-    staged = door.staged()
-    staged.upload("f", b"x")
-    staged.submit_template(expression("Requirements", "FALSE"))
-    assert (staged.commit().cluster, staged.proc) == (1, 0)
-    reply = door.call(operation, transaction=NONE[none], **OPTIONAL[operation])
-    assert reply.code == ("FAIL" if operation == "releaseJob" else "SUCCESS")
+    txn = door.begin()
+    staged = {}
+    for operation in optional(NOWHERE):
+        job = staged[operation] = door.staged(txn)
+        job.upload("f", b"x")
+        job.submit_template(expression("Requirements", "FALSE"))
+    door.ok("commitTransaction", transaction=txn)
+    for operation, job in staged.items():
+        parameters = optional((job.cluster, job.proc))[operation]
+        reply = door.call(operation, transaction=NONE[none], **parameters)
+        assert reply.code == ("FAIL" if operation == "releaseJob" else "SUCCESS"), operation
 
 
 # ---------------------------------------------------------------- rule 2: dead transactions
 
 
-@pytest.mark.parametrize("operation", CARRY_ONE)
-def test_rule_2_never_existed(door: Door, operation: str) -> None:
+def test_rule_2_never_existed(door: Door) -> None:
     """3.1 rule 2: also where the transaction is optional."""
-    reply = door.call(operation, transaction=Txn(-123456, 60), **CARRY_ONE[operation])
-    assert (reply.code, reply.message) == ("INVALIDTRANSACTION", "Invalid transaction")
+    for operation, parameters in carry_one(NOWHERE).items():
+        reply = door.call(operation, transaction=Txn(-123456, 60), **parameters)
+        assert (reply.code, reply.message) == ("INVALIDTRANSACTION", "Invalid transaction"), operation
 
 
 @pytest.mark.parametrize("end", ["commitTransaction", "abortTransaction", "expired"])
-@pytest.mark.parametrize("operation", CARRY_ONE)
-def test_rule_2_ended(door: Door, operation: str, end: str) -> None:
+def test_rule_2_ended(door: Door, end: str) -> None:
     """3.1 rule 2: committed (also a second commit), aborted, expired; 3.2: use after expiry."""
     job = door.committed()
-    assert (job.cluster, job.proc) == (1, 0)
     txn = door.begin(10)
     if end == "expired":
         door.advance(10)
     else:
         door.ok(end, transaction=txn)
-    reply = door.call(operation, transaction=txn, **CARRY_ONE[operation])
-    assert (reply.code, reply.message) == ("INVALIDTRANSACTION", "Invalid transaction")
+    for operation, parameters in carry_one((job.cluster, job.proc)).items():
+        reply = door.call(operation, transaction=txn, **parameters)
+        assert (reply.code, reply.message) == ("INVALIDTRANSACTION", "Invalid transaction"), operation
     assert job.status == 1
 
 
@@ -107,7 +131,7 @@ def test_values_of_failed_operations(door: Door) -> None:
     assert door.call("newJob", transaction=dead, clusterId=1).value == 0
     assert door.call("extendTransaction", transaction=dead, duration=5).value == (0, 0)
     for operation in ("getJobAds", "getJobAd", "getFile", "listSpool", "submit"):
-        assert door.call(operation, transaction=dead, **CARRY_ONE[operation]).value is None
+        assert door.call(operation, transaction=dead, **carry_one(NOWHERE)[operation]).value is None
 
 
 def test_bytes_of_the_shortest_replies(door: Door) -> None:
@@ -119,31 +143,33 @@ def test_bytes_of_the_shortest_replies(door: Door) -> None:
 # ---------------------------------------------------------------- rule 3: renewal
 
 
-@pytest.mark.parametrize("duration", [0, -1])
-@pytest.mark.parametrize("operation", CARRY_ONE)
-def test_rule_3_a_duration_below_one(door: Door, operation: str, duration: int) -> None:
+def test_rule_3_a_duration_below_one(door: Door) -> None:
     """3.1 rule 3: FAIL; the transaction stays alive with its old timer."""
     txn = door.begin(10)
     door.advance(5)
-    assert door.code(operation, transaction=Txn(txn.id, duration), **CARRY_ONE[operation]) == "FAIL"
+    for duration in (0, -1):
+        for operation, parameters in carry_one(NOWHERE).items():
+            assert door.code(operation, transaction=Txn(txn.id, duration), **parameters) == "FAIL", operation
     door.advance(4)
     assert is_live(door, txn)
     door.advance(1)
     assert not is_live(door, txn)
 
 
-@pytest.mark.parametrize(
-    "operation", [o for o in CARRY_ONE if o not in ("commitTransaction", "abortTransaction")]
-)
-def test_rule_3_the_client_s_duration(door: Door, operation: str) -> None:
+def test_rule_3_the_client_s_duration(door: Door) -> None:
     """3.1 rule 3: every call that carries the transaction restarts its timer with what the client sent."""
-    txn = door.begin(10)
+    txns = {
+        operation: (door.begin(10), parameters)
+        for operation, parameters in carry_one(NOWHERE).items()
+        if operation not in ("commitTransaction", "abortTransaction")
+    }
     door.advance(9)
-    door.call(operation, transaction=Txn(txn.id, 60), **CARRY_ONE[operation])
+    for operation, (txn, parameters) in txns.items():
+        door.call(operation, transaction=Txn(txn.id, 60), **parameters)
     door.advance(59)
-    assert is_live(door, txn)
+    assert [operation for operation, (txn, _) in txns.items() if not is_live(door, txn)] == []
     door.advance(1)
-    assert not is_live(door, txn)
+    assert [operation for operation, (txn, _) in txns.items() if is_live(door, txn)] == []
 
 
 def test_rule_3_a_shorter_duration(door: Door) -> None:
@@ -233,7 +259,8 @@ def test_abort_discards(door: Door) -> None:
     job = door.committed()
     staged = door.staged()
     staged.upload("f", b"x")
-    door.ok("holdJob", transaction=staged.txn, **JOB, reason="x", **FLAGS, system_hold=False)
+    inside = Staged(door, staged.txn, job.cluster, job.proc)
+    inside.ok("holdJob", reason="x", **FLAGS, system_hold=False)
     door.ok("abortTransaction", transaction=staged.txn)
     assert job.status == 1
     assert not staged.as_job.in_queue

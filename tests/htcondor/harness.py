@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,6 +16,7 @@ from birdbath.pool.htcondor.pool import HTCondorPool as Pool
 from birdbath.pool_events import PoolEvents
 from birdbath.store import UnitOfWork, Writer, open_engine
 from birdbath.store.sandbox import Spool
+from tests.htcondor.sweeper import Sweeper
 from tests.htcondor.waiting import until
 from tests.htcondor_pool import HTCondorPool
 
@@ -29,9 +29,8 @@ class HTCondorHarness:
     owners = ("alice", "bob")
     domain = "example.org"
 
-    def __init__(self, home: Path, pool: HTCondorPool) -> None:
-        self._pool = pool
-        self._empty()
+    def __init__(self, home: Path, pool: HTCondorPool, sweeper: Sweeper) -> None:
+        sweeper.sweep()
         home.chmod(0o755)
         self.engine = open_engine(f"sqlite:///{home}/pool.db")
         self._writer = Writer(self.engine)
@@ -89,21 +88,3 @@ class HTCondorHarness:
         self.pool.close()
         self._writer.close()
         self.engine.dispose()
-
-    def _empty(self) -> None:
-        """Leave nothing in the queue that a former test put there."""
-
-        def is_empty() -> bool:
-            if not self._pool.run("condor_q", "-all", "-af", "ClusterId").strip():
-                return True
-            everything = ("-constraint", "true")
-            for program, *more in (
-                ["condor_qedit", *everything, "LeaveJobInQueue", "false"],
-                ["condor_rm", *everything],
-                ["condor_rm", *everything, "-forcex"],
-            ):
-                with suppress(RuntimeError):  # jobs go by themselves meanwhile
-                    self._pool.run(program, *more)
-            return False
-
-        until(is_empty)

@@ -9,6 +9,7 @@ import pytest
 
 from tests.htcondor.differences import DIFFERENCES
 from tests.htcondor.harness import HTCondorHarness
+from tests.htcondor.sweeper import Sweeper
 from tests.htcondor_pool import HTCondorPool
 from tests.pool.harness import Harness
 from tests.pool.simulated.harness import SimulatedHarness
@@ -27,9 +28,9 @@ def simulated(tmp_path: Path) -> SimulatedHarness:
 
 
 @pytest.fixture
-def htcondor(tmp_path: Path, htcondor_pool: HTCondorPool) -> Iterator[HTCondorHarness]:
+def htcondor(tmp_path: Path, htcondor_pool: HTCondorPool, sweeper: Sweeper) -> Iterator[HTCondorHarness]:
     """A gateway to a real pool whose queue is empty."""
-    harness = HTCondorHarness(tmp_path, htcondor_pool)
+    harness = HTCondorHarness(tmp_path, htcondor_pool, sweeper)
     yield harness
     harness.close()
 
