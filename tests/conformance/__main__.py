@@ -18,7 +18,8 @@ from hypothesis.database import DirectoryBasedExampleDatabase
 from birdbath.store import open_engine
 from tests.conformance.door import Door
 from tests.conformance.simulated import Simulated
-from tests.conformance.test_every_operation import explore
+from tests.conformance.test_any_order import explore
+from tests.conformance.test_every_operation import EveryOperation
 
 AT_ONCE = 25
 STEPS = 60
@@ -52,6 +53,7 @@ def _round(folder: Path) -> None:
             return Door(pool)
 
         explore(
+            EveryOperation,
             open_door,
             AT_ONCE,
             STEPS,

@@ -22,34 +22,27 @@ __all__ = ["empty_database"]
 
 OpenDoor = Callable[..., Door]
 
-_INSERTS = "the federation refuses insertAd: each pool keeps its own ads"
-DIFFERENCES = {
-    "test_collector": _INSERTS,
-    "test_mapping": _INSERTS,
-    "test_any_order": _INSERTS,
-    "test_every_operation": _INSERTS,
-    "test_grid_appliance": _INSERTS,
+FEDERATED = frozenset({"test_actions", "test_submission", "test_transactions", "test_files", "test_queries"})
+"""The modules about what the federation does itself: ids, transactions, and jobs in one of several pools."""
+NOT_FEDERATED = {
     "test_max_jobs_submitted": "the limit of jobs in the queue is each pool's, which says so at the commit",
 }
-"""Modules and tests that do not hold for the federation, and why."""
-
-REAL_TOO = frozenset(
-    {"test_actions", "test_submission", "test_transactions", "test_files", "test_queries", "test_habits"}
-)
-"""The modules about jobs, which are tried in front of a real pool as well."""
+"""Tests of these modules that do not hold for the federation, and why."""
 
 
 _VALUES_ON_THE_FEDERATION = 3
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Try every pool, and the federation where it does not differ."""
+    """Try both pools, and the federation where it does something itself."""
     if "open_door" in metafunc.fixturenames:
-        names = {metafunc.module.__name__.rpartition(".")[2], metafunc.function.__name__}
-        federation = pytest.param("federation", marks=pytest.mark.slow)
-        pools: list[Any] = ["simulated"] if names & DIFFERENCES.keys() else ["simulated", federation]
-        if metafunc.module.__name__.rpartition(".")[2] in REAL_TOO:
-            pools.append(pytest.param("htcondor", marks=[pytest.mark.toolkit, pytest.mark.slow]))
+        pools: list[Any] = [
+            "simulated",
+            pytest.param("htcondor", marks=[pytest.mark.toolkit, pytest.mark.slow]),
+        ]
+        module = metafunc.module.__name__.rpartition(".")[2]
+        if module in FEDERATED and metafunc.function.__name__ not in NOT_FEDERATED:
+            pools.append(pytest.param("federation", marks=pytest.mark.slow))
         metafunc.parametrize("open_door", pools, indirect=True)
 
 

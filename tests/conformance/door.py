@@ -154,7 +154,7 @@ class Pool(Protocol):
     """What a door needs of the pool behind it."""
 
     capabilities: frozenset[str]
-    """`stepped time`: it only passes when `advance` says so. `simulated programs`: no processes run."""
+    """`stepped time`: it only passes when `advance` says so. `held when removed`: so can a job be (3.12)."""
 
     def post(self, body: bytes) -> tuple[int, bytes]:
         """Answer one SOAP request: HTTP status and body."""

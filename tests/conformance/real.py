@@ -10,6 +10,7 @@ from birdbath.access import Caller
 from birdbath.backend import Backend
 from birdbath.collector import CollectorSettings
 from birdbath.notify import Notifier
+from birdbath.pool.base import AdKind
 from birdbath.pool.htcondor.connection import Connection
 from birdbath.pool.htcondor.journal import gateway
 from birdbath.pool.htcondor.pool import HTCondorPool as Pool
@@ -51,12 +52,18 @@ class Gateway:
 
     def empty(self) -> None:
         """Leave nothing in the queue that a former test put there."""
-        self._sweeper.sweep()
+        ads_are_left = self._sweeper.sweep()
         self.writer.write_now(self._forget_all)
+        if ads_are_left:
+            self.writer.write_now(self._invalidate_all)
 
     def _forget_all(self, unit: UnitOfWork) -> None:
         for cluster in self.pool.journal.clusters():
             self.pool.journal.forget(unit, cluster)
+
+    def _invalidate_all(self, unit: UnitOfWork) -> None:
+        for kind in AdKind:
+            self.pool.directory.invalidate(unit, kind)
 
     def stop(self) -> None:
         self.notifier.close()

@@ -42,7 +42,7 @@ _application = create_application(switch)
 class Simulated:
     """See `door.Pool`. `settings` are fields of ScheddSettings and CollectorSettings."""
 
-    capabilities = frozenset({"stepped time", "simulated programs"})
+    capabilities = frozenset({"stepped time", "held when removed"})
 
     def __init__(self, folder: Path, empty_database: Path, settings: dict[str, object]) -> None:
         self._folder = folder

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import precondition, rule
 
 from birdbath.access import OPERATIONS
 from tests.conformance.conftest import OpenDoor
 from tests.conformance.door import Value, integer, string
-from tests.conformance.test_any_order import HELD, IDLE, LEASE, REMOVED, Conversations
+from tests.conformance.test_any_order import HELD, IDLE, LEASE, REMOVED, Conversations, explore
 
 EXAMPLES = 15
 LIFETIME = 900
@@ -57,7 +56,7 @@ class EveryOperation(Conversations):
         jobs = [job for key, job in self.committed.items() if key[0] == cluster]
         assert code == "SUCCESS"  # 3.11: also of a cluster that nobody knows
         for job in jobs:
-            job.state = job.state.after("removeJob") or job.state
+            job.state = self.after(job.state, "removeJob") or job.state
 
     @rule(data=st.data())
     def close_a_spool(self, data: st.DataObject) -> None:
@@ -134,16 +133,5 @@ def test_no_operation_is_left_out() -> None:
     assert set(OPERATIONS) == ASKED_ELSEWHERE | ASKED_HERE
 
 
-def explore(open_door: OpenDoor, examples: int, steps: int, **more: object) -> None:
-    """Run the machine at doors to new servers."""
-
-    class AtThisDoor(EveryOperation):
-        def __init__(self) -> None:
-            super().__init__(open_door)
-
-    chosen = settings(max_examples=examples, stateful_step_count=steps, **more)  # type: ignore[arg-type]
-    run_state_machine_as_test(AtThisDoor, settings=chosen)
-
-
 def test_every_operation_in_any_order(open_door: OpenDoor) -> None:
-    explore(open_door, EXAMPLES, 40)
+    explore(EveryOperation, open_door, EXAMPLES, 40)

@@ -50,58 +50,62 @@ def trip(door: Door) -> Trip:
 # ---------------------------------------------------------------- 5.1 outgoing
 
 
-@pytest.mark.parametrize(
-    ("text", "kind", "value"),
-    [
-        # integers, 64 bits, negative ones as literals
-        ("0", "INTEGER-ATTR", "0"),
-        ("12", "INTEGER-ATTR", "12"),
-        ("-1", "INTEGER-ATTR", "-1"),
-        ("+7", "INTEGER-ATTR", "7"),
-        ("010", "INTEGER-ATTR", "10"),
-        ("2147483648", "INTEGER-ATTR", "2147483648"),
-        ("9007199254740993", "INTEGER-ATTR", "9007199254740993"),
-        ("9223372036854775807", "INTEGER-ATTR", "9223372036854775807"),
-        ("-9223372036854775807", "INTEGER-ATTR", "-9223372036854775807"),
-        # reals, of full precision
-        ("0.0", "FLOAT-ATTR", "0.000000"),
-        ("3.5", "FLOAT-ATTR", "3.500000"),
-        ("-2.25", "FLOAT-ATTR", "-2.250000"),
-        # booleans in upper case
-        ("true", "BOOLEAN-ATTR", "TRUE"),
-        ("TRUE", "BOOLEAN-ATTR", "TRUE"),
-        ("False", "BOOLEAN-ATTR", "FALSE"),
-        # string literals that come as expressions
-        ('"quoted"', "STRING-ATTR", "quoted"),
-        ('""', "STRING-ATTR", ""),
-        ('"say \\"hi\\""', "STRING-ATTR", 'say "hi"'),
-        ('"C:\\dir\\file"', "STRING-ATTR", "C:\\dir\\file"),
-        # everything else is an expression in canonical form
-        ("Memory>512", "EXPRESSION-ATTR", "Memory > 512"),
-        ("a=?=b", "EXPRESSION-ATTR", "a =?= b"),
-        ("a=!=undefined", "EXPRESSION-ATTR", "a =!= undefined"),
-        ("a is b", "EXPRESSION-ATTR", "a =?= b"),
-        ("A&&B||C", "EXPRESSION-ATTR", "A && B || C"),
-        ("f(a,b)", "EXPRESSION-ATTR", "f(a,b)"),
-        ("TARGET.Memory>=MY.RequestMemory", "EXPRESSION-ATTR", "TARGET.Memory >= MY.RequestMemory"),
-        ("{1,2,3}", "EXPRESSION-ATTR", "{ 1,2,3 }"),
-        ("{}", "EXPRESSION-ATTR", "{  }"),
-        ('[a=1;b="x"]', "EXPRESSION-ATTR", '[ a = 1; b = "x" ]'),
-        ("Name", "EXPRESSION-ATTR", "Name"),
-        ("TRUE&&FALSE", "EXPRESSION-ATTR", "true && false"),
-        ("UNDEFINED=?=x", "EXPRESSION-ATTR", "undefined =?= x"),
-        ("a?b:c", "EXPRESSION-ATTR", "a ? b : c"),
-        ("x*2+y", "EXPRESSION-ATTR", "x * 2 + y"),
-    ],
-)
-def test_values(trip: Trip, text: str, kind: str, value: str) -> None:
+VALUES = [
+    # integers, 64 bits, negative ones as literals
+    ("0", "INTEGER-ATTR", "0"),
+    ("12", "INTEGER-ATTR", "12"),
+    ("-1", "INTEGER-ATTR", "-1"),
+    ("+7", "INTEGER-ATTR", "7"),
+    ("010", "INTEGER-ATTR", "10"),
+    ("2147483648", "INTEGER-ATTR", "2147483648"),
+    ("9007199254740993", "INTEGER-ATTR", "9007199254740993"),
+    ("9223372036854775807", "INTEGER-ATTR", "9223372036854775807"),
+    ("-9223372036854775807", "INTEGER-ATTR", "-9223372036854775807"),
+    # reals, of full precision
+    ("0.0", "FLOAT-ATTR", "0.000000"),
+    ("3.5", "FLOAT-ATTR", "3.500000"),
+    ("-2.25", "FLOAT-ATTR", "-2.250000"),
+    # booleans in upper case
+    ("true", "BOOLEAN-ATTR", "TRUE"),
+    ("TRUE", "BOOLEAN-ATTR", "TRUE"),
+    ("False", "BOOLEAN-ATTR", "FALSE"),
+    # string literals that come as expressions
+    ('"quoted"', "STRING-ATTR", "quoted"),
+    ('""', "STRING-ATTR", ""),
+    ('"say \\"hi\\""', "STRING-ATTR", 'say "hi"'),
+    ('"C:\\dir\\file"', "STRING-ATTR", "C:\\dir\\file"),
+    # everything else is an expression in canonical form
+    ("Memory>512", "EXPRESSION-ATTR", "Memory > 512"),
+    ("a=?=b", "EXPRESSION-ATTR", "a =?= b"),
+    ("a=!=undefined", "EXPRESSION-ATTR", "a =!= undefined"),
+    ("a is b", "EXPRESSION-ATTR", "a =?= b"),
+    ("A&&B||C", "EXPRESSION-ATTR", "A && B || C"),
+    ("f(a,b)", "EXPRESSION-ATTR", "f(a,b)"),
+    ("TARGET.Memory>=MY.RequestMemory", "EXPRESSION-ATTR", "TARGET.Memory >= MY.RequestMemory"),
+    ("{1,2,3}", "EXPRESSION-ATTR", "{ 1,2,3 }"),
+    ("{}", "EXPRESSION-ATTR", "{  }"),
+    ('[a=1;b="x"]', "EXPRESSION-ATTR", '[ a = 1; b = "x" ]'),
+    ("Name", "EXPRESSION-ATTR", "Name"),
+    ("TRUE&&FALSE", "EXPRESSION-ATTR", "true && false"),
+    ("UNDEFINED=?=x", "EXPRESSION-ATTR", "undefined =?= x"),
+    ("a?b:c", "EXPRESSION-ATTR", "a ? b : c"),
+    ("x*2+y", "EXPRESSION-ATTR", "x * 2 + y"),
+]
+
+
+def test_values(trip: Trip) -> None:
     """5.1: the type says what the value is; 5.3, 5.4: the tag that came only tells strings from the rest."""
     tags = ("EXPRESSION-ATTR", "INTEGER-ATTR", "BOOLEAN-ATTR", None)
-    ad = trip(*(Item(f"Value{number}", tag, text) for number, tag in enumerate(tags)))
-    for number in range(len(tags)):
-        item = ad.item(f"Value{number}")
-        assert item.type == kind
-        assert _blanks(item.value) == _blanks(value)
+    sent = {
+        f"Value{row}_{number}": (Item(f"Value{row}_{number}", tag, text), kind, value)
+        for row, (text, kind, value) in enumerate(VALUES)
+        for number, tag in enumerate(tags)
+    }
+    ad = trip(*(item for item, _, _ in sent.values()))
+    for name, (item, kind, value) in sent.items():
+        back = ad.item(name)
+        assert back.type == kind, item
+        assert _blanks(back.value) == _blanks(value), item
 
 
 def _blanks(text: str | None) -> str:
@@ -109,58 +113,63 @@ def _blanks(text: str | None) -> str:
     return " ".join((text or "").split())
 
 
-@pytest.mark.parametrize("text", ["undefined", "UNDEFINED", "error", "Error"])
-def test_undefined_and_error_are_omitted(trip: Trip, text: str) -> None:
+def test_undefined_and_error_are_omitted(trip: Trip) -> None:
     """5.1: UNDEFINED-ATTR and ERROR-ATTR are never sent."""
-    assert not trip(expression("Value", text)).has("Value")
+    texts = ("undefined", "UNDEFINED", "error", "Error")
+    ad = trip(*(expression(f"Value{number}", text) for number, text in enumerate(texts)))
+    assert not any(str(name).startswith("Value") for name in ad.names)
 
 
-@pytest.mark.parametrize("text", ["(x)", "( x )", "((x))", "(1)", "-x", "- x"])
-def test_parentheses_and_signs_stay(trip: Trip, text: str) -> None:
+def test_parentheses_and_signs_stay(trip: Trip) -> None:
     """5.1: a minus before anything but a number, and parenthesised values, are expressions."""
-    item = trip(expression("Value", text)).item("Value")
-    assert item.type == "EXPRESSION-ATTR"
-    assert (item.value or "").replace(" ", "") == text.replace(" ", "")
+    texts = ("(x)", "( x )", "((x))", "(1)", "-x", "- x")
+    ad = trip(*(expression(f"Value{number}", text) for number, text in enumerate(texts)))
+    for number, text in enumerate(texts):
+        item = ad.item(f"Value{number}")
+        assert item.type == "EXPRESSION-ATTR"
+        assert (item.value or "").replace(" ", "") == text.replace(" ", "")
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        " ",
-        "  leading and trailing  ",
-        "plain",
-        "TRUE",
-        "12",
-        "undefined",
-        'say "hi"',
-        '"',
-        '""',
-        "'",
-        "\\",
-        '\\"',
-        "C:\\dir",
-        "C:\\dir\\",
-        "ends with two \\\\",
-        "tab\there",
-        "<a href='x'>&amp;</a>",
-        "]]>",
-        "\u00e9\u00fc",
-        "\u20ac",
-        "\u65e5\u672c\u8a9e",
-        "\U0001f41f",
-        "x" * 100_000,
-    ],
-)
-def test_strings(trip: Trip, text: str) -> None:
+STRINGS = [
+    "",
+    " ",
+    "  leading and trailing  ",
+    "plain",
+    "TRUE",
+    "12",
+    "undefined",
+    'say "hi"',
+    '"',
+    '""',
+    "'",
+    "\\",
+    '\\"',
+    "C:\\dir",
+    "C:\\dir\\",
+    "ends with two \\\\",
+    "tab\there",
+    "<a href='x'>&amp;</a>",
+    "]]>",
+    "\u00e9\u00fc",
+    "\u20ac",
+    "\u65e5\u672c\u8a9e",
+    "\U0001f41f",
+    "x" * 100_000,
+]
+
+
+def test_strings(trip: Trip) -> None:
     """5.1, 5.3 to 5.5: raw characters, no quotes, no escapes; UTF-8."""
-    assert trip(string("Value", text)).item("Value") == string("Value", text)
+    sent = [string(f"Value{number}", text) for number, text in enumerate(STRINGS)]
+    ad = trip(*sent)
+    for item in sent:
+        assert ad.item(str(item.name)) == item
 
 
-@pytest.mark.parametrize("text", ["two\nlines", "a\r\nb", "\n"])
-def test_line_breaks_in_daemon_ads(door: Door, text: str) -> None:
+def test_line_breaks_in_daemon_ads(door: Door) -> None:
     """1.4: as references, which come back as they were. (In a job they are refused, 3.6.)"""
-    assert through_the_collector(door)(string("Value", text)).item("Value") == string("Value", text)
+    for text in ("two\nlines", "a\r\nb", "\n"):
+        assert through_the_collector(door)(string("Value", text)).item("Value") == string("Value", text)
 
 
 def test_strings_are_no_expressions(trip: Trip) -> None:
@@ -263,42 +272,50 @@ def test_tags_are_not_checked(trip: Trip) -> None:
         assert ad.item(f"Number{number}") == integer(f"Number{number}", 7)
 
 
-@pytest.mark.parametrize("tag", ["STRING-ATTR", "115"])
-def test_only_strings_are_literal(trip: Trip, tag: str) -> None:
+def test_only_strings_are_literal(trip: Trip) -> None:
     """5.3, 5.4."""
-    assert trip(Item("Value", tag, "7")).item("Value") == string("Value", "7")
+    ad = trip(Item("One", "STRING-ATTR", "7"), Item("Two", "115", "7"))
+    assert (ad.item("One"), ad.item("Two")) == (string("One", "7"), string("Two", "7"))
 
 
-@pytest.mark.parametrize("tag", ["STRING-ATTR", "INTEGER-ATTR", None])
-def test_a_missing_value_is_undefined(trip: Trip, tag: str | None) -> None:
+def test_a_missing_value_is_undefined(trip: Trip) -> None:
     """3.6, 5.3: so the attribute is not sent."""
-    assert not trip(Item("Value", tag, None)).has("Value")
+    tags = ("STRING-ATTR", "INTEGER-ATTR", None)
+    ad = trip(*(Item(f"Value{number}", tag, None) for number, tag in enumerate(tags)))
+    assert not any(str(name).startswith("Value") for name in ad.names)
 
 
 BAD = ["1 +", "a b", "(", '"open', "1; Evil = 2", "1]", "1 /* open", "\u20ac", "9223372036854775808", ""]
 
 
-@pytest.mark.parametrize("text", BAD)
-def test_what_does_not_parse(door: Door, text: str) -> None:
+def test_what_does_not_parse(door: Door) -> None:
     """5.3: dropped silently, so an earlier value stays; 5.4: becomes UNDEFINED."""
-    items = [integer("Value", 1), expression("Value", text)]
+    items = [
+        item
+        for number, text in enumerate(BAD)
+        for item in (integer(f"Value{number}", 1), expression(f"Value{number}", text))
+    ]
     daemon_ad, job_ad = through_the_collector(door)(*items), through_the_queue(door)(*items)
-    assert daemon_ad.item("Value") == integer("Value", 1)
-    assert not job_ad.has("Value")
+    for number, text in enumerate(BAD):
+        assert daemon_ad.item(f"Value{number}") == integer(f"Value{number}", 1), text
+        assert not job_ad.has(f"Value{number}"), text
     for ad in (daemon_ad, job_ad):
         assert not ad.has("Evil")
 
 
-@pytest.mark.parametrize("name", ["a b", "1st", "a-b", "a.b", "", "\u00e9", "x" * 10 + ";"])
-def test_names_that_are_none(door: Door, name: str) -> None:
+def test_names_that_are_none(door: Door) -> None:
     """5.3: dropped. (A job refuses them, 3.6.)"""
-    ad = through_the_collector(door)(integer(name, 1))
-    assert sorted(map(str, ad.names)) == ["LastHeardFrom", "MyType", "Name", "ServerTime", "TargetType"]
+    names = ("a b", "1st", "a-b", "a.b", "", "\u00e9", "x" * 10 + ";")
+    ad = through_the_collector(door)(integer("Good", 1), *(integer(name, 1) for name in names))
+    assert ad.has("Good")
+    assert not {*names} & {*ad.names}
 
 
-@pytest.mark.parametrize("name", ["true", "undefined", "error", "is", "parent", "_x", "A1", "x" * 200])
-def test_names_that_only_look_odd(trip: Trip, name: str) -> None:
-    assert trip(integer(name, 1)).item(name) == integer(name, 1)
+def test_names_that_only_look_odd(trip: Trip) -> None:
+    sent = [integer(n, 1) for n in ("true", "undefined", "error", "is", "parent", "_x", "A1", "x" * 200)]
+    ad = trip(*sent)
+    for item in sent:
+        assert ad.item(str(item.name)) == item
 
 
 def test_a_job_ad_round_trip(door: Door) -> None:

@@ -12,10 +12,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from birdbath.pool.htcondor.connection import Connection
+from birdbath.pool.htcondor.names import KEY
 from tests.htcondor.waiting import until
 
 _ROOT = Path(__file__).resolve().parent.parent.parent
-_EMPTY = "empty"
+_EMPTY, _BUT_ADS = "empty", "empty, but for ads"
 
 
 class Sweeper:
@@ -31,14 +32,18 @@ class Sweeper:
             env=Connection(str(configuration)).environment(),
         )
 
-    def sweep(self) -> None:
-        """Take all jobs out of the queue, whoever put them there, and wait until they are gone."""
+    def sweep(self) -> bool:
+        """Take all jobs out of the queue, whoever put them there, and wait until they are gone; whether the
+        collector has ads that a gateway's client inserted.
+        """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write("\n")
         self._process.stdin.flush()
-        if self._process.stdout.readline().strip() != _EMPTY:
+        answer = self._process.stdout.readline().strip()
+        if answer not in (_EMPTY, _BUT_ADS):
             raise RuntimeError("The sweeper ended before the queue was empty")
+        return answer == _BUT_ADS
 
     def close(self) -> None:
         """End the process."""
@@ -50,9 +55,11 @@ def _main() -> None:
 
     htcondor2.set_subsystem("TOOL", htcondor2.SubsystemType.Tool)
 
+    collector = htcondor2.Collector
+
     def is_empty() -> bool:
         # Looked up anew: the schedd may have been restarted since.
-        schedd = htcondor2.Schedd(htcondor2.Collector().locateAll(htcondor2.DaemonType.Schedd)[0])
+        schedd = htcondor2.Schedd(collector().query(htcondor2.AdType.Schedd, f"{KEY} =?= undefined")[0])
         if not schedd.query("true", ["ProcId"], limit=1):
             return True
         with suppress(htcondor2.HTCondorException):  # jobs go by themselves meanwhile
@@ -63,7 +70,8 @@ def _main() -> None:
 
     for _ in sys.stdin:
         until(is_empty)
-        print(_EMPTY, flush=True)
+        inserted = collector().query(htcondor2.AdType.Any, f"{KEY} =!= undefined", ["Name"])
+        print(_BUT_ADS if inserted else _EMPTY, flush=True)
 
 
 if __name__ == "__main__":

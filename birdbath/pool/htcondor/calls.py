@@ -369,14 +369,14 @@ def _configure(connection: Connection) -> None:
 
 
 def _located(collector: Any, name: str | None) -> Any:
+    """The ad of the schedd; not one that a client of a gateway inserted, to be asked in its place."""
+    wanted = f"{names.KEY} =?= undefined"
     if name is not None:
-        found = _told(collector.locate, htcondor2.DaemonType.Schedd, name)
-    else:
-        all_of_them = _told(collector.locateAll, htcondor2.DaemonType.Schedd)
-        found = all_of_them[0] if all_of_them else None
-    if found is None:
+        wanted += f" && Name == {_quoted(name)}"
+    found = _told(collector.query, htcondor2.AdType.Schedd, wanted)
+    if not found:
         raise PoolUnreachable(f"The collector knows no schedd{'' if name is None else f' {name}'}")
-    return found
+    return found[0]
 
 
 def _told(function: Callable[..., T], /, *arguments: Any, **named: Any) -> T:

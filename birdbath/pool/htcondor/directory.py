@@ -22,6 +22,8 @@ _OTHER_TYPES = [
     *("Machine", "Slot", "StartD", "Scheduler", "DaemonMaster", "Submitter", "Collector", "Negotiator"),
     *("License", "Storage", "HAD", "CkptServer", "Quill"),
 ]
+_NO_TYPE = "Generic"
+"""MyType of an inserted ad that has none: the collector would drop it without a word."""
 _NAMES_OF_OTHERS = ",".join(f'"{name}"' for name in _OTHER_TYPES)
 _OF_ALL = ("MyType", "TargetType", "Name", "JobId", "GlobalJobId")
 """Attributes by which an ad is told from another, and shown as clients know it."""
@@ -153,6 +155,8 @@ class HTCondorDirectory:
         sent = Ad(ad)
         if table.my_type:
             sent.set("MyType", table.my_type)
+        elif not sent.string("MyType"):
+            sent.set("MyType", _NO_TYPE)
         sent.set("ClassAdLifetime", max(1, int(expires_at - time.time())))
         sent.update({names.GATEWAY: self._gateway, names.KEY: key})
 
