@@ -84,6 +84,13 @@ class Part:
     names: Sequence[str] = ()
 
 
+def incomplete(ad: Ad) -> str:
+    """Why a job with this ad cannot run in any pool, so that it is held; empty for others (3.6, 8 no. 2)."""
+    required = ("Owner", "JobUniverse", "Cmd", "Requirements")
+    missing = [n for n in required if (attribute := ad.attribute(n)) is None or attribute[1] in "ue"]
+    return f"The job cannot run: its ad lacks {', '.join(missing)}" if missing else ""
+
+
 class JobQueue(Protocol):
     """The queue of committed jobs."""
 

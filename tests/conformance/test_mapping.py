@@ -339,7 +339,8 @@ def test_a_daemon_ad_round_trip(door: Door) -> None:
     door.ok("insertAd", type="STARTD-AD-TYPE", ad=renamed)
     (copy,) = door.call("queryStartdAds", constraint='Name == "copy"').ads
     for item in renamed:
-        assert copy.item(str(item.name)) == item
+        if not str(item.name).startswith(("Update", "LastHeardFrom")):  # which are the collector's to say
+            assert copy.item(str(item.name)) == item
 
 
 def test_constraints_see_exact_values(open_door: OpenDoor) -> None:

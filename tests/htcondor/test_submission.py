@@ -85,7 +85,6 @@ def test_no_job_can_match_before_its_commit_is_decided() -> None:
         {"TransferInput": "/etc/passwd"},
         {"TransferInput": "../other"},
         {"In": "/etc/shadow"},
-        {"Cmd": "not-uploaded.sh"},
         {"Cmd": "../../bin/x"},
         {"x509userproxy": "/tmp/proxy"},
         {"Out": "/var/lib/someone/.profile"},
@@ -99,6 +98,15 @@ def test_files_of_the_gateways_machine_are_neither_sent_nor_written(
 ) -> None:
     with pytest.raises(CannotSubmit):
         described(attributes)
+
+
+def test_a_program_that_was_not_uploaded_is_looked_for_beside_the_job() -> None:
+    commands = described({"Cmd": "not-uploaded.sh"}).commands
+    assert (commands["MY.Cmd"], commands["MY.TransferExecutable"]) == ('"not-uploaded.sh"', "false")
+
+
+def test_a_job_without_a_program_has_none() -> None:
+    assert described({"Cmd": Expression("undefined")}).commands["MY.Cmd"] == '""'
 
 
 def test_uploaded_files_are_sent() -> None:

@@ -19,6 +19,7 @@ import htcondor2
 from birdbath.classads import Ad
 from birdbath.pool.htcondor import names
 from birdbath.pool.htcondor.connection import Connection, PoolRefused, PoolUnreachable
+from birdbath.pool.htcondor.printing import joined, printed
 from birdbath.pool.htcondor.reading import Reader
 from birdbath.pool.htcondor.requests import Submission
 
@@ -36,6 +37,7 @@ _OUT_OF_REACH = (
     "DCSchedd",
 )
 _SPOOLED_WITHIN = 10.0
+_TAKEN_WITHIN = 10.0
 _LOOK_AGAIN = 0.02
 _SURE_FOR = 2.0
 """Seconds after a submission for which the schedd is taken to be where it was."""
@@ -84,7 +86,7 @@ class Session:
     def list_jobs(self, constraint: str, limit: int, server_time: int) -> tuple[int, bytes]:
         """How many jobs the schedd's own constraint selects, `limit` at most, and these as elements."""
         ads = self._asked(lambda schedd: schedd.query(constraint, [], limit=limit))
-        return len(ads), _joined(ads, self._reader.job_element, server_time)
+        return len(ads), joined(ads, self._reader.job_element, server_time)
 
     def job_ids(self, constraint: str) -> list[tuple[int, int, int]]:
         """ClusterId and ProcId of the jobs that the schedd's own constraint selects, and the cluster as their
@@ -175,16 +177,22 @@ class Session:
             for action in (htcondor2.JobAction.Remove, htcondor2.JobAction.RemoveX):
                 _told(schedd.act, action, undecided, ("The transaction was not committed", 0))
 
-    def act(self, action: str, job: str, reason: str, email: tuple[bool, bool] = (False, False)) -> Acted:
+    def act(
+        self, action: str, job: str, reason: str, email: tuple[bool, bool] = (False, False), counts: str = ""
+    ) -> Acted:
         """Do one of the JobActions to a job, `cluster.proc`, once the schedd has its files in place.
 
         `email` is whether to mail the user, and the administrator: the event log tells, if it shows MAIL.
+        `counts` is an attribute that counts it, which the schedd would not.
         """
         former = self._wait_for_files(job)
         wish = names.mail_wish(action, _one_line(reason), *email)
         if wish or former.startswith(f"{action} "):
             self.edit(job, {names.MAIL: _quoted(wish)})
         done = self._act(action, job, reason)
+        if done.done and counts:
+            for ad in self._asked(lambda schedd: schedd.query(_by_id(job), [counts])):
+                self.edit(job, {counts: str(int(ad.get(counts, 0)) + 1)})
         if action == "Remove" and not done.done and done.found and done.permitted:
             # Removed already: the contract lets the reason be given again.
             self.edit(job, {"RemoveReason": _quoted(reason)})
@@ -267,7 +275,7 @@ class Session:
     def query_ads(self, kind: str, constraint: str, projection: Sequence[str] = ()) -> list[str]:
         """Ads of one of the AdTypes, as JSON."""
         ads = self._ads(kind, constraint, projection)
-        return [self._reader.daemon(ad.printOld()) for ad in ads]
+        return [self._reader.daemon(printed(ad)) for ad in ads]
 
     def list_ads(
         self, kind: str, constraint: str, most: int, server_time: int
@@ -277,12 +285,12 @@ class Session:
         if len(found) > most:
             return found
         ads = self._ads(kind, constraint)
-        return len(ads), _joined(ads, self._reader.daemon_element, server_time)
+        return len(ads), joined(ads, self._reader.daemon_element, server_time)
 
     def list_named(self, kind: str, constraint: str, server_time: int) -> tuple[int, bytes]:
         """The same, of a constraint that selects few enough."""
         ads = self._ads(kind, constraint)
-        return len(ads), _joined(ads, self._reader.daemon_element, server_time)
+        return len(ads), joined(ads, self._reader.daemon_element, server_time)
 
     def _ads(self, kind: str, constraint: str, projection: Sequence[str] = ()) -> Any:
         return _told(self._collector().query, getattr(htcondor2.AdType, kind), constraint, list(projection))
@@ -290,6 +298,18 @@ class Session:
     def advertise(self, ad: str, command: str) -> None:
         """Send an ad, JSON as `classads.Ad` keeps it, with one of the collector's commands."""
         _told(self._collector().advertise, [Ad.from_json(ad).compiled()], command)
+
+    def insert_ad(self, ad: str, command: str, kind: str, constraint: str) -> None:
+        """Send an ad and wait until the collector has it, which does not answer: the ad is there when the
+        constraint selects one of that AdType.
+        """
+        self.advertise(ad, command)
+        collector, ad_type = self._collector(), getattr(htcondor2.AdType, kind)
+        end = time.monotonic() + _TAKEN_WITHIN
+        while not _told(collector.query, ad_type, constraint, [names.KEY]):
+            if time.monotonic() > end:
+                raise PoolRefused("The collector did not take the ad")
+            time.sleep(_LOOK_AGAIN)
 
     # Parts
 
@@ -340,15 +360,6 @@ class Session:
             if time.monotonic() > end:
                 raise PoolUnreachable("The schedd has not put the job's files in place yet")
             time.sleep(_LOOK_AGAIN)
-
-
-def _joined(ads: list[Any], element: Callable[[str, int], str], server_time: int) -> bytes:
-    """The ads as elements; each is let go as soon as it is one."""
-    ads.reverse()
-    found = []
-    while ads:
-        found.append(element(ads.pop().printOld(), server_time))
-    return "".join(found).encode()
 
 
 def _present(schedd: Any) -> Any:

@@ -17,7 +17,7 @@ from typing import Any
 
 from birdbath.errors import BirdbathError, UnknownJob, WrongJobStatus
 from birdbath.pool import asking
-from birdbath.pool.base import ActionDetails, JobAction, JobId, JobStatus, NewJob
+from birdbath.pool.base import ActionDetails, JobAction, JobId, JobStatus, NewJob, incomplete
 from birdbath.pool.htcondor import journal as journals
 from birdbath.pool.htcondor import names
 from birdbath.pool.htcondor.connection import PoolRefused, PoolUnreachable
@@ -28,6 +28,7 @@ from birdbath.pool.htcondor.requests import Submission
 from birdbath.pool.htcondor.submission import (
     CannotSubmit,
     StagedFiles,
+    is_held,
     is_unmatched,
     named_in_vain,
     submission,
@@ -86,16 +87,22 @@ class Commits:
             self._journal.defer(unit, marker, EDIT, new.id, values)
 
     def _keep_status(self, unit: UnitOfWork, marker: str, new: NewJob) -> None:
-        """Let a job that is committed as Held or Removed be that before it is let run."""
+        """Let a job that is committed as Held or Removed be that before it is let run, and one whose ad is
+        incomplete be held: the schedd would run it with what it takes for the missing.
+        """
         status = new.ad.integer("JobStatus", JobStatus.IDLE)
-        if status == JobStatus.HELD and is_unmatched(new.ad):
-            reason = text_of(("HoldReason", "s", new.ad.string("HoldReason") or "via SOAP"))
-            self._journal.defer(unit, marker, EXPLAIN, new.id, {"HoldReason": reason, "HoldReasonCode": "1"})
-        elif status == JobStatus.HELD:
-            details = ActionDetails(new.ad.string("HoldReason") or None)
-            self._journal.defer(unit, marker, JobAction.HOLD.value, new.id, asdict(details))
-        elif status == JobStatus.REMOVED:
+        if status == JobStatus.REMOVED:
             self._journal.defer(unit, marker, JobAction.REMOVE.value, new.id, asdict(ActionDetails()))
+        elif is_held(new.ad):
+            held = status == JobStatus.HELD
+            why = new.ad.string("HoldReason") if held else incomplete(new.ad)
+            if is_unmatched(new.ad):
+                reason = text_of(("HoldReason", "s", why or "via SOAP"))
+                explained = {"HoldReason": reason, "HoldReasonCode": "1"}
+                self._journal.defer(unit, marker, EXPLAIN, new.id, explained)
+            else:
+                details = ActionDetails(why or None, system_hold=not held)
+                self._journal.defer(unit, marker, JobAction.HOLD.value, new.id, asdict(details))
 
     def defer(
         self, unit: UnitOfWork, answers: asking.Answers, action: str, job: JobId, arguments: dict[str, Any]

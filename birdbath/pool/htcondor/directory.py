@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ _OTHER_TYPES = [
     *("Machine", "Slot", "StartD", "Scheduler", "DaemonMaster", "Submitter", "Collector", "Negotiator"),
     *("License", "Storage", "HAD", "CkptServer", "Quill"),
 ]
+_LONGEST = 2**31 - 1
+"""Seconds that an inserted ad is kept at most."""
 _NO_TYPE = "Generic"
 """MyType of an inserted ad that has none: the collector would drop it without a word."""
 _NAMES_OF_OTHERS = ",".join(f'"{name}"' for name in _OTHER_TYPES)
@@ -157,30 +160,36 @@ class HTCondorDirectory:
             sent.set("MyType", table.my_type)
         elif not sent.string("MyType"):
             sent.set("MyType", _NO_TYPE)
-        sent.set("ClassAdLifetime", max(1, int(expires_at - time.time())))
-        sent.update({names.GATEWAY: self._gateway, names.KEY: key})
+        lifetime = min(_LONGEST, expires_at - time.time())
+        sent.set("ClassAdLifetime", max(1, int(lifetime)))
+        insertion = secrets.token_hex(8)
+        sent.update({names.GATEWAY: self._gateway, names.KEY: key, names.INSERTION: insertion})
 
         def steps() -> Any:
             inserted = yield self._look(kind, self._inserted(key))
             others = yield self._look(kind, f"{names.KEY} =?= undefined")
-            yield self._ask("advertise", sent.to_json(), table.update)
+            if lifetime > 0:
+                arrived = f'{names.INSERTION} =?= "{insertion}"'
+                yield self._ask("insert_ad", sent.to_json(), table.update, table.ad_type, arrived)
+            else:  # the collector would keep it until it looks for old ads
+                yield from self._invalidation(kind, key)
             return not inserted and not any(_key(kind, text) == key for text in others)
 
         return bool(answer(("insert", kind, key), steps))
 
     def invalidate(self, unit: UnitOfWork, kind: AdKind, key: str | None = None) -> int:
+        return int(answer(("invalidate", kind, key), lambda: self._invalidation(kind, key)))
+
+    def _invalidation(self, kind: AdKind, key: str | None) -> Any:
+        """Steps that take ads that clients inserted away; how many there were."""
         table, inserted = _TABLES[kind], self._inserted(key)
-
-        def steps() -> Any:
-            gone = yield self._look(kind, inserted)
-            for my_type in sorted({Ad.from_json(text).string("MyType") for text in gone}):
-                query = Ad()
-                query.update({"MyType": "Query", "TargetType": my_type})
-                query.set("Requirements", Expression(f"{table.of_them} && {inserted}"))
-                yield self._ask("advertise", query.to_json(), table.invalidation)
-            return len(gone)
-
-        return int(answer(("invalidate", kind, key), steps))
+        gone = yield self._look(kind, inserted)
+        for my_type in sorted({Ad.from_json(text).string("MyType") for text in gone}):
+            query = Ad()
+            query.update({"MyType": "Query", "TargetType": my_type})
+            query.set("Requirements", Expression(f"{table.of_them} && {inserted}"))
+            yield self._ask("advertise", query.to_json(), table.invalidation)
+        return len(gone)
 
     def _inserted(self, key: str | None) -> str:
         """What to ask for ads that clients inserted here: the one with this identity, or all."""

@@ -153,7 +153,8 @@ class Jobs:
             email = details.email_user, details.email_admin
             if any(email) and not self._tells_mail:
                 _log.warning("Job %s: no mail is sent without smtp_server and htcondor_event_log", job)
-            done = yield self.ask("act", ACTIONS[action], name, reason, email)
+            counts = "NumSystemHolds" if action is JobAction.HOLD and details.system_hold else ""
+            done = yield self.ask("act", ACTIONS[action], name, reason, email, counts)
         if not done.found:
             raise UnknownJob(f"Job {job} is not in the queue")
         if not done.permitted:

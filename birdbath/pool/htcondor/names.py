@@ -24,6 +24,8 @@ WAITS = "BirdbathWaits"
 """TRUE in a job that does not need to match a machine, and is on hold instead until its commit is decided."""
 KEY = "BirdbathKey"
 """Of a daemon ad that a client inserted: the identity by which it is replaced and invalidated."""
+INSERTION = "BirdbathInsertion"
+"""Of the same: which insertion it came with; no other ever has the same."""
 MAIL = "BirdbathMail"
 """Whom to mail about the event of the last action: see `mail_wish`."""
 IDS = ("ClusterId", "ProcId", GATEWAY, CLUSTER)
@@ -32,7 +34,7 @@ OF_ALL = (*IDS, GLOBAL_ID, WAITS, "JobStatus", "HoldReasonCode", "MyType", "Targ
 """Attributes without which an ad cannot be shown to clients, however few of it they want."""
 OWN = frozenset(
     {"birdbathgateway", "birdbathkey", "birdbathcluster", "birdbathjob", "birdbathglobaljobid"}
-) | frozenset({"birdbathcommit", "birdbathcommitted", "birdbathmail", "birdbathwaits"})
+) | frozenset({"birdbathcommit", "birdbathcommitted", "birdbathmail", "birdbathwaits", "birdbathinsertion"})
 """The attributes above, in lower case: neither taken from clients nor shown to them."""
 
 FIRST_CLUSTER = 1_000_000_000

@@ -15,6 +15,8 @@ MARK = "\x1f"
 """Stands around the id of another job, or cluster, that may be one of the gateway's own; no element has this
 character otherwise.
 """
+BREAK = "\0"
+"""Stands in a line for a line break of the value, which the old syntax does not escape; no ad has it itself."""
 _LINES_KEPT = 100_000
 _INTEGER = re.compile(r"-?[0-9]{1,19}\Z")
 _REAL = re.compile(r"-?[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?\Z")
@@ -47,9 +49,12 @@ def value(text: str) -> tuple[str, str]:
 
 
 def attribute(line: str) -> Attribute:
-    """The attribute in one line of an ad's text."""
+    """The attribute in one line of an ad's text, which quotes names that are words of the language."""
     name, _, text = line.partition(" = ")
-    return name, *value(text)
+    kind, text = value(text)
+    if BREAK in text:  # an expression shows it escaped
+        text = text.replace(BREAK, "\n" if kind == "s" else "\\n")
+    return name.strip("'"), kind, text
 
 
 class _Lines(dict[str, str]):
@@ -167,7 +172,7 @@ def _string(text: str, name: str) -> str:
     if start < 0:
         return ""
     start += len(name) + 5
-    return text[start : text.index("\n", start) - 1].replace('\\"', '"')
+    return text[start : text.index("\n", start) - 1].replace('\\"', '"').replace(BREAK, "\n")
 
 
 def _as_seen(line: str) -> str:

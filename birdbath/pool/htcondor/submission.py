@@ -14,7 +14,7 @@ from birdbath.classads import Ad, Attribute, valid_name
 from birdbath.classads.syntax import replace_references
 from birdbath.dagman.options import PROGRAM
 from birdbath.errors import BirdbathError
-from birdbath.pool.base import JobId, NewJob
+from birdbath.pool.base import JobId, NewJob, incomplete
 from birdbath.pool.htcondor import names
 from birdbath.pool.htcondor.requests import Submission
 
@@ -40,6 +40,8 @@ _GRID = 9
 _HELD = 5
 _ANY_RESOURCE = "condor none none"
 """What the submit language wants to be told; the ad's own GridResource comes in its place."""
+_ANY_CLASS = '"Main"'
+"""The submit language wants the class of a java job; Arguments of the client's ad take its place."""
 _NULL_DEVICE = "/dev/null"
 _FORBIDDEN = re.compile("[\n\r\0\x1f\ud800-\udfff]")
 
@@ -92,6 +94,7 @@ def submission(
         "transfer_executable": "false",
         "should_transfer_files": "YES",
         "when_to_transfer_output": "ON_EXIT",
+        "arguments": _ANY_CLASS,
         "initialdir": "$(v_initialdir)",
         **{f"MY.{name}": text for name, text in fixed.items()},
         **{f"MY.{name}": f"$(v_{name})" for name in varying},
@@ -183,9 +186,16 @@ def _proc(new: NewJob, staged: StagedFiles, gateway: str, marker: str) -> dict[s
             raise CannotSubmit("A job of universe grid needs a GridResource")
         # Nothing has to match it, so it would start before the commit is decided.
         found["JobStatusOnRelease"] = str(_HELD)
-        if ad.integer("JobStatus") != _HELD:
+        if not is_held(ad):
             found[names.WAITS] = "true"
+    if ad.attribute("Arguments") is None:
+        found["Arguments"] = '""'
     return found
+
+
+def is_held(ad: Ad) -> bool:
+    """Whether the job is to be on hold from the beginning: its client says so, or its ad is incomplete."""
+    return ad.integer("JobStatus") == _HELD or bool(incomplete(ad))
 
 
 def is_unmatched(ad: Ad) -> bool:
@@ -218,14 +228,14 @@ def _files(ad: Ad, staged: StagedFiles) -> dict[str, str]:
     if ad.string("x509userproxy") not in ("", *staged.files):
         raise CannotSubmit("The file of x509userproxy was not uploaded")
     command = ad.string("Cmd")
-    if not command:
-        raise CannotSubmit("The job has no Cmd")
     uploaded = command in staged.files
-    if not uploaded and not _is_dagman(ad) and not command.startswith("/"):
+    if not uploaded and not _is_dagman(ad) and "/" in command and not command.startswith("/"):
         raise CannotSubmit(f"The program {command[:80]} was not uploaded")
     sent = ",".join(name for name in wanted if name not in missing)
-    files = {"Cmd": ("Cmd", "s", command), "TransferInput": ("TransferInput", "s", sent)}
+    # Also an empty Cmd: the job would have the submission's own.
+    found = {"Cmd": text_of(("Cmd", "s", command)), "TransferExecutable": "true" if uploaded else "false"}
+    if sent:
+        found["TransferInput"] = text_of(("TransferInput", "s", sent))
     if ad.string("In") in missing:
-        files["In"] = ("In", "s", _NULL_DEVICE)
-    found = {name: text_of(attribute) for name, attribute in files.items() if attribute[2]}
-    return {**found, "TransferExecutable": "true" if uploaded else "false"}
+        found["In"] = text_of(("In", "s", _NULL_DEVICE))
+    return found

@@ -5,23 +5,20 @@ ever.
 from __future__ import annotations
 
 from birdbath.classads import Ad
+from birdbath.pool.base import incomplete
 from birdbath.pool.simulated.lifecycle import Hold
 
 INCOMPLETE_JOB = 24
 """HTCondor's code for a job that no shadow can run."""
 
-_REQUIRED = ("Owner", "JobUniverse", "Cmd", "Requirements")
 _UNIVERSES = frozenset({1, 5, 7, 8, 10, 11, 12, 13})
 _GRID = 9
 
 
 def unfitness(ad: Ad) -> Hold | None:
     """Why the job is to be held at once, or None."""
-    missing = [
-        name for name in _REQUIRED if (attribute := ad.attribute(name)) is None or attribute[1] in "ue"
-    ]
-    if missing:
-        return Hold(f"The job cannot run: its ad lacks {', '.join(missing)}", INCOMPLETE_JOB, system=True)
+    if reason := incomplete(ad):
+        return Hold(reason, INCOMPLETE_JOB, system=True)
     universe = ad.integer("JobUniverse", -1)
     if universe == _GRID:
         reason = "The job cannot run: this pool has no grid resources (JobUniverse 9)"
