@@ -327,7 +327,7 @@ def test_all_ads(door: Door) -> None:
         insert(door, kind, NAME, ADDRESS)
     for query in ALL_QUERIES:
         found = names_of(door.call(query, constraint="TRUE"))
-        assert found
+        assert found, query
         for constraint in (None, NIL, "", "1"):
             reply = door.call(query, constraint=constraint)
             assert (reply.code, reply.message) == ("", None)

@@ -49,6 +49,8 @@ CONFORMANCE = {
     "test_own_lifetime": _CLOCK,
     "test_last_heard_from": _CLOCK,
     "test_an_inserted_negotiator_is_the_only_one": _NEGOTIATORS,
+    "test_an_inserted_ad_replaces_the_pool_s_own": "all tests share the pool: none takes its machine away",
+    "test_other_key": "the collector knows a machine by its name alone",
     "test_types_are_the_client_s": "the collector tells the kinds of ads apart by their MyType",
     "test_submitters_are_those_with_jobs": "the schedd tells the collector of its submitters now and then",
     "test_reals_of_full_precision": "HTCondor writes reals with 16 digits",

@@ -70,7 +70,9 @@ def _main() -> None:
 
     for _ in sys.stdin:
         until(is_empty)
-        inserted = collector().query(htcondor2.AdType.Any, f"{KEY} =!= undefined", ["Name"])
+        # The collector makes an ad of type StartD of its own of a slot's, which no client sees.
+        of_clients = f'{KEY} =!= undefined && MyType != "StartD"'
+        inserted = collector().query(htcondor2.AdType.Any, of_clients, ["Name"])
         print(_BUT_ADS if inserted else _EMPTY, flush=True)
 
 

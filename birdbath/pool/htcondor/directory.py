@@ -23,8 +23,9 @@ _OTHER_TYPES = [
     *("Machine", "Slot", "StartD", "Scheduler", "DaemonMaster", "Submitter", "Collector", "Negotiator"),
     *("License", "Storage", "HAD", "CkptServer", "Quill"),
 ]
-_LONGEST = 2**31 - 1
-"""Seconds that an inserted ad is kept at most."""
+_LONGEST = 1_000_000_000
+"""Seconds that an inserted ad is kept at most. The collector invalidates an ad by saying that it was last
+heard from in 1970: one with a lifetime until today would stay."""
 _NO_TYPE = "Generic"
 """MyType of an inserted ad that has none: the collector would drop it without a word."""
 _NAMES_OF_OTHERS = ",".join(f'"{name}"' for name in _OTHER_TYPES)
@@ -160,6 +161,8 @@ class HTCondorDirectory:
             sent.set("MyType", table.my_type)
         elif not sent.string("MyType"):
             sent.set("MyType", _NO_TYPE)
+        if table.ad_type == "Any" and not sent.string("Name"):  # by which the collector knows these
+            sent.set("Name", sent.string("Machine"))
         lifetime = min(_LONGEST, expires_at - time.time())
         sent.set("ClassAdLifetime", max(1, int(lifetime)))
         insertion = secrets.token_hex(8)
@@ -171,18 +174,22 @@ class HTCondorDirectory:
             if lifetime > 0:
                 arrived = f'{names.INSERTION} =?= "{insertion}"'
                 yield self._ask("insert_ad", sent.to_json(), table.update, table.ad_type, arrived)
+                if inserted:  # the collector may have other ideas of which ads are the same
+                    former = f'{self._inserted(key)} && {names.INSERTION} =!= "{insertion}"'
+                    yield from self._invalidation(kind, former)
             else:  # the collector would keep it until it looks for old ads
-                yield from self._invalidation(kind, key)
+                yield from self._invalidation(kind, self._inserted(key))
             return not inserted and not any(_key(kind, text) == key for text in others)
 
         return bool(answer(("insert", kind, key), steps))
 
     def invalidate(self, unit: UnitOfWork, kind: AdKind, key: str | None = None) -> int:
-        return int(answer(("invalidate", kind, key), lambda: self._invalidation(kind, key)))
+        inserted = self._inserted(key)
+        return int(answer(("invalidate", kind, key), lambda: self._invalidation(kind, inserted)))
 
-    def _invalidation(self, kind: AdKind, key: str | None) -> Any:
-        """Steps that take ads that clients inserted away; how many there were."""
-        table, inserted = _TABLES[kind], self._inserted(key)
+    def _invalidation(self, kind: AdKind, inserted: str) -> Any:
+        """Steps that take away those ads of a kind that a constraint selects; how many there were."""
+        table = _TABLES[kind]
         gone = yield self._look(kind, inserted)
         for my_type in sorted({Ad.from_json(text).string("MyType") for text in gone}):
             query = Ad()

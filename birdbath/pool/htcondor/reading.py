@@ -16,7 +16,7 @@ MARK = "\x1f"
 character otherwise.
 """
 BREAK = "\0"
-"""Stands in a line for a line break of the value, which the old syntax does not escape; no ad has it itself."""
+"""Stands in a line for a line break of the value, which the old syntax does not escape; no ad has it."""
 _LINES_KEPT = 100_000
 _INTEGER = re.compile(r"-?[0-9]{1,19}\Z")
 _REAL = re.compile(r"-?[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?\Z")
