@@ -114,14 +114,19 @@ async def post(body: bytes) -> tuple[int, bytes]:
     """Post to the server that `switch` leads to; HTTP status and body."""
     sent: list[Message] = []
 
+    requests: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
     async def receive() -> Message:
-        return {"type": "http.request", "body": body, "more_body": False}
+        if not requests:  # the client listens until it has its answer
+            await asyncio.get_running_loop().create_future()
+        return requests.pop()
 
     async def send(message: Message) -> None:
         sent.append(message)
 
     scope = {
         "type": "http",
+        "http_version": "1.1",
         "method": "POST",
         "scheme": "http",
         "path": "/",

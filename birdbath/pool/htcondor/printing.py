@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import classad2
-
 from birdbath.pool.htcondor.reading import BREAK
 
 
@@ -28,7 +26,7 @@ def printed(ad: Any) -> str:
         return text
     lines = []
     for name in ad:
-        alone = classad2.ClassAd()
+        alone = type(ad)()
         alone[name] = ad.lookup(name)
         lines.append(alone.printOld().removesuffix("\n").replace("\n", BREAK))
     return "\n".join(lines)
