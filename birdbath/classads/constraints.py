@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import classad2
 
-from birdbath.classads.costs import LIGHT, Costs, TooCostly, check_cost, shape
+from birdbath.classads.costs import LIGHT, Costs, TooCostly, check_cost
 from birdbath.classads.expressions import EVALUATION_ERRORS, CompiledAd, is_true, parse, printed
 from birdbath.classads.limits import limits
 from birdbath.classads.syntax import conjuncts, prepared, replace_references
@@ -55,8 +55,7 @@ class Constraint:
         self._expression = None if self.selects_all else parse(self._text).lookup("x")
         self._seconds = seconds or inf
         self._most = limits().cost
-        check_cost(self._text)
-        self._shape = shape(self._text)
+        self._shape = check_cost(self._text)
         self._frugal = not self._shape.calls and self._shape.cost(lambda name: LIGHT) <= self._most
 
     def affords(self, costs: Costs) -> bool:

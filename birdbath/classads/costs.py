@@ -283,8 +283,11 @@ def are_affordable(left: Costs, right: Costs) -> bool:
     )
 
 
-def check_cost(text: str) -> None:
-    """Raise TooCostly when an expression in new syntax may cost too much whatever it refers to."""
+def check_cost(text: str) -> Shape:
+    """The shape of an expression in new syntax. Raises TooCostly when it may cost too much whatever it refers
+    to.
+    """
     found = shape(text)
     if found.cost(Costs.within(found).of) > limits().cost:
         raise TooCostly(f"evaluating an expression may take too long: {text[:80]}")
+    return found
