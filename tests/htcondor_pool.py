@@ -110,6 +110,12 @@ class HTCondorPool:
         file.write_text("\n".join(ads))
         self.run("condor_advertise", "-multiple", "-tcp", "UPDATE_STARTD_AD", str(file))
 
+    def withdraw_machines(self, name: str) -> None:
+        """Let the collector forget those again: jobs would be sent to machines that are not there."""
+        file = self.folder / "var" / "run" / "machines"
+        file.write_text(f'MyType = "Query"\nTargetType = "Machine"\nRequirements = TestMark == "{name}"\n')
+        self.run("condor_advertise", "-tcp", "INVALIDATE_STARTD_ADS", str(file))
+
     def token(self, user: str) -> str:
         """An IDTOKEN, as condor_token_create makes it."""
         return self._script("token", str(self.folder), user).strip()

@@ -202,10 +202,21 @@ def in_chunks(body: bytes, size: int = 1000) -> bytes:
 
 
 def read_reply(answer: BinaryIO) -> Reply:
-    """One reply, by its Content-Length as a client reads it that hopes to use the connection again."""
+    """One reply, in pieces or by its Content-Length, as a client reads it that hopes to use the connection
+    again.
+    """
     status = answer.readline().split()[1]
     headers: dict[str, str] = {}
     while line := answer.readline().strip():
         name, _, value = line.decode("ascii").partition(":")
         headers[name.lower()] = value.strip()
+    if headers.get("transfer-encoding") == "chunked":
+        return Reply(int(status), headers, b"".join(_pieces(answer)))
     return Reply(int(status), headers, answer.read(int(headers["content-length"])))
+
+
+def _pieces(answer: BinaryIO) -> Iterator[bytes]:
+    while size := int(answer.readline(), 16):
+        yield answer.read(size)
+        assert answer.readline() == b"\r\n"
+    assert answer.readline() == b"\r\n"

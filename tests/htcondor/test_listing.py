@@ -200,10 +200,14 @@ def test_many_machines_are_listed_each_once(
 ) -> None:
     count = 2500
     htcondor_pool.advertise_machines(count, "listed")
-    found = Counter(str(ad["Name"]) for ad in collector.startd_ads('TestMark == "listed"'))
-    assert found == Counter(f"slot1@listed{number}" for number in range(count))
-    tree = query(gateway, "queryAds", 'TestMark == "listed"', "", 5, ["Memory"], "<type>startd</type>")
-    assert {value(item, "Memory") for item in listed(tree)} == {"1024"}
+    try:
+        found = Counter(str(ad["Name"]) for ad in collector.startd_ads('TestMark == "listed"'))
+        assert found == Counter(f"slot1@listed{number}" for number in range(count))
+        tree = query(gateway, "queryAds", 'TestMark == "listed"', "", 5, ["Memory"], "<type>startd</type>")
+        assert {value(item, "Memory") for item in listed(tree)} == {"1024"}
+    finally:
+        htcondor_pool.withdraw_machines("listed")
+    assert list(collector.startd_ads('TestMark == "listed"')) == []
 
 
 def listed(tree: etree._Element) -> list[etree._Element]:
