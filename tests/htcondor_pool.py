@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import tempfile
@@ -172,6 +171,10 @@ def _command(process: int) -> list[str]:
     return Path(f"/proc/{process}/cmdline").read_bytes().decode(errors="replace").rstrip("\0").split("\0")
 
 
+# Reads what only the test run could write, which is never anything: it goes on when that ends, or is killed.
+_END = 'read -r _; "$1" stop "$2" && rm -rf "$2"'
+
+
 @contextlib.contextmanager
 def running(*configuration: str) -> Iterator[HTCondorPool]:
     """Start a pool with these lines in its configuration; stop it and delete what it kept afterwards."""
@@ -179,9 +182,13 @@ def running(*configuration: str) -> Iterator[HTCondorPool]:
     folder.chmod(0o755)  # the pool is another account's when root runs the tests
     pool = HTCondorPool(folder)
     pool.configure(*configuration)
+    end = subprocess.Popen(
+        ["sh", "-c", _END, "end", SCRIPT, folder], start_new_session=True, stdin=subprocess.PIPE
+    )
     try:
         pool.start()
         yield pool
     finally:
-        pool.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+        end.communicate(timeout=120)
+    if end.returncode != 0:
+        raise RuntimeError("The pool could not be stopped")
