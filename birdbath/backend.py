@@ -65,6 +65,16 @@ class CallOperations:
     federation: OnePool = _ONE_POOL
 
 
+E = TypeVar("E", bound=Exception)
+
+
+def _detached(error: E) -> E:
+    """The error without the frames that it came through. One of them keeps it, so that together they would
+    stay, with all that the call has sent and got, until the collector comes.
+    """
+    return error.with_traceback(None)
+
+
 class Backend:
     """Runs calls on an embedded or real pool, for one event loop.
 
@@ -106,11 +116,12 @@ class Backend:
             try:
                 return await self._run(operation, caller, work)
             except Elsewhere as first:
-                elsewhere = first
+                elsewhere = _detached(first)
             try:
                 return await self._run_elsewhere(operation, caller, work, elsewhere)
             except Elsewhere as second:
-                return await self._run_elsewhere(operation, caller, work, second)
+                elsewhere = _detached(second)
+            return await self._run_elsewhere(operation, caller, work, elsewhere)
 
         return await self._answering(run)
 
@@ -144,7 +155,7 @@ class Backend:
                     with answering(answers):
                         return await run()
                 except Waiting as waiting:
-                    asked = waiting
+                    asked = _detached(waiting)
                 await self._settle(answers, asked)
         finally:
             for steps in answers.concluded_by:

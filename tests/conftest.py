@@ -1,6 +1,7 @@
 """What holds for every test: an environment without the caller's settings, and how Hypothesis searches."""
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -16,6 +17,10 @@ for _name in list(os.environ):
         del os.environ[_name]
 os.environ["NO_PROXY"] = "*"
 os.environ["LC_ALL"] = "C.UTF-8"
+
+# Whoever runs the tests in the background of a shell has these ignored, and all that is started inherits it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 # No deadline: the machine may be busy with the other half of the tests. In CI the same examples every time,
 # so that a red run tells something of the change it ran on; everywhere else new ones.

@@ -56,6 +56,9 @@ class CondorSoap(Soap11):
             self._readers[descriptor] = MessageReader.of(descriptor.in_message, self.readers)
             self._frames[descriptor] = self._frame(descriptor)
 
+    def get_context(self, parent: Any, transport: Any) -> None:
+        """None: nothing here needs what Spyne would keep, which refers to the call and back."""
+
     def adopt(self, other: CondorSoap) -> None:
         """Answer the operations of another namespace too."""
         self._methods |= other._methods

@@ -96,10 +96,16 @@ def _fault(error: RequestFault) -> SoapFault:
 
 class CallContext(MethodContext):
     """Spyne's context of a call without its events, which nobody listens to, and without a look at every name
-    that is set: together a third of what Spyne takes for a call.
+    that is set: together a third of what Spyne takes for a call. Nothing in it refers to it, so that a call
+    goes with all the bytes of its request and reply as soon as it is answered, not when the collector comes.
     """
 
     __setattr__ = object.__setattr__
+    TransportContext = None
+
+    def __init__(self, server: SoapServer) -> None:
+        super().__init__(server, MethodContext.SERVER)
+        self.event = None
 
     def fire_event(self, event: str, *args: object, **kwargs: object) -> None:
         pass
@@ -182,11 +188,13 @@ class SoapServer(ServerBase):
         return self._received(*cut(body), content_type)
 
     def _received(self, document: bytes, cut_out: CutOut, content_type: str) -> Call:
-        ctx = CallContext(self, MethodContext.SERVER)
+        ctx = CallContext(self)
         ctx.in_string = [document, cut_out]
         (ctx,) = self.generate_contexts(ctx, content_type)
         if ctx.in_error is None:
             self.get_in_object(ctx)
+        if ctx.in_error is not None:
+            ctx.in_error = ctx.out_error = ctx.in_error.with_traceback(None)  # it leads back to the call
         return Call(self, ctx)
 
     def _receive_apart(self, document: bytes, content_type: str) -> Call:
@@ -277,7 +285,7 @@ class Call:
     def fault(self, error: SoapFault) -> Reply:
         """A fault instead of whatever the call has come to."""
         self._start_over()
-        self._ctx.out_error = error
+        self._ctx.out_error = error.with_traceback(None)
         return self.reply()
 
     def _start_over(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -291,3 +293,21 @@ def test_a_call_can_be_executed_again() -> None:
     received.execute(daemons.operations)
     daemons.schedd.results["new_cluster"] = 2
     assert "<integer>2</integer>" in body(received.execute(daemons.operations))
+
+
+@pytest.mark.parametrize("request_", [call("newCluster"), call("getVersionString"), call("noSuch")])
+def test_a_call_is_gone_as_soon_as_it_is_answered(request_: bytes) -> None:
+    """With the bytes of its request and reply: for garbage the collector would come much later."""
+    gc.collect()
+    gc.disable()
+    try:
+        received = SERVER.receive(request_)
+        reply = (
+            received.reply() if received.is_refused else received.execute(schedd(new_cluster=1).operations)
+        )
+        gone = weakref.ref(received._ctx)
+        del received
+        assert gone() is None
+        assert reply.chunks
+    finally:
+        gc.enable()
