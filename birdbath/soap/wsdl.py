@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import cache
+from inspect import cleandoc  # newer Pythons take a docstring's indentation away themselves
 from typing import Any, Final, Literal
 from xml.sax.saxutils import quoteattr
 
@@ -186,7 +187,7 @@ class CondorWsdl(Wsdl11):
         for method in self._operations:
             (request, _), (response, _) = _messages(method)
             yield f'    <operation name="{method.operation_name}">'
-            yield f"      <documentation>{method.doc}</documentation>"
+            yield f"      <documentation>{cleandoc(method.doc)}</documentation>"
             yield f'      <input message="tns:{request}"/>'
             yield f'      <output message="tns:{response}"/>'
             yield "    </operation>"
