@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 
 import orjson
@@ -31,6 +32,9 @@ from birdbath.values import Expression
 
 _log = logging.getLogger(__name__)
 
+_APART = 16
+"""Within so many events after an event its information stands."""
+
 _SET_BY_THE_LOG = frozenset({"mytype", "eventtypenumber", "cluster", "proc", "subproc", "eventtime"})
 _PLACE = select(htcondor_pools.c.event_place).where(htcondor_pools.c.pool == bindparam("of_pool"))
 _SAVE = (
@@ -48,6 +52,7 @@ class PoolEvents:
         self._path = log
         self._pool = pool
         self._journal = journal
+        self._tells = False
 
     def place(self, unit: UnitOfWork) -> Place:
         """Up to where the log was taken over."""
@@ -57,14 +62,17 @@ class PoolEvents:
     def read(self, place: Place) -> tuple[list[JobEvent], Place]:
         """The next events, as far as it is known whose they are, and the place after them."""
         file = LogFile(self._path, place)
+        found: list[LoggedBytes] = []
         try:
             found = file.read()
+            found += file.read(_APART)  # information of the last ones, where the log was rotated before it
         except (OSError, UnreadableLog) as error:
             _log.warning("%s cannot be read: %s", self._path, error)
-            found = []
         finally:
             file.close()
-        ads = read_events([one.data for one in found], found[0].form) if found else []
+        ads: list[Ad] = []
+        for form, ones in groupby(found, key=lambda one: one.form):
+            ads += read_events([one.data for one in ones], form)
         return self._translated(found, ads, place)
 
     def keep(self, unit: UnitOfWork, events: Sequence[JobEvent], place: Place) -> None:
@@ -81,9 +89,9 @@ class PoolEvents:
             if not _is_of_a_job(ad) or _is_of_spooling(ad):
                 place = one.after
                 continue
-            if number + 1 == len(ads):
-                break  # whose it is stands in the event after it
-            information = ads[number + 1] if _is_information(ads[number + 1]) else Ad()
+            information = self._information(ad, ads[number + 1 : number + 1 + _APART])
+            if information is None:
+                break
             is_own = information.string(GATEWAY) == self._gateway
             job = self._job(ad, information.string(JOB) if is_own else "")
             if job is None and is_own and undecided:
@@ -92,6 +100,19 @@ class PoolEvents:
                 events.append(_event(ad, job, information))
             place = one.after
         return events, place
+
+    def _information(self, ad: Ad, following: Sequence[Ad]) -> Ad | None:
+        """What the log tells of an event's job; None while that may be still to come.
+
+        The schedd and the shadows write an event and its information with a lock each, so others' events, and
+        a rotation, come between. A log that has told of nothing yet may not be one that tells.
+        """
+        for other in following:
+            if _is_information(other):
+                self._tells = True
+                if all(other.integer(name, -1) == value for name, value in _trigger(ad).items()):
+                    return other
+        return Ad() if len(following) == _APART or (following and not self._tells) else None
 
     def _job(self, ad: Ad, own: str) -> JobId | None:
         """The job that an event is of; None for one whose commit was not, or is not yet, decided."""
@@ -102,6 +123,12 @@ class PoolEvents:
         if known.isdecimal() and self._journal.schedd_cluster(int(known)) == job.cluster:
             return JobId(int(known), int(proc))
         return None
+
+
+def _trigger(ad: Ad) -> dict[str, int]:
+    """What information that belongs to an event has."""
+    job = {name: ad.integer(name) for name in ("Cluster", "Proc")}
+    return {**job, "TriggerEventTypeNumber": ad.integer("EventTypeNumber")}
 
 
 def _is_information(ad: Ad) -> bool:
