@@ -116,7 +116,7 @@ def _lose_event(home: Path, journals: list[Journal]) -> None:
 def _repeat_submit_event(home: Path, journals: list[Journal]) -> None:
     _change(
         home,
-        "INSERT INTO events SELECT (SELECT max(sequence) FROM events) + 1, 'again', time, type, cluster_id,"
+        "INSERT INTO events SELECT (SELECT max(sequence) FROM events) + 1, time, type, cluster_id,"
         " proc_id, owner, ad FROM events WHERE type = 0 LIMIT 1",
         "UPDATE counters SET value = value + 1 WHERE name = 'event'",
     )

@@ -18,6 +18,7 @@ from birdbath.pool.htcondor.listing import Portions, by_ids, by_names, joined
 from birdbath.pool.htcondor.reading import MARK, Reader
 from birdbath.soap.writing import render, specials
 from tests.htcondor.test_gateway import in_schedd, waiting_job
+from tests.htcondor.waiting import until
 from tests.htcondor_pool import HTCondorPool
 from tests.server_process import ServerProcess
 from tests.soap.wire import call, envelope
@@ -200,14 +201,19 @@ def test_many_machines_are_listed_each_once(
 ) -> None:
     count = 2500
     htcondor_pool.advertise_machines(count, "listed")
+
+    def marked() -> list[str]:
+        return [str(ad["Name"]) for ad in collector.startd_ads('TestMark == "listed"')]
+
     try:
-        found = Counter(str(ad["Name"]) for ad in collector.startd_ads('TestMark == "listed"'))
+        until(lambda: len(marked()) >= count)  # the collector takes them in after it was told
+        found = Counter(marked())
         assert found == Counter(f"slot1@listed{number}" for number in range(count))
         tree = query(gateway, "queryAds", 'TestMark == "listed"', "", 5, ["Memory"], "<type>startd</type>")
         assert {value(item, "Memory") for item in listed(tree)} == {"1024"}
     finally:
         htcondor_pool.withdraw_machines("listed")
-    assert list(collector.startd_ads('TestMark == "listed"')) == []
+    until(lambda: not marked())
 
 
 def listed(tree: etree._Element) -> list[etree._Element]:
