@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from birdbath.errors import BirdbathError
+from birdbath.notify.log_files import LogFile, Place
 from birdbath.pool.asking import Answers, Waiting, answering, run_steps
 from birdbath.pool.base import AdDirectory, AdKind, JobQueue
 from birdbath.pool.htcondor.connection import Connection
@@ -39,6 +40,8 @@ class HTCondorHarness:
         spool = Spool(home / "spool")
         self.pool = Pool("htcondor", self.engine, name, spool, connection, "127.0.0.1:8080")
         self._events = PoolEvents(pool.event_log, "htcondor", name, self.pool.journal)
+        before = _end_of(pool.event_log)
+        self._writer.write_now(lambda unit: self._events.keep(unit, [], before))
 
     @property
     def queue(self) -> JobQueue:
@@ -88,3 +91,14 @@ class HTCondorHarness:
         self.pool.close()
         self._writer.close()
         self.engine.dispose()
+
+
+def _end_of(log: Path) -> Place:
+    """The place after all that the tests before left in it."""
+    file = LogFile(log)
+    try:
+        while file.read():
+            pass
+        return file.place
+    finally:
+        file.close()

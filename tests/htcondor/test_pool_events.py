@@ -1,0 +1,120 @@
+"""Taking over a pool's event log: whose an event is stands in another one, some time after it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from birdbath.events import EventType, form
+from birdbath.pool.htcondor.journal import Journal, gateway
+from birdbath.pool_events import PoolEvents
+from birdbath.store import Writer, event_log, open_engine
+from birdbath.store.reader import Reader
+from tests.events.test_forms import LOG_FORMS, record
+
+SUBMIT, EXECUTE, INFORMATION = EventType.SUBMIT, EventType.EXECUTE, EventType.JOB_AD_INFORMATION
+
+
+class TakenOver:
+    """A log, and what a server made of it."""
+
+    def __init__(self, folder: Path, kind: str) -> None:
+        self._log = folder / "EventLog"
+        self._kind = kind
+        self._engine = open_engine(f"sqlite:///{folder}/birdbath.db")
+        self._writer = Writer(self._engine)
+        self._journal = Journal(self._engine, "htcondor")
+        self._reader = Reader(self._engine)
+        self._name = self._writer.write_now(lambda unit: gateway(unit, "htcondor"))
+        self.restart()
+
+    def restart(self) -> None:
+        self._events = PoolEvents(self._log, "htcondor", self._name, self._journal)
+
+    def event(self, kind: EventType, proc: int) -> None:
+        self._write(kind, proc, {})
+
+    def information(self, kind: EventType, proc: int, owner: str) -> None:
+        self._write(INFORMATION, proc, {"TriggerEventTypeNumber": int(kind), "Owner": owner})
+
+    def _write(self, kind: EventType, proc: int, fields: dict[str, int | str]) -> None:
+        event = replace(record(kind, {**fields, "Proc": proc}), proc=proc)
+        with self._log.open("ab") as file:
+            file.write(form(self._kind)(event))
+
+    def rotate(self) -> None:
+        self._log.rename(self._log.with_name("EventLog.old"))
+
+    def look(self) -> list[tuple[int, int, str]]:
+        """Look once; all events so far: type, proc and owner."""
+        found, after = self._events.read(self._writer.write_now(self._events.place))
+        self._writer.write_now(lambda unit: self._events.keep(unit, found, after))
+        return [(event.type, event.proc, event.owner) for event in event_log.read(self._reader, 0, 1000)]
+
+    def close(self) -> None:
+        self._journal.close()
+        self._reader.close()
+        self._writer.close()
+        self._engine.dispose()
+
+
+@pytest.fixture(params=LOG_FORMS)
+def pool(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[TakenOver]:
+    taken_over = TakenOver(tmp_path, request.param)
+    yield taken_over
+    taken_over.close()
+
+
+def test_an_event_waits_for_its_information(pool: TakenOver) -> None:
+    pool.event(SUBMIT, 1)
+    assert pool.look() == []
+    pool.information(SUBMIT, 1, "ann")
+    assert pool.look() == [(SUBMIT, 1, "ann")]
+
+
+@pytest.mark.parametrize("looks_between", [False, True])
+def test_a_log_that_is_rotated_before_the_information(pool: TakenOver, looks_between: bool) -> None:
+    pool.event(SUBMIT, 1)
+    pool.information(SUBMIT, 1, "ann")
+    pool.event(EXECUTE, 1)
+    if looks_between:
+        assert pool.look() == [(SUBMIT, 1, "ann")]
+    pool.rotate()
+    pool.information(EXECUTE, 1, "ann")
+    pool.event(SUBMIT, 2)
+    pool.information(SUBMIT, 2, "bob")
+    pool.look()
+    assert pool.look() == [(SUBMIT, 1, "ann"), (EXECUTE, 1, "ann"), (SUBMIT, 2, "bob")]
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_events_between_an_event_and_its_information(pool: TakenOver, restarted: bool) -> None:
+    pool.event(SUBMIT, 1)
+    pool.information(SUBMIT, 1, "ann")
+    pool.look()
+    pool.event(EXECUTE, 1)
+    pool.event(SUBMIT, 2)
+    assert pool.look() == [(SUBMIT, 1, "ann")]
+    pool.information(SUBMIT, 2, "bob")
+    if restarted:
+        pool.restart()
+    assert pool.look() == [(SUBMIT, 1, "ann")]
+    pool.information(EXECUTE, 1, "ann")
+    assert pool.look() == [(SUBMIT, 1, "ann"), (EXECUTE, 1, "ann"), (SUBMIT, 2, "bob")]
+
+
+def test_an_event_whose_information_never_comes(pool: TakenOver) -> None:
+    pool.event(EXECUTE, 1)
+    for proc in range(2, 12):
+        pool.event(SUBMIT, proc)
+        pool.information(SUBMIT, proc, "ann")
+    assert pool.look() == [(EXECUTE, 1, ""), *((SUBMIT, proc, "ann") for proc in range(2, 12))]
+
+
+def test_a_log_without_any_information(pool: TakenOver) -> None:
+    for proc in range(3):
+        pool.event(SUBMIT, proc)
+    assert pool.look() == [(SUBMIT, 0, ""), (SUBMIT, 1, "")]
