@@ -139,7 +139,7 @@ class PoolContext:
         """
         came = False
         for cluster in sorted(late):
-            while found := materialization.enter(unit, cluster):
+            while found := materialization.enter(unit, cluster, now):
                 came = True
                 for new in found:
                     self.enqueue(unit, table, new, now)

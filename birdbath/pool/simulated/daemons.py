@@ -115,8 +115,10 @@ def _on_submit_machine(context: PoolContext, template: str, my_type: str, **more
     return daemon_ad(template, my_type, {**values, **more})
 
 
-def schedd_ad(context: PoolContext, census: Census, now: float) -> Ad:
-    """The schedd's ad. Its address is where the SOAP interface listens; clients look for HasSOAPInterface."""
+def schedd_ad(context: PoolContext, census: Census, late: int, now: float) -> Ad:
+    """The schedd's ad; `late` jobs wait to be materialized. Its address is where the SOAP interface listens;
+    clients look for HasSOAPInterface.
+    """
     ad = _on_submit_machine(context, "schedd", "Scheduler")
     totals = sum(census.values(), Counter[JobStatus]())
     ad.update({"Name": context.identity.name, "HasSOAPInterface": True})
@@ -124,19 +126,21 @@ def schedd_ad(context: PoolContext, census: Census, now: float) -> Ad:
     ad.update({"TotalIdleJobs": totals[JobStatus.IDLE], "TotalHeldJobs": totals[JobStatus.HELD]})
     ad.update({"TotalRunningJobs": totals[JobStatus.RUNNING], "TotalRemovedJobs": totals[JobStatus.REMOVED]})
     ad.update({"JobsRunning": totals[JobStatus.RUNNING], "ShadowsRunning": totals[JobStatus.RUNNING]})
+    ad.set("JobsUnmaterialized", late)
     ad.update(
         {"StartLocalUniverse": Expression(f"TotalLocalJobsRunning < {context.description.max_local_jobs}")}
     )
     return _heard(ad, now)
 
 
-def submitter_ad(context: PoolContext, owner: str, jobs: Counter[JobStatus], now: float) -> Ad:
-    """The ad of one who has jobs in the queue."""
+def submitter_ad(context: PoolContext, owner: str, jobs: Counter[JobStatus], late: int, now: float) -> Ad:
+    """The ad of one who has jobs in the queue; `late` more wait to be materialized."""
     name = f"{owner}@{context.description.uid_domain}"
     ad = _on_submit_machine(context, "submitter", "Submitter", SUBMITTER=name)
     ad.update({"Name": name, "ScheddName": context.identity.name})
     ad.update({"IdleJobs": jobs[JobStatus.IDLE], "HeldJobs": jobs[JobStatus.HELD]})
     ad.update({"RunningJobs": jobs[JobStatus.RUNNING], "JobsRunning": jobs[JobStatus.RUNNING]})
+    ad.set("JobsUnmaterialized", late)
     ad.update(
         {"WeightedIdleJobs": jobs[JobStatus.IDLE], "WeightedRunningJobs": float(jobs[JobStatus.RUNNING])}
     )

@@ -19,6 +19,7 @@ from birdbath.pool.simulated.accountant import ALL_ACCOUNTS, Account
 from birdbath.pool.simulated.context import PoolContext
 from birdbath.pool.simulated.inserted_ads import InsertedAds
 from birdbath.pool.simulated.machines import Machine, Resources, Slot, parent_name, part_number
+from birdbath.pool.simulated.materialization import unmaterialized
 from birdbath.pool.simulated.negotiator import Negotiator
 from birdbath.store.reader import Reader
 from birdbath.store.tables import simulated_jobs
@@ -173,8 +174,11 @@ class SimulatedDirectory:
 
     def _schedd(self) -> list[AdRecord]:
         census = self._context.mirror.census()
-        state = tuple((owner, *sorted(jobs.items())) for owner, jobs in sorted(census.items()))
-        return [self._record("schedd", state, lambda now: daemons.schedd_ad(self._context, census, now))]
+        late = unmaterialized(self._reader).total()
+        state = late, *((owner, *sorted(jobs.items())) for owner, jobs in sorted(census.items()))
+        return [
+            self._record("schedd", state, lambda now: daemons.schedd_ad(self._context, census, late, now))
+        ]
 
     def _submitters(self) -> list[AdRecord]:
         census = self._context.mirror.census()
@@ -182,12 +186,15 @@ class SimulatedDirectory:
             if name.removeprefix(_SUBMITTER) not in census:
                 del self._own[name]
                 self._since.pop(name, None)
-        return [self._submitter(owner, jobs) for owner, jobs in sorted(census.items())]
+        late = unmaterialized(self._reader)
+        return [self._submitter(owner, jobs, late[owner]) for owner, jobs in sorted(census.items())]
 
-    def _submitter(self, owner: str, jobs: Counter[JobStatus]) -> AdRecord:
-        state = tuple(sorted(jobs.items()))
+    def _submitter(self, owner: str, jobs: Counter[JobStatus], late: int) -> AdRecord:
+        state = late, *sorted(jobs.items())
         return self._record(
-            f"{_SUBMITTER}{owner}", state, lambda now: daemons.submitter_ad(self._context, owner, jobs, now)
+            f"{_SUBMITTER}{owner}",
+            state,
+            lambda now: daemons.submitter_ad(self._context, owner, jobs, late, now),
         )
 
     def _master(self) -> list[AdRecord]:

@@ -5,11 +5,12 @@ than JobMaterializeLimit jobs of its cluster are in the queue and fewer than Job
 idle; then it enters it as others do, by proc. Each job was submitted with its own ad and files, so that there
 is no digest to make it from, and no items. When the whole cluster is removed, so are those that wait; of jobs
 removed one by one the others take the place. The log has an event when such a cluster comes, before any of
-its jobs does, and when the last of them has left.
+its jobs does, and when the last of them has left. The ads of schedd and submitter count those that wait.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from sqlalchemy import bindparam, delete, func, insert, select
@@ -17,12 +18,15 @@ from sqlalchemy import bindparam, delete, func, insert, select
 from birdbath.classads import Ad
 from birdbath.events import EventType, JobEvent
 from birdbath.pool.base import JobId, NewJob
+from birdbath.store.reader import Reader
 from birdbath.store.tables import jobs, simulated_jobs, simulated_waiting
 from birdbath.store.unit_of_work import UnitOfWork
 
 LIMIT = "JobMaterializeLimit"
 MAX_IDLE = "JobMaterializeMaxIdle"
 TOTAL = "TotalSubmitProcs"
+DATE = "JobMaterializeDate"
+NEXT = "JobMaterializeNextProcId"
 MOST = 200
 """So many jobs of a cluster enter the queue in one go."""
 
@@ -30,6 +34,10 @@ _w, _s = simulated_waiting.c, simulated_jobs.c
 _WAIT = insert(simulated_waiting)
 _CLUSTERS = select(_w.cluster_id).distinct().order_by(_w.cluster_id)
 _IDS = select(_w.cluster_id, _w.proc_id)
+# Some jobs of a cluster enter the queue when it comes, so that there is one that says whose it is.
+_OWNER = select(jobs.c.owner).where(jobs.c.cluster_id == _w.cluster_id).limit(1).scalar_subquery()
+_COUNTS = select(_OWNER.label("owner"), func.count().label("number"))
+_COUNTS = _COUNTS.select_from(simulated_waiting).group_by(_w.cluster_id)
 _FIRST = (
     select(_w.proc_id, _w.ad)
     .where(_w.cluster_id == bindparam("cluster"))
@@ -96,8 +104,18 @@ def waiting(unit: UnitOfWork) -> list[JobId]:
     return [JobId(row[0], row[1]) for row in unit.execute(_IDS)]
 
 
-def enter(unit: UnitOfWork, cluster: int) -> list[NewJob]:
-    """Take the jobs of the cluster for which there is room, as written so far, at most `MOST`."""
+def unmaterialized(reader: Reader) -> Counter[str]:
+    """How many jobs of each owner wait, as committed."""
+    found: Counter[str] = Counter()
+    for row in reader.rows(_COUNTS):
+        found[row.owner] += row.number
+    return found
+
+
+def enter(unit: UnitOfWork, cluster: int, now: float) -> list[NewJob]:
+    """Take the jobs of the cluster for which there is room, as written so far, at most `MOST`; their ads say
+    that they were materialized `now`.
+    """
     first = unit.first(_FIRST, {"cluster": cluster, "most": 1})
     if first is None:
         return []
@@ -108,7 +126,10 @@ def enter(unit: UnitOfWork, cluster: int) -> list[NewJob]:
         room = min(room, ad.integer(LIMIT) - counts.queued)
     if ad.integer(MAX_IDLE) > 0:
         room = min(room, ad.integer(MAX_IDLE) - counts.idle)
-    return _taken(unit, cluster, room)
+    found = _taken(unit, cluster, room)
+    for new in found:
+        new.ad.update({DATE: int(now), NEXT: found[-1].id.proc + 1})
+    return found
 
 
 def give_up(unit: UnitOfWork, cluster: int) -> Sequence[JobId]:

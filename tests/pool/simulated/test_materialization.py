@@ -8,9 +8,9 @@ from unittest.mock import ANY
 
 import pytest
 
-from birdbath.classads import Expression
+from birdbath.classads import Constraint, Expression
 from birdbath.events import EventType
-from birdbath.pool.base import ActionDetails, JobAction, JobId, JobStatus
+from birdbath.pool.base import ActionDetails, AdKind, JobAction, JobId, JobStatus
 from birdbath.pool.simulated.description import MachineDescription, PoolDescription
 from birdbath.store import UnitOfWork
 from tests.pool.harness import ad_of, event_types, events_of, selected, submit_many
@@ -58,6 +58,31 @@ def test_what_waits_stays_over_a_restart(pool: SimulatedHarness) -> None:
     assert pool.queue.sandbox(jobs[3]).read("input") == b"x"
     pool.wait_for(lambda: ended(pool, jobs) == 4)
     assert not pool.queue.sandbox(jobs[3]).exists()
+
+
+def test_ads_say_when_a_job_was_materialized_and_how_far_its_cluster_has_come(pool: SimulatedHarness) -> None:
+    jobs = submit_many(pool, 4, "/bin/sleep", "100", JobMaterializeLimit=2, LeaveJobInQueue=False)
+    first = ad_of(pool, jobs[0])
+    assert (first.get("JobMaterializeDate"), first.get("JobMaterializeNextProcId")) == (first.get("QDate"), 2)
+    pool.wait_for(lambda: selected(pool, None) == jobs[2:])
+    third = ad_of(pool, jobs[2])
+    assert third.get("JobMaterializeNextProcId") == 4
+    assert third.integer("JobMaterializeDate") >= first.integer("JobMaterializeDate") + 100
+
+
+def unmaterialized(pool: SimulatedHarness, kind: AdKind) -> list[object]:
+    found = pool.directory.query([kind], Constraint(None), pool.queue.time())
+    return [record.ad().get("JobsUnmaterialized") for record in found.records]
+
+
+def test_the_ads_of_schedd_and_submitter_count_those_that_wait(pool: SimulatedHarness) -> None:
+    jobs = submit_many(pool, 5, "/bin/sleep", "100", JobMaterializeLimit=2, LeaveJobInQueue=False)
+    submit_many(pool, 4, "/bin/sleep", "1000", JobMaterializeLimit=1, LeaveJobInQueue=False)
+    submit_many(pool, 1, "/bin/sleep", "1000", LeaveJobInQueue=False)
+    assert unmaterialized(pool, AdKind.SCHEDD) == unmaterialized(pool, AdKind.SUBMITTOR) == [6]
+    pool.restart()
+    pool.wait_for(lambda: selected(pool, f"ClusterId == {jobs[0].cluster}") == jobs[2:4])
+    assert unmaterialized(pool, AdKind.SCHEDD) == unmaterialized(pool, AdKind.SUBMITTOR) == [4]
 
 
 def test_one_that_is_removed_makes_room(pool: SimulatedHarness) -> None:
