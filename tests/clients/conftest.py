@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -25,8 +25,8 @@ REPOSITORY = CLIENTS.parent.parent
 
 @pytest.fixture(scope="session")
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a Birdbath server with an empty home."""
-    with running_server(tmp_path_factory.mktemp("home"), "--host", "127.0.0.1") as server:
+    """The address of a Birdbath server with an empty home, which runs the programs that it is given."""
+    with running_server(tmp_path_factory.mktemp("home"), "--host", "127.0.0.1", "--execute") as server:
         yield _read_on(server)
 
 
@@ -64,8 +64,10 @@ def server(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def payload() -> bytes:
-    """An input file that is no text: every byte value, line ends, NULs, and no round size."""
-    return bytes(range(256)) * 390 + b"\r\n\r\n\0\0]]>&lt;\xff"
+    """A file that is no text: a program for this machine, which as a job is asked to print itself; after what
+    it needs come every byte value, line ends, NULs, and no round size.
+    """
+    return Path("/bin/cat").read_bytes() + bytes(range(256)) * 390 + b"\r\n\r\n\0\0]]>&lt;\xff"
 
 
 @pytest.fixture
@@ -112,9 +114,9 @@ def gsoap_programs(simulated: str, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture(scope="session")
-def axis_class_path(simulated: str, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """What `java -cp` needs to run the Axis client, whose stubs come from the served WSDLs."""
+def axis_class_path(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
+    """What `java -cp` needs to run the Axis client, whose stubs come from the WSDLs of the server there."""
     for program in ("java", "javac"):
         require(f"{program} (Debian package default-jdk-headless)", shutil.which(program) is not None)
     require("Axis 1.4 (Debian package libaxis-java)", all(jar.exists() for jar in AXIS_JARS))
-    return build_axis(simulated, CLIENTS / "axis", tmp_path_factory.mktemp("axis"))
+    return lambda server: build_axis(server, CLIENTS / "axis", tmp_path_factory.mktemp("axis"))

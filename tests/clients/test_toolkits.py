@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -56,15 +57,15 @@ def test_gsoap(gsoap_programs: GsoapPrograms, server: str, folder: Path, payload
     check_cycle(seen, "gsoap", folder, payload)
 
 
-def test_axis(axis_class_path: str, simulated: str, folder: Path, payload: bytes) -> None:
+def test_axis(axis_class_path: Callable[[str], str], server: str, folder: Path, payload: bytes) -> None:
     """Axis 1.4, which takes the server's address from the WSDL alone."""
-    seen = seen_by(["java", "-cp", axis_class_path, "Client", simulated, "axis", folder])
+    seen = seen_by(["java", "-cp", axis_class_path(server), "Client", server, "axis", folder])
     check_cycle(seen, "axis", folder, payload)
 
 
-def test_npm_soap_htcondor(npm_folder: Path, simulated: str, folder: Path) -> None:
+def test_npm_soap_htcondor(npm_folder: Path, server: str, folder: Path) -> None:
     """The package unmodified, with the served WSDLs and with those of HTCondor 8.4 that it carries."""
-    seen = seen_by(["node", npm_folder / "condor.js", simulated, "carlos", folder])
+    seen = seen_by(["node", npm_folder / "condor.js", server, "carlos", folder])
     for answers in (seen["served"], seen["carried"]):
         assert re.fullmatch(VERSION, answers["version"])
         assert re.fullmatch(PLATFORM, answers["platform"])
@@ -83,12 +84,14 @@ def test_npm_soap_htcondor(npm_folder: Path, simulated: str, folder: Path) -> No
 def check_job(ad: dict[str, str]) -> None:
     assert ad["JobStatus"] in ("1", "2")
     assert (ad["Owner"], ad["Cmd"], ad["Arguments"]) == ("carlos", "/bin/sleep", "31")
-    assert (ad["Iwd"], ad["Out"], ad["Log"]) == ("/tmp", "example1.out", "example1.log")
+    assert ad["Iwd"] == "/tmp" or "/spool/" in ad["Iwd"]  # a schedd of today moves it into its own spool
+    assert (ad["Out"], ad["Log"]) == ("example1.out", "example1.log")
 
 
 def check_dag(ad: dict[str, str], folder: Path) -> None:
-    assert (ad["Owner"], ad["Cmd"], ad["JobUniverse"]) == ("carlos", "/usr/bin/condor_dagman", "7")
-    assert ad["UserLog"] == f"{folder}/dagman.dag.dagman.log"
+    assert (ad["Owner"], ad["JobUniverse"]) == ("carlos", "7")
+    assert ad["Cmd"].endswith("/bin/condor_dagman")  # a real pool runs its own
+    assert ad["UserLog"] in (f"{folder}/dagman.dag.dagman.log", "dagman.dag.dagman.log")
     assert ad["Arguments"].endswith(f"-Dag {folder}/dagman.dag")
     assert "ExitCode >= 0" in ad["OnExitRemove"]
 
@@ -107,6 +110,7 @@ def check_cycle(seen: dict[str, Any], owner: str, folder: Path, payload: bytes) 
     assert set(seen["states"]) <= {"1", "2", "6", "4"}
     final = seen["final"]
     assert (final["JobStatus"], final["ExitCode"], final["Out"]) == ("4", "0", "job.out")
+    assert final["Cmd"].rpartition("/")[2] == "payload.bin"
     assert final["PortalNote"] == NOTE
     assert seen["spool"].items() >= {"payload.bin": len(payload), "job.out": len(payload)}.items()
     assert (folder / "fetched.out").read_bytes() == payload

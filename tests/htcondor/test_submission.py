@@ -87,9 +87,10 @@ def test_no_job_can_match_before_its_commit_is_decided() -> None:
         {"In": "/etc/shadow"},
         {"Cmd": "../../bin/x"},
         {"x509userproxy": "/tmp/proxy"},
-        {"Out": "/var/lib/someone/.profile"},
-        {"Err": "../err"},
+        {"Out": "/var/lib/someone/"},
+        {"Err": ".."},
         {"TransferOutputRemaps": "out=/etc/cron.d/x"},
+        {"TransferOutputRemaps": Expression('strcat("out=", "/etc/cron.d/x")')},
         {"JobUniverse": 99},
     ],
 )
@@ -98,6 +99,19 @@ def test_files_of_the_gateways_machine_are_neither_sent_nor_written(
 ) -> None:
     with pytest.raises(CannotSubmit):
         described(attributes)
+
+
+@pytest.mark.parametrize(
+    ("path", "kept"),
+    [
+        ("/var/lib/someone/.profile", '".profile"'),
+        ("../err", '"err"'),
+        ("/dev/null", '"/dev/null"'),
+        (Expression('strcat("/etc/", "x")'), '""'),
+    ],
+)
+def test_standard_streams_are_files_of_the_jobs_own(path: Scalar | Expression, kept: str) -> None:
+    assert described({"Err": path}).commands["MY.Err"] == kept
 
 
 def test_a_program_that_was_not_uploaded_is_looked_for_beside_the_job() -> None:

@@ -243,10 +243,9 @@ class Session:
         """Bring what the job has written into `folder`, which the job's ad has to name."""
         wanted = [f"SUBMIT_{name}" for name in ("Iwd", "Out", "Err", "TransferOutputRemaps")]
         for ad in self._asked(lambda schedd: schedd.query(_by_id(job), [*wanted, "TransferOutputRemaps"])):
-            strange = [
-                name for name in (*wanted[1:], "TransferOutputRemaps") if isinstance(ad.get(name), str)
-            ]
-            if ad.get("SUBMIT_Iwd") != folder or any("/" in ad[name] for name in strange):
+            # The bindings evaluate what they find there.
+            told = [ad.eval(name) for name in (*wanted[1:], "TransferOutputRemaps") if name in ad]
+            if ad.get("SUBMIT_Iwd") != folder or any("/" in text for text in told if isinstance(text, str)):
                 raise PoolRefused("The job's ad was changed: its files would be put elsewhere")
             _told(self._connected().retrieve, [job])
 

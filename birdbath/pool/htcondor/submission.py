@@ -216,10 +216,10 @@ def _files(ad: Ad, staged: StagedFiles) -> dict[str, str]:
     """What the job reads and writes: only what was uploaded leaves this machine, and only into the job's own
     folder does anything come back.
     """
-    for name in ("Out", "Err", "TransferOutputRemaps"):
-        text = ad.string(name)
-        if "/" in text and text != _NULL_DEVICE:
-            raise CannotSubmit(f"{name} is not a plain file name: {text[:80]}")
+    remaps = ad.attribute("TransferOutputRemaps")
+    if remaps is not None and (remaps[1] != "s" or "/" in remaps[2]):
+        raise CannotSubmit("TransferOutputRemaps names files that are not the job's own")
+    streams = {name: _stream(name, ad.string(name)) for name in ("Out", "Err") if name in ad}
     wanted = _inputs(ad)
     missing = _missing(ad, staged)
     strange = [name for name in missing if "/" in name or name in (".", "..")]
@@ -234,8 +234,19 @@ def _files(ad: Ad, staged: StagedFiles) -> dict[str, str]:
     sent = ",".join(name for name in wanted if name not in missing)
     # Also an empty Cmd: the job would have the submission's own.
     found = {"Cmd": text_of(("Cmd", "s", command)), "TransferExecutable": "true" if uploaded else "false"}
+    found |= {name: text_of((name, "s", path)) for name, path in streams.items()}
     if sent:
         found["TransferInput"] = text_of(("TransferInput", "s", sent))
     if ad.string("In") in missing:
         found["In"] = text_of(("In", "s", _NULL_DEVICE))
     return found
+
+
+def _stream(name: str, path: str) -> str:
+    """Where standard output or error goes: whatever folder the client thinks of, it is the job's own."""
+    if path in ("", _NULL_DEVICE):
+        return path
+    plain = path.rpartition("/")[2]
+    if plain in ("", ".", ".."):
+        raise CannotSubmit(f"{name} names no file: {path[:80]}")
+    return plain

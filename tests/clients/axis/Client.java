@@ -78,6 +78,7 @@ public class Client {
             declared.add(status.getCode().getValue());
         }
         send(job, data);
+        ad = edited(ad, string("Cmd", "payload.bin"));
         seen.put("submitted", schedd.submit(txn, cluster, job, ad).getStatus().getCode().getValue());
         int second = schedd.newJob(txn, cluster).getInteger();
         schedd.submit(txn, cluster, second, template(second, "/bin/sleep", "600", "FALSE"));

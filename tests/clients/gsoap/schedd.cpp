@@ -190,6 +190,7 @@ struct Portal {
         std::vector<std::string> declared;
         for (int i = 0; i < 2; i++) declared.push_back(declare(job, static_cast<int>(data.size())));
         send(job, data);
+        set(ad, "Cmd", "payload.bin");
         seen.add("declared", declared).add("submitted", submit(job, ad));
         const int second = new_job();
         submit(second, make_template(second, "/bin/sleep", "600", "FALSE"));

@@ -60,7 +60,8 @@ async function submitJobs(schedd, data) {
     const sent = await schedd("sendFile", { ...here, name: "payload.bin", offset, data: piece });
     if (sent.response.code !== "SUCCESS") throw new Error(JSON.stringify(sent));
   }
-  const submitted = (await schedd("submit", { ...here, jobAd })).response;
+  const own = edited(jobAd, [attribute("Cmd", "STRING-ATTR", "payload.bin")]);
+  const submitted = (await schedd("submit", { ...here, jobAd: own })).response;
   const second = (await schedd("newJob", { transaction, clusterId })).response.integer;
   const never = (await schedd("createJobTemplate", {
     clusterId, jobId: second, owner, type: "5", cmd: "/bin/sleep", args: "600", requirements: "FALSE",

@@ -92,6 +92,7 @@ sub submit_jobs {
         my $status = call('sendFile', @here, text(name => 'payload.bin'), number(offset => $offset), $piece);
         die $status->{message} if $status->{code} ne 'SUCCESS';
     }
+    @ad = edited(\@ad, attribute('Cmd', 'STRING-ATTR', 'payload.bin'));
     my $submitted = call('submit', @here, ad_element('jobAd', @ad));
     my $second = call('newJob', $txn, number(clusterId => $cluster))->{integer};
     my @never = @{template($cluster, $second, '/bin/sleep', '600', 'FALSE')};

@@ -53,15 +53,17 @@ function submit_jobs(SoapClient $schedd, string $owner, string $data): array
     $here = ['transaction' => $txn] + $ids;
     $asked = ['owner' => $owner, 'type' => 'VANILLA', 'cmd' => '/bin/cat', 'args' => 'payload.bin'];
     $made = $schedd->createJobTemplate($ids + $asked + ['requirements' => null])->response->classAd;
-    $ad = edited($made, [
+    $changes = [
         attribute('Out', 'STRING-ATTR', 'job.out'),
         attribute('TransferInput', 'STRING-ATTR', 'payload.bin'),
         attribute('PortalNote', 'STRING-ATTR', NOTE),
-    ]);
+    ];
+    $ad = edited($made, $changes);
     $needs = $schedd->discoverJobRequirements(['jobAd' => $ad])->response;
     $file = ['name' => 'payload.bin', 'size' => strlen($data), 'hashType' => 'MD5HASH', 'hash' => md5($data)];
     $declared = [$schedd->declareFile($here + $file)->response->code, $schedd->declareFile($here + $file)->response->code];
     send_in_chunks($schedd, $here, $data);
+    $ad = edited($made, [...$changes, attribute('Cmd', 'STRING-ATTR', 'payload.bin')]);
     $submitted = $schedd->submit($here + ['jobAd' => $ad])->response;
     $second = $schedd->newJob(['transaction' => $txn, 'clusterId' => $cluster])->response->integer;
     $there = ['clusterId' => $cluster, 'jobId' => $second];

@@ -87,6 +87,7 @@ class Portal:
             piece = base64.b64encode(data[offset : offset + third]).decode()
             sent = self.call("sendFile", cluster, job, offset=offset, data=piece, **file)
             assert sent["code"] == "SUCCESS", sent
+        ad = edited(ad, [attribute("Cmd", "STRING-ATTR", "payload.bin")])
         submitted = self.call("submit", cluster, job, transaction=txn, jobAd=ad)
         second = self.schedd.newJob(transaction=txn, clusterId=cluster)["response"]["integer"]
         never = edited(self.template(cluster, second, "/bin/sleep", "600", requirements="FALSE"), [])

@@ -63,6 +63,7 @@ class Portal:
             piece = base64.encodebytes(data[offset : offset + third]).decode()
             sent = self.schedd.sendFile(txn, cluster, job, "payload.bin", offset, piece)
             assert sent.code == "SUCCESS", sent
+        self.set_attribute(ad, "Cmd", "payload.bin")
         submitted = self.schedd.submit(txn, cluster, job, ad)
         second = self.schedd.newJob(txn, cluster)[1]
         for name, value in (("ProcId", second), ("Requirements", "FALSE"), ("LeaveJobInQueue", "FALSE")):

@@ -70,6 +70,7 @@ def submit_jobs(schedd: Any, owner: str, data: bytes) -> dict[str, Any]:
     declared = schedd.declareFile(txn, cluster, job, "payload.bin", len(data), "NOHASH", None)
     again = schedd.declareFile(txn, cluster, job, "payload.bin", len(data), "NOHASH", None)
     send_in_chunks(schedd, txn, cluster, job, data)
+    ad = edited(ad, [attribute("Cmd", "STRING-ATTR", "payload.bin")])
     submitted = schedd.submit(txn, cluster, job, ad)
     second = schedd.newJob(txn, cluster)["integer"]
     never = schedd.createJobTemplate(cluster, second, owner, "VANILLA", "/bin/sleep", "600", "FALSE")
