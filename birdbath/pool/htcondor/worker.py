@@ -1,7 +1,7 @@
 """A worker process: answers one request after the other with the bindings, until its gateway goes.
 
 The bindings hold Python's interpreter lock during every network call, keep one identity's sessions for
-another, and leak (pool reference section 3): so they are never loaded into the gateway itself.
+another, and leak (pool reference section 3): so they are never called in the gateway itself.
 """
 
 from __future__ import annotations
