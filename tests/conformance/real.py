@@ -10,7 +10,6 @@ from birdbath.access import Caller
 from birdbath.backend import Backend
 from birdbath.collector import CollectorSettings
 from birdbath.notify import Notifier
-from birdbath.pool.base import AdKind
 from birdbath.pool.htcondor.connection import Connection
 from birdbath.pool.htcondor.journal import gateway
 from birdbath.pool.htcondor.pool import HTCondorPool as Pool
@@ -19,7 +18,7 @@ from birdbath.store import UnitOfWork, Writer, open_engine
 from birdbath.store.sandbox import Spool
 from tests.conformance import simulated
 from tests.htcondor.sweeper import Sweeper
-from tests.htcondor.waiting import pause, until
+from tests.htcondor.waiting import pause
 from tests.htcondor_pool import HTCondorPool
 
 _LONGER_THAN_ANY_LEASE = 1e6
@@ -52,22 +51,12 @@ class Gateway:
 
     def empty(self) -> None:
         """Leave nothing in the queue that a former test put there."""
-        until(self._is_empty)
-
-    def _is_empty(self) -> bool:
-        ads_are_left = self._sweeper.sweep()
+        self._sweeper.sweep()
         self.writer.write_now(self._forget_all)
-        if ads_are_left:
-            self.writer.write_now(self._invalidate_all)
-        return not ads_are_left
 
     def _forget_all(self, unit: UnitOfWork) -> None:
         for cluster in self.pool.journal.clusters():
             self.pool.journal.forget(unit, cluster)
-
-    def _invalidate_all(self, unit: UnitOfWork) -> None:
-        for kind in AdKind:
-            self.pool.directory.invalidate(unit, kind)
 
     def stop(self) -> None:
         self.notifier.close()

@@ -1,4 +1,4 @@
-"""Empties the queue of a real pool between two tests.
+"""Empties a real pool between two tests: its queue, and its collector of the ads that clients inserted.
 
 `python -m tests.htcondor.sweeper` does it for every line that it reads: a process of its own, because the
 bindings hold Python's interpreter lock and read their configuration once.
@@ -12,11 +12,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from birdbath.pool.htcondor.connection import Connection
+from birdbath.pool.htcondor.directory import INVALIDATIONS
 from birdbath.pool.htcondor.names import KEY
 from tests.htcondor.waiting import until
 
 _ROOT = Path(__file__).resolve().parent.parent.parent
-_EMPTY, _BUT_ADS = "empty", "empty, but for ads"
+_EMPTY = "empty"
 
 
 class Sweeper:
@@ -32,18 +33,16 @@ class Sweeper:
             env=Connection(str(configuration)).environment(),
         )
 
-    def sweep(self) -> bool:
-        """Take all jobs out of the queue, whoever put them there, and wait until they are gone; whether the
-        collector has ads that a gateway's client inserted.
+    def sweep(self) -> None:
+        """Take all jobs out of the queue, whoever put them there, and the ads that any gateway's clients
+        inserted out of the collector; wait until they are gone.
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write("\n")
         self._process.stdin.flush()
-        answer = self._process.stdout.readline().strip()
-        if answer not in (_EMPTY, _BUT_ADS):
-            raise RuntimeError("The sweeper ended before the queue was empty")
-        return answer == _BUT_ADS
+        if self._process.stdout.readline().strip() != _EMPTY:
+            raise RuntimeError("The sweeper ended before the pool was empty")
 
     def close(self) -> None:
         """End the process."""
@@ -51,11 +50,23 @@ class Sweeper:
 
 
 def _main() -> None:
+    import classad2
     import htcondor2
 
     htcondor2.set_subsystem("TOOL", htcondor2.SubsystemType.Tool)
 
     collector = htcondor2.Collector
+
+    def has_no_ads() -> bool:
+        # The collector makes an ad of type StartD of its own of a slot's, which no client sees.
+        of_clients = f"{KEY} =!= undefined"
+        found = collector().query(htcondor2.AdType.Any, f'{of_clients} && MyType != "StartD"', ["MyType"])
+        for my_type in {ad["MyType"] for ad in found}:
+            query = classad2.ClassAd({"MyType": "Query", "TargetType": my_type})
+            query["Requirements"] = classad2.ExprTree(of_clients)
+            for command in INVALIDATIONS:
+                collector().advertise([query], command, True)
+        return not found
 
     def is_empty() -> bool:
         # Looked up anew: the schedd may have been restarted since.
@@ -70,10 +81,8 @@ def _main() -> None:
 
     for _ in sys.stdin:
         until(is_empty)
-        # The collector makes an ad of type StartD of its own of a slot's, which no client sees.
-        of_clients = f'{KEY} =!= undefined && MyType != "StartD"'
-        inserted = collector().query(htcondor2.AdType.Any, of_clients, ["Name"])
-        print(_BUT_ADS if inserted else _EMPTY, flush=True)
+        until(has_no_ads)
+        print(_EMPTY, flush=True)
 
 
 if __name__ == "__main__":

@@ -73,6 +73,8 @@ _TABLES = {
     AdKind.HAD: _own_table("HAD", "HAD", "HAD"),
     AdKind.GENERIC: _shared_table("", _IS_GENERIC),
 }
+INVALIDATIONS = frozenset(table.invalidation for table in _TABLES.values())
+"""The commands by which a collector forgets ads, of whatever kind."""
 
 
 class HTCondorDirectory:
