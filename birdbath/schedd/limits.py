@@ -1,4 +1,6 @@
-"""How much one account, and all together, may have in open transactions, and when the disk is too full."""
+"""How many jobs may come, how much one account, and all together, may have in open transactions, and when the
+disk is too full.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +9,11 @@ import os
 from sqlalchemy import String, bindparam, func, select, update
 
 from birdbath.errors import BirdbathError
+from birdbath.schedd import staging
 from birdbath.schedd.context import ScheddContext
 from birdbath.store.tables import transactions
 
+NO_LIMIT = 2147483647
 _OWN = transactions.c.account.is_not_distinct_from(bindparam("beginner", type_=String))
 _OPEN = select(func.count()).select_from(transactions).where(_OWN)
 _STAGED = select(
@@ -31,6 +35,22 @@ def check_transactions(context: ScheddContext) -> None:
     ((count,),) = context.unit.execute(_OPEN, {"beginner": context.caller.account})
     if count >= most:
         raise BirdbathError(f"Could not begin a transaction: at most {most} may be open")
+
+
+def check_jobs(context: ScheddContext, transaction: int, what: str) -> None:
+    """Raise BirdbathError, which says `what` came of it, when no more jobs may come.
+
+    Jobs that are not committed yet count too; of an owner, those of this transaction.
+    """
+    settings, queue, unit = context.settings, context.queue, context.unit
+    account, limit = context.caller.account, settings.max_jobs_submitted
+    if limit < NO_LIMIT and queue.count() + staging.all_jobs_count(unit) >= limit:
+        raise BirdbathError(f"{what}: MAX_JOBS_SUBMITTED is {limit}")
+    limit = settings.max_jobs_per_owner
+    if account is None or limit >= NO_LIMIT:
+        return
+    if queue.count(account) + staging.job_count(unit, transaction) >= limit:
+        raise BirdbathError(f"{what}: MAX_JOBS_PER_OWNER is {limit}")
 
 
 def check_disk(context: ScheddContext, folder: str, more: int = 0) -> None:

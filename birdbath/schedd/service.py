@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from birdbath.classads import Ad, AdList, AdRecord, Constraint, Item, ad_from_items, arguments
+from birdbath.classads import AdList, AdRecord, Constraint, Item, ad_from_items, arguments
 from birdbath.errors import BirdbathError, Incomplete, InvalidArguments, UnknownCluster, UnknownJob
 from birdbath.pool.base import ActionDetails, JobAction, JobId, NewJob, Part
 from birdbath.pool.queries import client_constraint
@@ -19,12 +19,11 @@ from birdbath.schedd import actions, files, limits, staging, transactions
 from birdbath.schedd.context import Elsewhere, ScheddContext
 from birdbath.schedd.ending import SMALL_COMMIT, discard
 from birdbath.schedd.software import of_both
-from birdbath.schedd.submission import apply_items, incomplete_files
+from birdbath.schedd.submission import apply_items, completed, incomplete_files, new_ad
 from birdbath.schedd.transactions import Lease, Transaction
 from birdbath.store.crash_points import crash_point
 from birdbath.store.sandbox import FileInfo
 
-NO_LIMIT = 2147483647
 _NULL_DEVICE = "/dev/null"
 
 
@@ -69,7 +68,7 @@ class Schedd:
         lease = self._renew(txn)
         unit = self._context.unit
         self._context.expect(small=staging.size(unit, lease.id) <= SMALL_COMMIT)
-        jobs = [NewJob(job, self._completed(job, ad)) for job, ad in staging.jobs(unit, lease.id)]
+        jobs = [NewJob(job, completed(self._context, job, ad)) for job, ad in staging.jobs(unit, lease.id)]
         staged = staging.actions(unit, lease.id)
         crash_point("commit:checked")
         with unit.savepoint():
@@ -102,7 +101,7 @@ class Schedd:
         """A new cluster id, never used before or again; from now on the only one that accepts new jobs."""
         lease = self._renew(txn)
         self._context.check_writable("Could not create a new cluster")
-        self._check_job_limits("Could not create a new cluster", lease)
+        limits.check_jobs(self._context, lease.id, "Could not create a new cluster")
         cluster = self._context.queue.reserve_cluster(self._context.unit)
         staging.add_cluster(self._context.unit, lease.id, cluster)
         transactions.activate(self._context.unit, lease, cluster)
@@ -120,7 +119,7 @@ class Schedd:
                     f"Could not create a new job: {cluster} is not the transaction's active cluster"
                 )
             )
-        self._check_job_limits("Could not create a new job", lease)
+        limits.check_jobs(self._context, lease.id, "Could not create a new job")
         unit = self._context.unit
         with unit.savepoint():  # a proc id that comes to nothing is not used up
             job = JobId(cluster, staging.next_proc(unit, cluster))
@@ -131,7 +130,7 @@ class Schedd:
                 self._context.sandbox(job).create()
             except OSError as error:
                 raise BirdbathError(f"Could not create the spool directory: {error.strerror}") from error
-            staging.add_job(unit, lease.id, job, self._new_ad(job))
+            staging.add_job(unit, lease.id, job, new_ad(self._context, job))
         return job.proc
 
     def create_job_template(
@@ -373,41 +372,6 @@ class Schedd:
 
     def _act(self, txn: Transaction | None, action: JobAction, job: JobId, details: ActionDetails) -> None:
         actions.act(self._context, self._renew_if_any(txn), action, job, details)
-
-    def _check_job_limits(self, what: str, lease: Lease) -> None:
-        """Jobs that are not committed yet count too; of an owner, those of this transaction."""
-        settings, queue, unit = self._context.settings, self._context.queue, self._context.unit
-        account, limit = self._context.caller.account, settings.max_jobs_submitted
-        if limit < NO_LIMIT and queue.count() + staging.all_jobs_count(unit) >= limit:
-            raise BirdbathError(f"{what}: MAX_JOBS_SUBMITTED is {limit}")
-        limit = settings.max_jobs_per_owner
-        if account is None or limit >= NO_LIMIT:
-            return
-        if queue.count(account) + staging.job_count(unit, lease.id) >= limit:
-            raise BirdbathError(f"{what}: MAX_JOBS_PER_OWNER is {limit}")
-
-    def _new_ad(self, job: JobId) -> Ad:
-        now = int(self._context.queue.time())
-        ad = Ad()
-        ad.update({"MyType": "Job", "TargetType": "Machine", "ClusterId": job.cluster, "ProcId": job.proc})
-        ad.set("GlobalJobId", f"{self._context.settings.name}#{job}#{now}")
-        return ad
-
-    def _completed(self, job: JobId, ad: Ad) -> Ad:
-        """The ad with what a queued job cannot be without; the original let such jobs in, to run never."""
-        now = int(self._context.queue.time())
-        if "Owner" not in ad and self._context.caller.account is not None:
-            ad.set("Owner", self._context.caller.account)
-        for name, value in (
-            ("Iwd", str(self._context.sandbox(job).path)),
-            ("QDate", now),
-            ("EnteredCurrentStatus", now),
-            ("JobStatus", 1),
-            ("JobPrio", 0),
-        ):
-            if name not in ad:
-                ad.set(name, value)
-        return ad
 
     def _visible(self, constraint: str | None) -> Constraint | None:
         """The constraint on what the caller may see; None when it selects nothing, being none."""

@@ -1,4 +1,6 @@
-"""Storing a client's attributes into a staged job, with the job queue's own checks (reference 3.6)."""
+"""The ad of a staged job: how it begins, a client's attributes stored into it with the job queue's own checks
+(reference 3.6), and what it has when it is queued.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +26,32 @@ class AttributeRefused(BirdbathError):
 
     def __init__(self, job: JobId, name: str, why: str) -> None:
         super().__init__(f"Failed to set job {job}'s {name[:80]} attribute: {why}")
+
+
+def new_ad(context: ScheddContext, job: JobId) -> Ad:
+    """The ad of a job that was created just now."""
+    now = int(context.queue.time())
+    ad = Ad()
+    ad.update({"MyType": "Job", "TargetType": "Machine", "ClusterId": job.cluster, "ProcId": job.proc})
+    ad.set("GlobalJobId", f"{context.settings.name}#{job}#{now}")
+    return ad
+
+
+def completed(context: ScheddContext, job: JobId, ad: Ad) -> Ad:
+    """The ad with what a queued job cannot be without; the original let such jobs in, to run never."""
+    now = int(context.queue.time())
+    if "Owner" not in ad and context.caller.account is not None:
+        ad.set("Owner", context.caller.account)
+    for name, value in (
+        ("Iwd", str(context.sandbox(job).path)),
+        ("QDate", now),
+        ("EnteredCurrentStatus", now),
+        ("JobStatus", 1),
+        ("JobPrio", 0),
+    ):
+        if name not in ad:
+            ad.set(name, value)
+    return ad
 
 
 def apply_items(
