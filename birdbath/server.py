@@ -133,6 +133,7 @@ def _htcondor_pool(
         settings.smtp_server is not None and settings.htcondor_event_log is not None,
         settings.htcondor_user_tokens,
         settings.htcondor_signing_key,
+        settings.history_max_age,
     )
 
 

@@ -223,9 +223,12 @@ htcondor_clusters = Table(
     Column("procs", Integer, nullable=False),
     Column("owner", String(255), nullable=False),
     Column("schedd_cluster", Integer, nullable=False, index=True),
+    Column("left_at", Float, index=True),
 )
-"""Clusters that were committed to a real pool, by the ids that clients know, with those of the schedd. A row
-goes when none of its jobs is in the queue any more.
+"""Clusters that were committed to a real pool, by the ids that clients know, with those of the schedd.
+
+`left_at` is when none of its jobs was found in the queue any more: events of theirs may still come, and the
+history names them. A row goes `history_max_age` later.
 """
 
 htcondor_commits = Table(

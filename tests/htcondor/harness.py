@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -81,6 +82,14 @@ class HTCondorHarness:
         found, after = self._events.read(place)
         if after != place:
             self._writer.write_now(lambda unit: self._events.keep(unit, found, after))
+
+    def sweep(self) -> None:
+        """What a server does from time to time."""
+
+        async def write(work: Callable[[UnitOfWork], object]) -> object:
+            return self._writer.write_now(work)
+
+        asyncio.run(self.pool.sweep(write, 0.0, time.time(), []))
 
     def pass_time(self, seconds: float) -> None:
         end = time.monotonic() + seconds

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from itertools import islice
 from typing import Any
@@ -125,14 +125,11 @@ class Jobs:
 
     def with_own_dag(self, text: str) -> str:
         """The ad, as JSON, of a job; one that DAGMan submitted names DAGMan's by the client's id."""
-        if '"DAGManJobId"' not in text:
-            return text
-        ad = Ad.from_json(text)
-        own = self.journal.own_cluster(ad.integer("DAGManJobId"))
-        if own is None:
-            return text
-        ad.set("DAGManJobId", own)
-        return ad.to_json()
+        return _with_dag(text, self.journal.own_cluster)
+
+    def with_former_dag(self, text: str) -> str:
+        """The same of a job in the history."""
+        return _with_dag(text, self.journal.former_cluster)
 
     def procs(self, cluster: int) -> Any:
         """The procs of a cluster that are visible, in order."""
@@ -214,3 +211,14 @@ class Jobs:
         if name is None:
             raise UnknownJob(f"Job {job} is not in the queue")
         return name
+
+
+def _with_dag(text: str, own_cluster: Callable[[int], int | None]) -> str:
+    if '"DAGManJobId"' not in text:
+        return text
+    ad = Ad.from_json(text)
+    own = own_cluster(ad.integer("DAGManJobId"))
+    if own is None:
+        return text
+    ad.set("DAGManJobId", own)
+    return ad.to_json()

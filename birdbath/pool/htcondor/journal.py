@@ -33,11 +33,18 @@ _GATEWAY = select(htcondor_pools.c.gateway).where(htcondor_pools.c.pool == _POOL
 _NAME = insert(htcondor_pools)
 _ADD_CLUSTER = insert(htcondor_clusters)
 _FIND = select(_c.schedd_cluster, _c.procs).where(_c.pool == _POOL, _c.cluster_id == bindparam("cluster"))
-_REVERSE = select(_c.cluster_id).where(_c.pool == _POOL, _c.schedd_cluster == bindparam("cluster"))
-_CLUSTERS = select(_c.cluster_id, _c.procs).where(_c.pool == _POOL)
-_COUNT = select(func.coalesce(func.sum(_c.procs), 0)).where(_c.pool == _POOL)
+_OF_SCHEDD = select(_c.cluster_id).where(_c.pool == _POOL, _c.schedd_cluster == bindparam("cluster"))
+_REVERSE = _OF_SCHEDD.where(_c.left_at.is_(None))
+_LATEST = _OF_SCHEDD.order_by(_c.cluster_id.desc()).limit(1)
+_CLUSTERS = select(_c.cluster_id, _c.procs).where(_c.pool == _POOL, _c.left_at.is_(None))
+_COUNT = select(func.coalesce(func.sum(_c.procs), 0)).where(_c.pool == _POOL, _c.left_at.is_(None))
 _COUNT_OF = _COUNT.where(_c.owner == bindparam("whose"))
-_FORGET = delete(htcondor_clusters).where(_c.pool == _POOL, _c.cluster_id == bindparam("cluster"))
+_LEAVE = (
+    update(htcondor_clusters)
+    .where(_c.pool == _POOL, _c.cluster_id == bindparam("cluster"), _c.left_at.is_(None))
+    .values(left_at=bindparam("now"))
+)
+_FORGET = delete(htcondor_clusters).where(_c.pool == _POOL, _c.left_at < bindparam("before"))
 _BEGIN = insert(htcondor_commits)
 _STATE = (
     update(htcondor_commits)
@@ -105,13 +112,20 @@ class Journal:
     # Ids
 
     def schedd_cluster(self, cluster: int) -> int | None:
-        """The schedd's id of a committed cluster, or None."""
+        """The schedd's id of a committed cluster that is remembered, or None."""
         rows = self._rows(_FIND, cluster=cluster)
         return int(rows[0].schedd_cluster) if rows else None
 
     def own_cluster(self, schedd_cluster: int) -> int | None:
-        """The id that clients know of one of the schedd's clusters, or None."""
-        rows = self._rows(_REVERSE, cluster=schedd_cluster)
+        """The id that clients know of one of the schedd's clusters in the queue, or None."""
+        return self._own(_REVERSE, schedd_cluster)
+
+    def former_cluster(self, schedd_cluster: int) -> int | None:
+        """The same of a cluster that may have left the queue, as long as it is remembered."""
+        return self._own(_LATEST, schedd_cluster)
+
+    def _own(self, statement: Any, schedd_cluster: int) -> int | None:
+        rows = self._rows(statement, cluster=schedd_cluster)
         return int(rows[0].cluster_id) if rows else None
 
     def clusters(self) -> dict[int, int]:
@@ -123,9 +137,13 @@ class Journal:
         rows = self._rows(_COUNT) if owner is None else self._rows(_COUNT_OF, whose=owner)
         return int(rows[0][0])
 
-    def forget(self, unit: UnitOfWork, cluster: int) -> None:
-        """None of the cluster's jobs is in the queue any more."""
-        unit.execute(_FORGET, {"of_pool": self._pool, "cluster": cluster})
+    def leave(self, unit: UnitOfWork, cluster: int) -> None:
+        """None of the cluster's jobs is in the queue any more: its ids are remembered for the history."""
+        unit.execute(_LEAVE, {"of_pool": self._pool, "cluster": cluster, "now": unit.now})
+
+    def forget(self, unit: UnitOfWork, age: float) -> None:
+        """Forget the ids of clusters that left the queue more than `age` seconds ago."""
+        unit.execute(_FORGET, {"of_pool": self._pool, "before": unit.now - age})
 
     # Commits
 

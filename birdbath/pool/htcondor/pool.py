@@ -43,7 +43,8 @@ class HTCondorPool:
     `address` is the gateway's own, `host:port`. A pool built anew on the same database concludes what the
     former one was in the middle of, in `tend`, which somebody has to call now and then. With `tells_mail`
     somebody reads the pool's events and sends the mail that actions ask for. Jobs are submitted with
-    tokens of their owners when there are `user_tokens`, a folder, or the pool's `signing_key`.
+    tokens of their owners when there are `user_tokens`, a folder, or the pool's `signing_key`. The ids of
+    clusters are remembered for `remembered` seconds after they left the queue; 0: for good.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class HTCondorPool:
         tells_mail: bool = True,
         user_tokens: Path | None = None,
         signing_key: Path | None = None,
+        remembered: float = 0.0,
     ) -> None:
         memory = memory or AdMemory()
         connection = replace(connection, address=f"<{address}>")
@@ -67,6 +69,7 @@ class HTCondorPool:
         self.gateway = gateway
         self._spool = spool
         self._seconds = seconds
+        self._remembered = remembered
         self.journal = Journal(engine, name)
         self._schedd = Workers(connection, gateway, QUERIES)
         self._tokens: UserTokens | None = None
@@ -133,8 +136,8 @@ class HTCondorPool:
         return None
 
     async def sweep(self, write: Write, older_than: float, now: float, staged: Iterable[JobId]) -> int:
-        """Forget jobs that have left the schedd's queue, and delete sandboxes that belong to no job in the
-        queue nor to a `staged` one, and were not touched for `older_than` seconds; how many.
+        """Note which clusters have left the queue, forget those of long ago, and delete sandboxes that belong
+        to no job in the queue nor to a `staged` one, and were not touched for `older_than` seconds; how many.
         """
         before = self.journal.clusters()
         asked = self._jobs.ask("query_jobs", self._jobs.view.all_own, names.IDS, -1)
@@ -145,7 +148,9 @@ class HTCondorPool:
         present = {JobId(cluster, proc) for cluster, proc, _ in found}
         clusters = {job.cluster for job in present}
         for cluster in before.keys() - clusters:
-            await write(lambda unit, gone=cluster: self.journal.forget(unit, gone))  # type: ignore[misc]
+            await write(lambda unit, gone=cluster: self.journal.leave(unit, gone))  # type: ignore[misc]
+        if self._remembered:
+            await write(lambda unit: self.journal.forget(unit, self._remembered))
         kept = present.union(staged)
         removed = 0
         for cluster, proc in list(self._spool.jobs()):

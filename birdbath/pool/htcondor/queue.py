@@ -60,7 +60,8 @@ class HTCondorQueue:
             found = yield self._jobs.ask("query_history", wanted, before, most)
             if found is None:
                 raise UnknownJob(f"Job {before} is not in the history")
-            return [AdRecord(text, self._memory, JobId(cluster, proc)) for cluster, proc, text in found]
+            own = self._jobs.with_former_dag
+            return [AdRecord(own(text), self._memory, JobId(cluster, proc)) for cluster, proc, text in found]
 
         return AdList(answer(("history", constraint.text, before, most), steps), int(now))
 
