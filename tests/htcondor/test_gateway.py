@@ -184,7 +184,8 @@ def test_the_collector_answers_with_the_pools_machines(
     assert not list(collector.startd_ads("Cpus > 100000"))
     (schedd,) = collector.schedd_ads("HasSOAPInterface =?= TRUE")
     assert str(schedd["Name"]).startswith("pool.example.org")
-    assert {ad["MyType"] for ad in collector.master_ads()} == {"DaemonMaster"}
+    # A master that has just started tells the collector last.
+    until(lambda: {ad["MyType"] for ad in collector.master_ads()} == {"DaemonMaster"})
 
 
 def test_the_ad_is_the_clients_to_the_letter(schedd: Schedd) -> None:
