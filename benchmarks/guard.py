@@ -78,11 +78,11 @@ def _authentication(folder: Path, scale: Scale) -> list[Figure]:
 
 
 def _digest(folder: Path, table: str, scale: Scale) -> Figure:
-    """Each call with a digest is another, so it is compared with calls that come as these do: one by one."""
-    calls = min(scale.calls, 2000)
+    """Each call with a digest is another, so it is compared with calls that come as these do: of a list."""
+    calls = min(scale.calls, 4000)
     with birdbath(folder / "digest", authentication=table) as server:
         digest, none = alternated(
-            [lambda: _one_by_one(server, _digests(calls)), lambda: _one_by_one(server, [VERSION] * calls)],
+            [lambda: _one_each(server, _digests(calls)), lambda: _one_each(server, [VERSION] * calls)],
             scale.repeats,
         )
     name = "UsernameToken, digest, CPU"
@@ -135,10 +135,10 @@ def _with_token(rest: str) -> bytes:
     return start + f"<e:Header>{header}</e:Header>".encode() + body + end
 
 
-def _one_by_one(server: Server, steps: list[Step]) -> float:
-    """CPU of a call, each sent after the answer to the one before."""
+def _one_each(server: Server, steps: list[Step]) -> float:
+    """CPU of a call, each of the steps once."""
     started = server.cpu()
-    drive(server.port, Program(steps), 1, 1)
+    drive(server.port, Program(steps, in_turn=True), CONNECTIONS, len(steps))
     return (server.cpu() - started) / len(steps)
 
 

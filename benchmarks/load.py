@@ -58,13 +58,15 @@ class Program:
     """What each connection does: once what is in `before`, then `steps` again and again.
 
     With `refusals` an answer 503 is counted and no failure: the request is sent again soon, on a new
-    connection if the server ends this one, so that `count` is of requests that were answered.
+    connection if the server ends this one, so that `count` is of requests that were answered. `in_turn`
+    makes a repetition of each step, the next one, instead of all: for requests that can be sent only once.
     """
 
     steps: Sequence[Step]
     before: Sequence[Step] = ()
     stride: int = 0
     refusals: bool = False
+    in_turn: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,7 @@ def drive(port: int, program: Program, connections: int, count: int) -> Result:
         "count": count,
         "stride": program.stride,
         "refusals": program.refusals,
+        "in_turn": program.in_turn,
         "before": [_as_json(step) for step in program.before],
         "steps": [_as_json(step) for step in program.steps],
     }
@@ -214,9 +217,10 @@ class _Worker:
         for turn in turns:
             self._ids[b"turn"] = b"%d" % (turn + 1)
             self._ids[b"offset"] = b"%d" % (turn * self._order["stride"])
-            for index, template in enumerate(self._templates):
+            all_steps = range(len(self._templates))
+            for index in [turn % len(all_steps)] if self._order["in_turn"] else all_steps:
                 started = time.perf_counter()
-                await self._one(template)
+                await self._one(self._templates[index])
                 self.times[index] += time.perf_counter() - started
 
     async def _one(self, template: _Template) -> None:
