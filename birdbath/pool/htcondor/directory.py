@@ -14,7 +14,7 @@ from birdbath.pool.asking import answer
 from birdbath.pool.base import AdKind
 from birdbath.pool.htcondor import names
 from birdbath.pool.htcondor.journal import Journal
-from birdbath.pool.htcondor.listing import PORTION, Portions, by_names, joined
+from birdbath.pool.htcondor.listing import NAMED, Portions, by_names, joined
 from birdbath.pool.htcondor.workers import Call, Workers
 from birdbath.pool.identity import MissingKey, identity_key
 from birdbath.store.unit_of_work import UnitOfWork
@@ -131,9 +131,7 @@ class HTCondorDirectory:
         wanted = self._wanted(constraint, now)
 
         def steps() -> Any:
-            asked = [
-                self._ask("list_ads", *self._selected(kind, wanted), PORTION, int(now)) for kind in kinds
-            ]
+            asked = [self._ask("list_ads", *self._selected(kind, wanted), NAMED, int(now)) for kind in kinds]
             found = []
             for kind, future in zip(kinds, asked, strict=True):
                 found.append((yield from self._listed(kind, wanted, (yield future), int(now))))

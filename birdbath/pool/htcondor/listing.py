@@ -18,6 +18,8 @@ from birdbath.pool.htcondor.reading import MARK
 FIRST = 250
 """Jobs that are asked for at once: there may be no more."""
 PORTION = 1000
+NAMED = 2000
+"""Ads of the collector in a portion: it looks at all that it has for each, where a schedd looks up ids."""
 AHEAD = 2
 """Portions that are asked for before the client wants them."""
 
@@ -76,7 +78,7 @@ def by_ids(ids: Sequence[Id], size: int = PORTION) -> list[str]:
     return [_between(part[0], part[-1]) for part in _cut(ids, size)]
 
 
-def by_names(names: Sequence[str | None], size: int = PORTION) -> list[str] | None:
+def by_names(names: Sequence[str | None], size: int = NAMED) -> list[str] | None:
     """Constraints that select the ads of these names, about so many each; None when names have characters
     that an order by ClassAd's rules cannot be relied on for.
     """
