@@ -33,7 +33,11 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def htcondor(htcondor_pool: HTCondorPool, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a Birdbath server in front of a real pool."""
-    environment = {"BIRDBATH_HTCONDOR_CONFIG": str(htcondor_pool.configuration)}
+    configuration = str(htcondor_pool.configuration)
+    environment = {
+        "BIRDBATH_HTCONDOR_CONFIG": configuration,
+        "BIRDBATH_HTCONDOR_DAGMAN_CONFIG": configuration,
+    }
     home = tmp_path_factory.mktemp("gateway")
     with running_server(home, "--pool", "htcondor", environment=environment) as server:
         yield _read_on(server)

@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 
+from tests.clients.portal import until
 from tests.clients.programs import GsoapPrograms, seen_by
+from tests.htcondor_pool import HTCondorPool
 from tests.toolkit import require
 
 pytestmark = [pytest.mark.toolkit, pytest.mark.slow]
@@ -79,6 +81,23 @@ def test_npm_soap_htcondor(npm_folder: Path, server: str, folder: Path) -> None:
         clusters |= {made[kind]["ClusterId"] for kind in ("job", "dag", "docker")}
     assert len(clusters) == 6
     assert (seen["first"]["queued"], seen["second"]["queued"]) == (3, 6)
+
+
+def test_npm_soap_htcondor_runs_a_dag(npm_folder: Path, htcondor: str, htcondor_pool: HTCondorPool) -> None:
+    """As its users do it: the DAG's files lie where both they and the pool's DAGMan have them."""
+    folder = htcondor_pool.folder / "dag"
+    folder.mkdir()
+    folder.chmod(0o777)
+    (folder / "node.sub").write_text(
+        f"executable = /bin/sh\ntransfer_executable = false\ninitialdir = {folder}\n"
+        "arguments = \"-c 'echo $(JOB)'\"\n"
+        "output = $(JOB).out\nlog = nodes.log\nshould_transfer_files = NO\nqueue\n"
+    )
+    nodes = "".join(f"JOB {name} {folder}/node.sub\n" for name in "AB")
+    (folder / "dagman.dag").write_text(f"{nodes}PARENT A CHILD B\n")
+    seen_by(["node", npm_folder / "condor.js", htcondor, "dora", folder])
+    until(lambda: (folder / "B.out").exists() and (folder / "B.out").read_text() == "B\n")
+    assert (folder / "A.out").read_text() == "A\n"
 
 
 def check_job(ad: dict[str, str]) -> None:
