@@ -16,8 +16,11 @@ from birdbath.credentials.passwords import PasswordFile
 
 WINDOW: Final = 300.0
 """Seconds that `Created` may lie in the past or, with clocks that differ, in the future."""
-_MAX_NONCES: Final = 250_000
-"""In twice WINDOW: 400 calls a second. Of two such times they take 60 MB at most."""
+MAX_NONCES: Final = 250_000
+"""In twice WINDOW: 400 calls a second. Only hashes are kept, so of two such times they take 50 MB at most,
+however long the nonces are."""
+MAX_NONCES_OF_ONE: Final = 100_000
+"""In twice WINDOW, of one account: it cannot use up what the others need."""
 
 _sha1 = hashlib.sha1(usedforsecurity=False)
 """To copy: OpenSSL looks for an algorithm for longer than it takes to digest these few bytes."""
@@ -28,9 +31,18 @@ class UsernameTokens:
     file. Nonces are remembered in this process only; several servers on one database each accept one once.
     """
 
-    def __init__(self, passwords: PasswordFile, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        passwords: PasswordFile,
+        clock: Callable[[], float] = time.time,
+        max_nonces: int = MAX_NONCES,
+        max_nonces_of_one: int = MAX_NONCES_OF_ONE,
+    ) -> None:
         self.passwords = passwords
         self._clock = clock
+        self._max_nonces = max_nonces
+        self._max_nonces_of_one = max_nonces_of_one
+        self._counts: dict[str, int] = {}
         self._recent: set[bytes] = set()
         self._older: set[bytes] = set()
         self._turn = self._clock() + 2 * WINDOW
@@ -51,16 +63,19 @@ class UsernameTokens:
             binascii.b2a_base64(right.digest(), newline=False), digest.encode()
         ):
             raise WrongCredential("wrong digest")
-        self._use(b"%b\0%b" % (account.encode(), raw), now)
+        self._use(account, raw, now)
 
-    def _use(self, nonce: bytes, now: float) -> None:
+    def _use(self, account: str, raw: bytes, now: float) -> None:
         if now >= self._turn:
             self._older = self._recent if now < self._turn + 2 * WINDOW else set()
-            self._recent, self._turn = set(), now + 2 * WINDOW
+            self._recent, self._counts, self._turn = set(), {}, now + 2 * WINDOW
+        nonce = hashlib.blake2b(b"%b\0%b" % (account.encode(), raw), digest_size=16).digest()
         if nonce in self._recent or nonce in self._older:
             raise WrongCredential("the nonce was used before")
-        if len(self._recent) >= _MAX_NONCES:
+        count = self._counts.get(account, 0)
+        if count >= self._max_nonces_of_one or len(self._recent) >= self._max_nonces:
             raise WrongCredential("too many nonces at a time")
+        self._counts[account] = count + 1
         self._recent.add(nonce)
 
 

@@ -6,6 +6,7 @@ import hashlib
 import stat
 import subprocess
 import sys
+import tracemalloc
 from base64 import b64encode
 from datetime import UTC, datetime
 from pathlib import Path
@@ -101,6 +102,43 @@ def test_a_nonce_counts_once_for_as_long_as_its_time_is_believed(tmp_path: Path)
         assert check(100, start + 101 * WINDOW) is (step == 0)
     now[0] += 10 * WINDOW
     assert check(100, now[0])
+
+
+def use_nonce(tokens: UsernameTokens, account: str, nonce: bytes) -> None:
+    created = datetime.fromtimestamp(1e9, UTC).isoformat()
+    digest = hashlib.sha1(nonce + created.encode() + b"secret", usedforsecurity=False).digest()
+    tokens.check_digest(account, b64encode(digest).decode(), b64encode(nonce).decode(), created)
+
+
+def test_one_account_s_nonces_do_not_keep_others_out(tmp_path: Path) -> None:
+    now = [1e9]
+    path = tmp_path / "passwords"
+    for account in ("ann", "bob", "eve"):
+        change(path, account, hash_password("secret", clear=True))
+    tokens = UsernameTokens(PasswordFile(path), lambda: now[0], max_nonces=5, max_nonces_of_one=3)
+    for nonce in (b"1", b"2", b"3"):
+        use_nonce(tokens, "eve", nonce)
+    with pytest.raises(WrongCredential, match="too many"):
+        use_nonce(tokens, "eve", b"4")
+    use_nonce(tokens, "ann", b"1")  # each account has nonces of its own
+    use_nonce(tokens, "bob", b"1")
+    with pytest.raises(WrongCredential, match="too many"):
+        use_nonce(tokens, "ann", b"2")
+
+
+def test_nonces_are_kept_short_however_long_they_are(tmp_path: Path) -> None:
+    change(tmp_path / "passwords", "ann", hash_password("secret", clear=True))
+    tokens = UsernameTokens(PasswordFile(tmp_path / "passwords"), lambda: 1e9)
+    many = 2000
+    nonces = [b"%d" % number + bytes(768) for number in range(many)]
+    tracemalloc.start()
+    for nonce in nonces:
+        use_nonce(tokens, "ann", nonce)
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 200 * many
+    with pytest.raises(WrongCredential, match="before"):
+        use_nonce(tokens, "ann", nonces[0])
 
 
 @pytest.mark.parametrize("line", ["ann", "ann:plain", "a b:$2y$05$x", "ann:$apr1$x$y"])
