@@ -33,6 +33,11 @@ class Health:
         self._lock = asyncio.Lock()
         self._seen: tuple[float, dict[str, str]] | None = None
 
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The names of the parts."""
+        return tuple(self._checks)
+
     async def troubles(self) -> dict[str, str]:
         """What is wrong, by part; empty when all is well."""
         async with self._lock:
@@ -81,15 +86,24 @@ class Probes:
         elif path == LIVE:
             await respond(send, 200, "application/json", [b'{"status":"live"}\n'], extra=_NO_STORE, head=head)
         else:
-            await self._ready(send, head)
+            await self._ready(send, head, Level.READ in caller.levels)
 
-    async def _ready(self, send: Send, head: bool) -> None:
-        troubles, *others = await asyncio.gather(
-            self._health.troubles(), *(health.troubles() for health in self._pools.values())
-        )
-        answer: dict[str, object] = {"status": "unwell" if troubles else "ready", "troubles": troubles}
+    async def _ready(self, send: Send, head: bool, may_read: bool) -> None:
+        """How the parts are is for everybody, a load balancer too; why they are unwell tells of folders and
+        hosts, and is for those who may read.
+        """
+        healths = [self._health, *self._pools.values()]
+        found = await asyncio.gather(*(health.troubles() for health in healths))
+        troubles = found[0]
+        told, *others = found if may_read else map(_states, healths, found)
+        answer: dict[str, object] = {"status": "unwell" if troubles else "ready"}
+        answer["troubles" if may_read else "checks"] = told
         if self._pools:
             answer["pools"] = dict(zip(self._pools, others, strict=True))
         body = orjson.dumps(answer) + b"\n"
         status = 503 if troubles else 200
         await respond(send, status, "application/json", [body], extra=_NO_STORE, head=head)
+
+
+def _states(health: Health, troubles: Mapping[str, str]) -> dict[str, str]:
+    return {part: "unwell" if part in troubles else "well" for part in health.parts}
