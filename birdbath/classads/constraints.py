@@ -120,6 +120,13 @@ class Constraint:
         """
         return (lambda ad: True) if self._expression is None else _safe(self._expression.eval)
 
+    def references(self) -> frozenset[str]:
+        """The attributes of the ad that the expression looks at; of one in a nested ad, the outer one."""
+        if self._expression is None:
+            return frozenset()
+        found = classad2.ClassAd().externalRefs(self._expression)
+        return frozenset(name.partition(".")[0] for name in found if name)
+
     def pinned(self, *names: str) -> dict[str, int | str]:
         """Those of the attributes `names` (lower case) that the constraint requires to equal one literal.
 

@@ -30,6 +30,13 @@ class Source(Protocol):
         """The deliveries, without end: a source that loses its server goes back to it by itself."""
         ...
 
+    def unapplied(self, filter: Filter) -> Filter:
+        """What of `filter` is left to the listener, as the server does not see to it, or not to all of it.
+
+        Raises InvalidFilter for one that nobody here can apply.
+        """
+        ...
+
     async def use(self, filter: Filter) -> None:
         """Send the filter back (feedback mode): from now on the server sends only what passes it.
 

@@ -8,16 +8,19 @@ have one; `Job.Name` is the job's own. The job's ad is the current one, or the l
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import orjson
 
 from birdbath.classads import Ad, CompiledAd, Constraint, is_true
 from birdbath.errors import BirdbathError, InvalidAd
+from birdbath.events import EventType, event_name
+from birdbath.events.attributes import is_event_attribute
 from birdbath.notify.entries import Entry
 from birdbath.notify.topics import Topic, checked_topic
 
 MOST_TOPICS = 100
+_JOB_AD_INFORMATION = event_name(EventType.JOB_AD_INFORMATION)
 
 
 class InvalidFilter(BirdbathError):
@@ -81,6 +84,25 @@ class Filter:
     def value(self) -> dict[str, object]:
         """The filter as what JSON holds."""
         return {"topics": list(self.topics), "constraint": self.constraint}
+
+    def topics_alone(self) -> Filter:
+        """The filter without its constraint."""
+        return replace(self, constraint="", _condition=None)
+
+    def without_jobs(self) -> Filter:
+        """The filter, where events come without their jobs. Raises InvalidFilter when its constraint looks
+        at more than events have of their own: nothing would pass, or the wrong.
+        """
+        told = {topic.split(".")[1:2] == [_JOB_AD_INFORMATION] for topic in self.topics}
+        if self._condition is None or told == {True}:  # such events bring attributes of their job
+            return self
+        others = [n for n in self._condition.constraint.references() if not is_event_attribute(n)]
+        if others:
+            raise InvalidFilter(
+                f"The constraint looks at {', '.join(sorted(others)[:5])}, no attribute of an event: a "
+                "broker brings no jobs. Listen to a server, which knows them, or choose by topics"
+            )
+        return self
 
     def passes(self, entry: Entry) -> bool:
         """Whether the event passes; a constraint that cannot be evaluated on it does not let it pass."""

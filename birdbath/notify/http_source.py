@@ -61,6 +61,10 @@ class HttpSource:
             verify=ssl.create_default_context(cafile=authorities),
         )
 
+    def unapplied(self, filter: Filter) -> Filter:
+        """See `Source.unapplied`: the topics. The constraint is the server's, which knows the jobs."""
+        return filter.topics_alone()
+
     async def use(self, filter: Filter) -> None:
         """See `Source.use`: while the server is away, it takes effect when it is back."""
         self._filter, self._checked = filter, False

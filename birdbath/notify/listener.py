@@ -24,7 +24,8 @@ class Listener:
     """Runs between one source and one sink.
 
     With `window` seconds, everything that comes within them after the first event is one delivery (a
-    digest). An event whose id was delivered before by this process is not delivered again.
+    digest). An event whose id was delivered before by this process is not delivered again. Of the filter it
+    applies what the source leaves to it. Raises InvalidFilter.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class Listener:
         pauses: Callable[[], Pauses] = Pauses,
     ) -> None:
         self.filter = filter
+        self._unapplied = source.unapplied(filter)
         self._source = source
         self._sink = sink
         self._window = window
@@ -44,8 +46,9 @@ class Listener:
 
     async def use(self, filter: Filter, feedback: bool = True) -> None:
         """Apply another filter to everything that comes from now on; with `feedback` the server is told too,
-        so that it sends nothing in vain.
+        so that it sends nothing in vain. Raises InvalidFilter, and the one in force stays.
         """
+        self._unapplied = self._source.unapplied(filter)
         self.filter = filter
         if feedback:
             await self._source.use(filter)
@@ -64,7 +67,7 @@ class Listener:
                 await gathered[-1].acknowledge()
 
     def _wanted(self, event: EventRecord) -> bool:
-        return event.id not in self._delivered and self.filter.passes(Entry(event, lambda: None))
+        return event.id not in self._delivered and self._unapplied.passes(Entry(event, lambda: None))
 
     async def _put(self, events: Sequence[EventRecord]) -> None:
         pauses = self._pauses()

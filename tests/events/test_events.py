@@ -5,6 +5,8 @@ import pytest
 
 from birdbath.classads import Expression
 from birdbath.events import EventType, JobEvent, event_name, my_type, routing_key
+from birdbath.events.attributes import is_event_attribute
+from tests.events.samples import NO_TEXT, SAMPLES
 
 
 @pytest.mark.parametrize(
@@ -70,3 +72,11 @@ def test_the_ad_of_an_event() -> None:
         ("X", "x", "a + b"),
     ]
     assert list(JobEvent(EventType.SUBMIT, 7, 1, "ann", 5.0).ad())[-1] == ("Subproc", "n", "0")
+
+
+def test_what_events_have_of_their_own() -> None:
+    for kind, _, fields in SAMPLES + NO_TEXT:
+        if kind != EventType.JOB_AD_INFORMATION:
+            assert [name for name in fields if not is_event_attribute(name)] == []
+    for name in ("Owner", "JobUniverse", "Job", "Cmd", "JobStatus", "QDate", "ServerTime"):
+        assert not is_event_attribute(name)

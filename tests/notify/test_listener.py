@@ -12,13 +12,18 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine, insert
 
+from birdbath.classads import Ad
 from birdbath.events import EventRecord
 from birdbath.notify import Filter
+from birdbath.notify.brokers import source as broker_source
 from birdbath.notify.deliveries import Delivery, SinkFailed
+from birdbath.notify.filters import InvalidFilter
 from birdbath.notify.http_source import HttpSource, ServerRefuses, StreamParser
 from birdbath.notify.listener import Listener
 from birdbath.notify.pauses import Pauses
+from birdbath.store.tables import jobs
 from tests.events.test_forms import record
 from tests.notify.amqp.queues import declared
 from tests.notify.amqp.test_relay import a_name, relaying
@@ -68,6 +73,9 @@ class Given:
         self.acknowledged: list[int] = []
         self.filters: list[Filter] = []
         self.over = asyncio.Event()
+
+    def unapplied(self, filter: Filter) -> Filter:
+        return filter.without_jobs()
 
     async def use(self, filter: Filter) -> None:
         self.filters.append(filter)
@@ -162,6 +170,38 @@ async def test_from_a_server_with_a_filter_that_changes(house: Open, tmp_path: P
     assert found in ([6], [5, 6])  # an acknowledgement may have been cut off
 
 
+async def test_a_constraint_on_the_job_is_the_servers_to_apply(house: Open, engine: Engine) -> None:
+    constraint = Filter.of([], 'Job.Cmd == "/bin/sleep" && JobUniverse == 5')
+    for cluster, cmd in ((1, "/bin/true"), (2, "/bin/sleep")):
+        job = Ad()
+        job.update({"Owner": "ann", "Cmd": cmd, "JobUniverse": 5})
+        row = {"cluster_id": cluster, "proc_id": 0, "version": cluster, "in_queue": True, "status": 4}
+        with engine.begin() as connection:
+            connection.execute(insert(jobs).values(**row, owner="ann", ad=job.to_json()))
+    async with house() as opened, serving(opened) as client:
+        sink, source = Kept(), HttpSource(str(client.base_url), constraint, pauses=quick)
+        await source._ensure()
+        task = asyncio.create_task(Listener(source, sink, constraint, pauses=quick).run())
+        await opened.write(event(1), event(2))
+        await sink.until(2)
+        await stop(task)
+
+
+async def test_a_constraint_on_the_job_is_refused_where_no_job_comes() -> None:
+    url = "amqp://127.0.0.1"
+    for nonsense in ('Job.Cmd == "/bin/sleep"', "JobUniverse == 5 && Cluster > 1"):
+        filter = Filter.of([], nonsense)
+        with pytest.raises(InvalidFilter, match="no attribute of an event"):
+            Listener(broker_source(url, filter), Kept(), filter)
+    kept = Filter.of([], 'regexp("disk", TARGET.HoldReason) || CpusUsage > 1')
+    listener = Listener(broker_source(url, kept), Kept(), kept)
+    with pytest.raises(InvalidFilter):
+        await listener.use(Filter.of([], "JobUniverse == 5"), feedback=False)
+    assert listener.filter == kept
+    told = Filter.of(["job.ad_information.#"], "JobUniverse == 5")
+    assert Listener(broker_source(url, told), Kept(), told).filter == told
+
+
 async def test_without_a_state_file_the_subscription_ends_with_the_listener(house: Open) -> None:
     async with house() as opened, serving(opened) as client:
         source = HttpSource(str(client.base_url), Filter.of(), pauses=quick)
@@ -245,6 +285,7 @@ def test_mistakes_are_said_in_a_line(tmp_path: Path) -> None:
         (["http://127.0.0.1:1", "--file", "-", "--mail", "a@b.c"], "one of"),
         (["nonsense", "--file", "-"], "The broker's address"),
         (["http://127.0.0.1:1", "--file", "-", "--topic", "x.y"], "can match nothing"),
+        (["amqp://127.0.0.1", "--file", "-", "--constraint", "JobUniverse == 5"], "looks at JobUniverse"),
         (["http://127.0.0.1:1", "--chat", "a@b.c"], "--jid"),
         (["http://127.0.0.1:1", "--file", "-", "--form", "yaml"], "No event form"),
     ):

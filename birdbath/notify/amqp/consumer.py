@@ -74,6 +74,10 @@ class AmqpSource:
         self._pauses = pauses()
         self._session: _Session | None = None
 
+    def unapplied(self, filter: Filter) -> Filter:
+        """See `Source.unapplied`: all of it, which is judged by the event alone."""
+        return filter.without_jobs()
+
     async def use(self, filter: Filter) -> None:
         """See `Source.use`. While there is no connection it takes effect with the next one."""
         self._topics = filter.topics or EVERYTHING

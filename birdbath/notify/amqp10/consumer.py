@@ -58,6 +58,10 @@ class PeerSource:
         self._session: _Session | None = None
         self._arrived: asyncio.Queue[tuple[Delivery, Message]] = asyncio.Queue()
 
+    def unapplied(self, filter: Filter) -> Filter:
+        """See `Source.unapplied`: all of it, which is judged by the event alone."""
+        return filter.without_jobs()
+
     async def use(self, filter: Filter) -> None:
         """See `Source.use`. While there is no connection it takes effect with the next one."""
         self._filter = filter
