@@ -14,7 +14,7 @@ from birdbath.errors import BirdbathError
 from birdbath.events import Form
 from birdbath.http.asgi import Headers, Receive, Send, respond
 from birdbath.http.event_requests import Question
-from birdbath.notify import Batch, Follower, Notifier, SubscribedFollower
+from birdbath.notify import Batch, Follower, Notifier, SubscribedFollower, Superseded
 from birdbath.notify.log import LogClosed
 
 T = TypeVar("T")
@@ -36,14 +36,15 @@ async def stream(notifier: Notifier, caller: Caller, asked: Question, receive: R
     """Answer with server-sent events until the client is gone or the server stops.
 
     An event's id is its sequence number, which browsers send back as Last-Event-ID: nothing is missed or
-    repeated after a reconnect. `missed` and `filter` are events of the stream itself.
+    repeated after a reconnect. `missed`, `filter` and `superseded`, the last one when another follower takes
+    the subscription over, are events of the stream itself.
     """
     following = await notifier.follow(caller, asked.filter, asked.after, asked.subscription, from_now=True)
     await send({"type": "http.response.start", "status": 200, "headers": _STREAM_HEADERS})
     await send({"type": "http.response.body", "body": b"retry: 1000\n\n", "more_body": True})
     notifier.metrics.followers["sse"] += 1
     try:
-        await while_connected(receive, _send_all(notifier, following, asked, send))
+        await while_connected(receive, _send_until_superseded(notifier, following, asked, send))
     except asyncio.CancelledError:
         return  # the server ends, and the client does not read: nothing more can be told
     finally:
@@ -51,6 +52,16 @@ async def stream(notifier: Notifier, caller: Caller, asked: Question, receive: R
         if isinstance(following, SubscribedFollower):
             following.close()
     await send({"type": "http.response.body", "body": b""})
+
+
+async def _send_until_superseded(
+    notifier: Notifier, following: AnyFollower, asked: Question, send: Send
+) -> None:
+    try:
+        await _send_all(notifier, following, asked, send)
+    except Superseded as error:  # the answer has begun: it cannot become an error any more
+        told = _message(orjson.dumps({"detail": str(error)}), event=b"superseded")
+        await send({"type": "http.response.body", "body": told, "more_body": True})
 
 
 async def _send_all(notifier: Notifier, following: AnyFollower, asked: Question, send: Send) -> None:

@@ -177,6 +177,8 @@ class StreamParser:
                 _log.warning(
                     "The server had deleted events before they were read: %s", fields["data"].decode()
                 )
+            elif kind == b"superseded":
+                _log.warning("Another follower has taken the subscription over, or it was removed")
             elif kind == b"message" and "data" in fields:
                 try:
                     events.append(from_cloudevent(fields["data"]))

@@ -71,6 +71,23 @@ async def test_a_stream_ends_with_the_server(house: Open) -> None:
         assert (await client.get("/events")).status_code == 503
 
 
+async def test_a_stream_that_another_takes_over_is_told_so_and_ends(house: Open) -> None:
+    async with house() as open_house, serving(open_house) as client:
+        made = (await client.post(SUBSCRIPTIONS, json={"after": 0})).json()["id"]
+        query = {"subscription": made}
+        async with (
+            client.stream("GET", "/events", params=query, headers=STREAM) as former,
+            client.stream("GET", "/events", params=query, headers=STREAM) as latter,
+        ):
+            first, second = messages(former.aiter_lines()), messages(latter.aiter_lines())
+            assert await anext(first) == await anext(second) == {"retry": "1000"}
+            await open_house.write(event(1))
+            assert (await anext(second))["id"] == "1"
+            last = [message async for message in first]  # to the end of the body, which is a whole one
+        assert [message["event"] for message in last] == ["superseded"]
+        assert "another follower" in data(last[0])["detail"]
+
+
 async def test_a_follower_that_is_gone_is_forgotten(house: Open) -> None:
     async with house() as open_house, serving(open_house, max_followers=1) as client:
         async with client.stream("GET", "/events", headers=STREAM) as response:
