@@ -38,4 +38,6 @@ def routes(settings: Settings, notifier: Notifier) -> EventRoutes:
             settings.webhook_networks, settings.webhook_timeout, give_up=settings.webhook_give_up
         ),
     )
-    return EventRoutes(notifier, webhooks, settings.event_max_followers)
+    return EventRoutes(
+        notifier, webhooks, settings.event_max_followers, settings.event_max_followers_per_client
+    )

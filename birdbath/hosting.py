@@ -18,7 +18,7 @@ from birdbath.http.asgi import Receive, Scope, Send
 from birdbath.http.authentication import Authentication
 from birdbath.http.clock_routes import ClockRoutes
 from birdbath.http.connection import Connections
-from birdbath.http.mounting import Mounted, mount_of
+from birdbath.http.mounting import Mounted, PoolRoutes, mount_of
 from birdbath.http.tls import ServerTls
 from birdbath.notify import Notifier
 from birdbath.pool.htcondor.pool import HTCondorPool
@@ -92,7 +92,8 @@ class Host:
     def _door(self, guards: Mapping[str, Guard]) -> Application:
         routes = {name: _routes(parts) for name, parts in self._pools.items()}
         (own, parts), *others = self._pools.items()
-        at_root = self._application(parts, guards[own], routes[own])
+        names = list(self._pools) + ([] if self._federation is None else [FEDERATION])
+        at_root = self._application(parts, guards[own], [*routes[own], PoolRoutes(names)])
         if not others:
             return Mounted(at_root, {own: at_root})
         doors = {

@@ -167,6 +167,7 @@ ROUTES: Final[dict[str, Policy]] = {
     "DELETE /events/*": Policy(Level.WRITE, Ownership.OWN),
     "GET /pool/clock": Policy(Level.READ),
     "POST /pool/clock": Policy(Level.ADMINISTRATOR),
+    "GET /pools": Policy(Level.READ),
     "POST *": Policy(Level.NONE),  # SOAP: what counts is the operation
 }
 """Every HTTP route by method and path; HEAD is allowed where GET is."""

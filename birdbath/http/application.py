@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
@@ -13,6 +14,7 @@ from birdbath.http import addresses, pages, probes
 from birdbath.http.asgi import (
     Disconnected,
     Headers,
+    Message,
     Receive,
     Scope,
     Send,
@@ -31,6 +33,7 @@ from birdbath.http.audit import Audit
 from birdbath.http.authentication import Authentication
 from birdbath.http.bounds import Traffic
 from birdbath.http.browsers import ANY, Browsers, Refused
+from birdbath.http.idempotency import HEADER as IDEMPOTENCY_KEY
 from birdbath.http.metrics import Metrics
 from birdbath.http.probes import Probes
 from birdbath.http.soap_calls import OnceBackend, SoapCalls
@@ -166,22 +169,57 @@ class HttpApplication:
             await respond(send, 405, _TEXT, [text.encode()], extra=_ALLOW)
 
     async def _follow(self, routes: Routes, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer what is no SOAP, under the same guard. What only reads takes no place among the requests: it
+        may be answered for as long as its client listens.
+        """
+        address = addresses.caller_address(scope, self._trusted)
+        send = with_headers(send, self._browsers.sharing(scope))
         try:
-            self._browsers.check_host(scope)
-            if scope["method"] != "GET":
-                self._browsers.check_origin(scope)
-            caller = await self._caller(scope)
-            level = routes.level(scope)
-            self._authentication.demand(caller, level)
-            if level not in caller.levels:
-                raise Refused("Permission denied", 403)
-            await routes(scope, receive, with_headers(send, self._browsers.sharing(scope)), caller)
+            if scope["method"] in ("GET", "HEAD"):
+                self._traffic.pace(address)
+                await routes(scope, receive, send, await self._let_in(routes, scope))
+                return
+            self._traffic.enter(address)
+            try:
+                await self._change(routes, scope, receive, send)
+            finally:
+                self._traffic.leave(address)
         except Refused as error:  # the body stays unread
-            await respond(send, error.status, _TEXT, [f"{error}\n".encode()], extra=error.headers + _CLOSE)
+            extra = error.headers + self._calls.refused_route(address, error.status) + _CLOSE
+            await respond(send, error.status, _TEXT, [f"{error}\n".encode()], extra=extra)
         except (TooLarge, TooSlow, Stopping) as error:
-            await respond(send, _BODY_STATUS[type(error)], _TEXT, [b"The body was not read\n"], extra=_CLOSE)
+            status = _BODY_STATUS[type(error)]
+            extra = self._calls.refused_route(address, status) + _CLOSE
+            await respond(send, status, _TEXT, [b"The body was not read\n"], extra=extra)
         except Disconnected:
             return
+
+    async def _let_in(self, routes: Routes, scope: Scope) -> Caller:
+        self._browsers.check_host(scope)
+        self._browsers.check_origin(scope)
+        caller = await self._caller(scope)
+        level = routes.level(scope)
+        self._authentication.demand(caller, level)
+        if level not in caller.levels:
+            raise Refused("Permission denied", 403)
+        return caller
+
+    async def _change(self, routes: Routes, scope: Scope, receive: Receive, send: Send) -> None:
+        caller = await self._let_in(routes, scope)
+        if header(scope, IDEMPOTENCY_KEY):
+            raise Refused("An Idempotency-Key is for SOAP calls", 400)
+        started, status = time.perf_counter(), 0
+
+        async def noted(message: Message) -> None:
+            nonlocal status
+            status = message.get("status", status)
+            await send(message)
+
+        try:
+            await routes(scope, paced(receive, self._settings.body_seconds), noted, caller)
+        finally:
+            if status:  # else it was refused, which has a line of its own
+                self._calls.note_route(scope, caller, status, time.perf_counter() - started)
 
     async def _post(self, scope: Scope, receive: Receive, send: Send) -> None:
         address = addresses.caller_address(scope, self._trusted)
@@ -267,10 +305,14 @@ class HttpApplication:
         await answer(path, caller, send, scope["method"] == "HEAD")
 
     async def _get(self, scope: Scope, send: Send) -> None:
+        address = addresses.caller_address(scope, self._trusted)
         try:
             self._browsers.check_host(scope)
+            if scope["path"] not in probes.HEALTH:  # whoever watches over the server has to hear
+                self._traffic.pace(address)
         except Refused as error:
-            await respond(send, error.status, _TEXT, [f"{error}\n".encode()])
+            extra = error.headers + self._calls.refused_route(address, error.status)
+            await respond(send, error.status, _TEXT, [f"{error}\n".encode()], extra=extra)
             return
         path, query = scope["path"], scope.get("query_string", b"").decode("latin-1")
         if self._probes is not None and path in probes.PATHS:

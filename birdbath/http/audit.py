@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
@@ -23,6 +26,9 @@ from birdbath.errors import BirdbathError
 _log = logging.getLogger(__name__)
 
 KEPT_FILES: Final = 5
+LINE_EVERY: Final = 1.0
+"""Seconds between lines of refusals of a kind: the trail has to last while a client is refused on and on."""
+_MOST_KINDS: Final = 10_000
 _LONGEST = 200
 
 
@@ -76,15 +82,34 @@ class Audit:
             }
         )
 
-    def refused(self, address: str, status: int, reference: str, before: int | None = None) -> None:
+    def refused(
+        self, address: str, status: int, reference: str, before: int | None = None, repeated: int = 0
+    ) -> None:
         """Write the line of a request that was refused before it was read.
 
-        With `before` it stands for more such requests, and tells how many were refused before it.
+        With `before` it stands for more such requests, and tells how many were refused before it; `repeated`
+        tells how many of its kind had none since the line before.
         """
         if self._file is None:
             return
         fields: dict[str, Any] = {"reference": reference, "address": address, "outcome": str(status)}
+        fields |= {"repeated": repeated} if repeated else {}
         self._write(fields if before is None else fields | {"refused_before": before})
+
+    def route(self, route: str, caller: Caller, outcome: str, seconds: float) -> None:
+        """Write the line of a request that is no call: its method and path."""
+        if self._file is None:
+            return
+        self._write(
+            {
+                "reference": secrets.token_hex(4),
+                "operation": route[:_LONGEST],
+                "account": caller.account,
+                "address": caller.address,
+                "outcome": outcome,
+                "ms": round(seconds * 1000, 2),
+            }
+        )
 
     def _write(self, fields: dict[str, Any]) -> None:
         assert self._file is not None
@@ -95,6 +120,32 @@ class Audit:
         """Give the file back."""
         if self._file is not None:
             self._file.close()
+
+
+class Refusals:
+    """The lines of requests that are refused before they are read: the first of a second has one, for each
+    address and status. The others of that second carry its reference, and the next line tells how many there
+    were.
+    """
+
+    def __init__(self, audit: Audit, clock: Callable[[], float] = time.monotonic) -> None:
+        self._audit = audit
+        self._clock = clock
+        self._last: dict[tuple[str, int], tuple[float, str, int]] = {}
+
+    def reference(self, address: str, status: int) -> str:
+        """The reference of a refusal, in hexadecimal; the trail has it."""
+        kind, now = (address, status), self._clock()
+        until, reference, more = self._last.get(kind, (now, "", 0))
+        if now < until:
+            self._last[kind] = until, reference, more + 1
+            return reference
+        if len(self._last) >= _MOST_KINDS:
+            self._last.clear()
+        reference = secrets.token_hex(4)
+        self._last[kind] = now + LINE_EVERY, reference, 0
+        self._audit.refused(address, status, reference, repeated=more)
+        return reference
 
 
 class _TrailFile(RotatingFileHandler):

@@ -73,13 +73,18 @@ class Traffic:
             raise self._busy(_FULL)
         if limits.requests_per_client and own >= limits.requests_per_client:
             raise self._busy(f"At most {limits.requests_per_client} requests of one client at a time")
-        if limits.requests_per_second and not self._take(client, limits.requests_per_second):
-            self.refused += 1
-            raise Refused(
-                f"At most {limits.requests_per_second:g} requests a second", 429, [(b"retry-after", b"1")]
-            )
+        self.pace(client)
         self.requests += 1
         self._by_client[client] = own + 1
+
+    def pace(self, client: str) -> None:
+        """Count a request of a client against the requests of a second alone: one that holds no room, or is
+        answered for as long as its client listens. Raises Refused (429).
+        """
+        rate = self.limits.requests_per_second
+        if rate and not self._take(client, rate):
+            self.refused += 1
+            raise Refused(f"At most {rate:g} requests a second", 429, [(b"retry-after", b"1")])
 
     def leave(self, client: str) -> None:
         """The request is answered."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -51,8 +54,13 @@ class _NoRoute(BirdbathError):
 class EventRoutes:
     """Answers requests about events; whose they are is for `Visibility` to say."""
 
-    def __init__(self, notifier: Notifier, webhooks: Webhooks, max_followers: int = 1000) -> None:
+    def __init__(
+        self, notifier: Notifier, webhooks: Webhooks, max_followers: int = 1000, max_of_one: int = 0
+    ) -> None:
+        """At most `max_followers` at a time, and `max_of_one` of one address, 0 for any number."""
         self._max_followers = max_followers
+        self._max_of_one = max_of_one
+        self._following: Counter[str] = Counter()
         self._notifier = notifier
         self._webhooks = webhooks
 
@@ -86,11 +94,9 @@ class EventRoutes:
         path, method = scope["path"].rstrip("/"), scope["method"]
         if (method, path) == ("GET", PATH):
             asked = question(scope, self._notifier.source)
-            open_now = self._notifier.metrics.followers
-            if open_now["sse"] + open_now["poll"] >= self._max_followers:
-                raise TooMany(f"There are {self._max_followers} followers already; see event_max_followers")
             streamed = b"text/event-stream" in header(scope, b"accept")
-            await (stream if streamed else poll)(self._notifier, caller, asked, receive, send)
+            with self._place(caller.address):
+                await (stream if streamed else poll)(self._notifier, caller, asked, receive, send)
             return
         if not path.startswith(SUBSCRIPTIONS):
             raise _NoRoute(f"There is no {method} {path}")
@@ -99,6 +105,22 @@ class EventRoutes:
         status, value, extra = await self._subscriptions(method, rest, body, caller)
         content = [] if value is None else [orjson.dumps(value, option=orjson.OPT_INDENT_2), b"\n"]
         await respond(send, status, _JSON, content, extra=extra)
+
+    @contextmanager
+    def _place(self, address: str) -> Iterator[None]:
+        if self._following.total() >= self._max_followers:
+            raise TooMany(f"There are {self._max_followers} followers already; see event_max_followers")
+        if 0 < self._max_of_one <= self._following[address]:
+            raise TooMany(
+                f"One client may have {self._max_of_one} followers; see event_max_followers_per_client"
+            )
+        self._following[address] += 1
+        try:
+            yield
+        finally:
+            self._following[address] -= 1
+            if not self._following[address]:
+                del self._following[address]
 
     async def _subscriptions(
         self, method: str, path: list[str], body: bytes, caller: Caller

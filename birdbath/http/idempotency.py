@@ -7,6 +7,8 @@ back. Keys are each account's own and live for a day.
 from __future__ import annotations
 
 import hashlib
+import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol, TypeVar
 
@@ -22,6 +24,10 @@ HEADER: Final = b"idempotency-key"
 MAX_KEY: Final = 255
 MAX_KEPT: Final = 1 << 20
 """Bytes of a reply that is kept; a longer one, of a reading call, is made anew."""
+MAX_KEPT_OF_ONE: Final = 64 << 20
+MAX_KEPT_OF_ALL: Final = 1 << 30
+"""Bytes of replies to reading calls that are kept in a day; others are made anew."""
+_DAY: Final = 86400.0
 
 
 class Units(Protocol):
@@ -80,8 +86,21 @@ class Once:
 class Keys:
     """The keys whose requests are being answered now."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._running: set[tuple[str, str]] = set()
+        self._clock = clock
+        self._kept: Counter[str] = Counter()
+        self._tomorrow = 0.0
+
+    def may_keep(self, once: Once, size: int) -> bool:
+        """Whether there is room for a reply of `size` bytes to a reading call, which is counted as kept."""
+        if self._clock() >= self._tomorrow:
+            self._tomorrow = self._clock() + _DAY
+            self._kept.clear()
+        if size + self._kept[once.account] > MAX_KEPT_OF_ONE or size + self._kept.total() > MAX_KEPT_OF_ALL:
+            return False
+        self._kept[once.account] += size
+        return True
 
     async def run(self, once: Once, work: Callable[[], Awaitable[Reply]]) -> Reply:
         """Await `work`. Raises Refused (409) while a request with the same key is still being answered."""

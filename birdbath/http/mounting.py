@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import orjson
 
+from birdbath.access import ROUTES, Caller, Level
 from birdbath.http.application import HttpApplication
 from birdbath.http.asgi import Receive, Scope, Send, respond
 from birdbath.soap import refusal
@@ -19,11 +20,45 @@ def mount_of(name: str) -> str:
     return PREFIX + name
 
 
+class PoolRoutes:
+    """Answers `GET /pools` with the names of the pools, and what is below it for a pool that is none."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = names
+
+    @staticmethod
+    def handles(scope: Scope) -> bool:
+        """Whether a request is for a path below `/pools`; those of pools that are there do not come here."""
+        return below(scope["path"]) is not None
+
+    @staticmethod
+    def level(scope: Scope) -> Level:
+        """The level that a request needs."""
+        return ROUTES["GET /pools"].level
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send, caller: Caller) -> None:
+        if below(scope["path"]) == "" and scope["method"] in ("GET", "HEAD"):
+            body = orjson.dumps({"pools": list(self._names)}) + b"\n"
+            await respond(send, 200, "application/json", [body], head=scope["method"] == "HEAD")
+            return
+        here = "There is no such pool here" if len(self._names) > 1 else "This is one pool, and not that one"
+        reply = refusal(f"{here}; GET /pools lists what there is", 404)
+        close = [(b"connection", b"close")]  # the body stays unread
+        await respond(send, 404, reply.content_type, reply.chunks, extra=close)
+
+
+def below(path: str) -> str | None:
+    """The path below `/pools/`; None for one that is elsewhere."""
+    if not path.startswith(PREFIX[:-1]) or path[len(PREFIX) - 1 : len(PREFIX)] not in ("", "/"):
+        return None
+    return path[len(PREFIX) :]
+
+
 class Mounted:
     """The application of the server's own pool, and those of `pools`, by name, below `/pools/NAME`.
 
     Each has its whole door there: SOAP on any path, WSDL files that name it, events, probes, figures. A name
-    that no pool has is answered 404 rather than by the pool at the root. `GET /pools` lists the names.
+    that no pool has is for the `PoolRoutes` of the one at the root.
     """
 
     def __init__(self, own: HttpApplication, pools: Mapping[str, HttpApplication]) -> None:
@@ -31,21 +66,9 @@ class Mounted:
         self._pools = pools
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = scope["path"] if scope["type"] == "http" else ""
-        if not path.startswith(PREFIX[:-1]) or path[len(PREFIX) - 1 : len(PREFIX)] not in ("", "/"):
-            await self._own(scope, receive, send)
-            return
-        name, _, rest = path[len(PREFIX) :].partition("/")
+        name, _, rest = ((scope["type"] == "http" and below(scope["path"])) or "").partition("/")
         application = self._pools.get(name)
-        if application is not None:
+        if application is None:
+            await self._own(scope, receive, send)
+        else:
             await application({**scope, "path": f"/{rest}"}, receive, send)
-        elif not name and scope["method"] in ("GET", "HEAD"):
-            body = orjson.dumps({"pools": list(self._pools)}) + b"\n"
-            await respond(send, 200, "application/json", [body], head=scope["method"] == "HEAD")
-        else:  # the body stays unread
-            here = (
-                "There is no such pool here" if len(self._pools) > 1 else "This is one pool, and not that one"
-            )
-            reply = refusal(f"{here}; GET /pools lists what there is", 404)
-            close = [(b"connection", b"close")]
-            await respond(send, 404, reply.content_type, reply.chunks, extra=close)

@@ -16,6 +16,7 @@ from birdbath.http.metrics import CONTENT_TYPE, Metrics
 LIVE: Final = "/health/live"
 READY: Final = "/health/ready"
 METRICS: Final = "/metrics"
+HEALTH: Final = (LIVE, READY)
 PATHS: Final = (LIVE, READY, METRICS)
 _NO_STORE: Final[Headers] = [(b"cache-control", b"no-store")]
 

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
-from birdbath.access import Caller, Level, Unit, operation_info
+from birdbath.access import Caller, Level, Unit, check, operation_info
 from birdbath.http.asgi import Headers, Scope, header
-from birdbath.http.audit import Audit
+from birdbath.http.audit import Audit, Refusals
 from birdbath.http.authentication import Authentication
 from birdbath.http.browsers import Refused, check_soap_type
 from birdbath.http.idempotency import Keys, Once, Units, key_of
@@ -72,6 +72,7 @@ class SoapCalls:
         self._audit = audit or Audit()
         self._metrics = metrics
         self._tracing = tracing
+        self._refusals = Refusals(self._audit)
         self._keys = Keys()
         self._soap = SoapServer(authentication.reads_soap_header, bounds)
 
@@ -97,11 +98,23 @@ class SoapCalls:
 
     def refused(self, address: str, reply: Reply) -> tuple[Reply, Headers]:
         """The reply to a request that was not read, with its reference, which the trail has."""
-        reference = secrets.token_hex(4)
-        self._audit.refused(address, reply.status, reference)
+        return _with_reference(reply, self._reference(address, reply.status), [])
+
+    def refused_route(self, address: str, status: int) -> Headers:
+        """The headers of a refusal of a request that is no SOAP: its reference, which the trail has."""
+        return [(REFERENCE, self._reference(address, status).encode())]
+
+    def _reference(self, address: str, status: int) -> str:
         if self._metrics is not None:
-            self._metrics.request("", str(reply.status), 0.0)
-        return _with_reference(reply, reference, [])
+            self._metrics.request("", str(status), 0.0)
+        return self._refusals.reference(address, status)
+
+    def note_route(self, scope: Scope, caller: Caller, status: int, seconds: float) -> None:
+        """Count, and write into the trail, a request that is no SOAP and was to change something."""
+        route = f"{scope['method']} {scope['path']}"
+        if self._metrics is not None:
+            self._metrics.request(route[: route.find("/", route.find("/") + 1)], str(status), seconds)
+        self._audit.route(route, caller, str(status), seconds)
 
     async def _run(self, request: _Request, call: Call) -> Reply:
         request.call = call
@@ -129,6 +142,9 @@ class SoapCalls:
 
     async def _execute(self, request: _Request, call: Call) -> Reply:
         key = key_of(request.scope)
+        writes = operation_info(call.operation).unit is Unit.WRITE
+        if request.caller.account is None and self._authentication.asks and not writes:
+            key = None  # nobody in particular keeps nothing here
         if key is None or self._once_backend is None:
             return await self._backend.run(call.operation, request.caller, call.execute)
         backend = self._once_backend
@@ -136,13 +152,16 @@ class SoapCalls:
         return await self._keys.run(once, lambda: self._execute_once(backend, once, request, call))
 
     async def _execute_once(self, backend: OnceBackend, once: Once, request: _Request, call: Call) -> Reply:
-        if operation_info(call.operation).unit is Unit.WRITE:
+        info = operation_info(call.operation)
+        check(info, request.caller)  # a reply is replayed to those only who might still ask
+        if info.unit is Unit.WRITE:
             return await backend.run_once(call.operation, request.caller, call.execute, once.within)
         found = await backend.write(once.find)
         if found is not None:
             return found
         reply = await (await self._backend.run(call.operation, request.caller, call.execute)).whole()
-        await backend.write(lambda unit: once.keep(unit, reply))
+        if self._keys.may_keep(once, reply.length):
+            await backend.write(lambda unit: once.keep(unit, reply))
         return reply
 
     def _note(self, request: _Request, reply: Reply) -> None:

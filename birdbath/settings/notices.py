@@ -23,6 +23,9 @@ class NoticeSettings(BaseSettings):
     event_max_followers: int = Field(
         1000, ge=1, description="event streams and long polls that may be open at a time"
     )
+    event_max_followers_per_client: int = Field(
+        200, ge=0, description="of these, those of one address; 0 for any number"
+    )
     webhook_networks: Networks = Field(
         (), description="addresses or networks that are not public but may receive webhooks"
     )

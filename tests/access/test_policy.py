@@ -7,7 +7,9 @@ import pytest
 from birdbath.access import OPERATIONS, ROUTES, Caller, Level, Ownership, Unit, check
 from birdbath.access.policy import COLLECTOR, SCHEDD, Forbidden
 from birdbath.errors import PermissionDenied
+from birdbath.http.clock_routes import ClockRoutes
 from birdbath.http.event_routes import EventRoutes
+from birdbath.http.mounting import PoolRoutes
 from birdbath.http.probes import PATHS, Probes
 from birdbath.soap import SoapServer
 from tests.soap import contract
@@ -34,6 +36,16 @@ def test_every_route_that_is_served_is_in_the_table() -> None:
         scope = {"type": "http", "method": method, "path": path, "headers": headers}
         assert EventRoutes.handles(scope)
         assert EventRoutes.level(scope) is not Level.NONE
+    json = [(b"content-type", b"application/json")]
+    for routes, method, path in (
+        (ClockRoutes, "GET", "/pool/clock"),
+        (ClockRoutes, "POST", "/pool/clock"),
+        (PoolRoutes, "GET", "/pools"),
+        (PoolRoutes, "POST", "/pools/nobody"),
+    ):
+        scope = {"type": "http", "method": method, "path": path, "headers": json}
+        assert routes.handles(scope)
+        assert routes.level(scope) is not Level.NONE
 
 
 def test_every_operation_that_carries_a_transaction_or_names_a_job_says_whose_it_must_be() -> None:

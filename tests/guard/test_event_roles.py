@@ -66,6 +66,10 @@ ROUTE_TABLE: dict[str, list[tuple[str, str, str, str]]] = {
     "DELETE /events/*": [("DELETE", SUBSCRIPTION, "", "401 204 404 204 404")],
     "GET /pool/clock": [("GET", "/pool/clock", "", "401 200 200 200 200")],
     "POST /pool/clock": [("POST", "/pool/clock", "{}", "401 403 403 403 200")],
+    "GET /pools": [
+        ("GET", "/pools", "", "401 200 200 200 200"),
+        ("POST", "/pools/nobody", "{}", "401 404 404 404 404"),
+    ],
     "POST *": [("POST", "/anything", "<no/>", "500 500 500 500 500")],  # a fault: this is no envelope
 }
 
