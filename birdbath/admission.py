@@ -13,6 +13,7 @@ from birdbath.access.table import BasicRow, CertificateRow, IdTokenRow, IssuerRo
 from birdbath.credentials.keys import KeyFile, KeyUrl
 from birdbath.credentials.mapfile import MapFile
 from birdbath.credentials.passwords import PasswordFile
+from birdbath.credentials.rereading import Files
 from birdbath.credentials.tokens import IdTokens, IssuedTokens, Issuer
 from birdbath.credentials.username_tokens import UsernameTokens
 from birdbath.errors import BirdbathError
@@ -77,28 +78,30 @@ def _defaults(settings: Settings) -> dict[str, tuple[str, ...]]:
 
 def authentication(settings: Settings) -> Authentication:
     """The credential table of the settings at work. Raises UnusableCredentials, InvalidRule."""
-    checks, domain = Checks(), settings.uid_domain
+    checks, files, domain = Checks(), Files(), settings.uid_domain
     rows = settings.authentication
     credentials: list[Credential] = []
-    if issuers := [_issuer(row) for row in rows if isinstance(row, IdTokenRow | IssuerRow)]:
+    if issuers := [_issuer(row, files) for row in rows if isinstance(row, IdTokenRow | IssuerRow)]:
         credentials.append(Bearer({issuer.issuer: issuer for issuer in issuers}, domain, checks))
-    credentials += [Basic(PasswordFile(row.passwords), checks) for row in rows if isinstance(row, BasicRow)]
     credentials += [
-        Certificate(MapFile(row.mapfile), domain) for row in rows if isinstance(row, CertificateRow)
+        Basic(PasswordFile(row.passwords, files), checks) for row in rows if isinstance(row, BasicRow)
+    ]
+    credentials += [
+        Certificate(MapFile(row.mapfile, files), domain) for row in rows if isinstance(row, CertificateRow)
     ]
     headers = [
-        SoapHeader(UsernameTokens(PasswordFile(row.passwords)), checks)
+        SoapHeader(UsernameTokens(PasswordFile(row.passwords, files)), checks)
         for row in rows
         if isinstance(row, UsernameTokenRow)
     ]
-    return Authentication(credentials, access_rules(settings), headers[0] if headers else None)
+    return Authentication(credentials, access_rules(settings), headers[0] if headers else None, files)
 
 
-def _issuer(row: IdTokenRow | IssuerRow) -> Issuer:
+def _issuer(row: IdTokenRow | IssuerRow, files: Files) -> Issuer:
     if isinstance(row, IdTokenRow):
-        return IdTokens(row.trust_domain, row.key, row.max_age)
-    keys = KeyFile(row.keys) if row.keys else KeyUrl(row.issuer, row.keys_url)
-    mapfile = MapFile(row.mapfile) if row.mapfile else None
+        return IdTokens(row.trust_domain, row.key, row.max_age, files)
+    keys = KeyFile(row.keys, files) if row.keys else KeyUrl(row.issuer, row.keys_url)
+    mapfile = MapFile(row.mapfile, files) if row.mapfile else None
     method = "OIDC" if row.method == "oidc" else "SCITOKENS"
     return IssuedTokens(row.issuer, keys, row.audience, method, row.claim, mapfile)
 

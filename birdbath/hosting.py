@@ -78,6 +78,7 @@ class Host:
                 checks["pool"] = parts.pool.trouble
             events = parts.notifier.metrics
             if not guards:
+                checks["credentials"] = authentication.check
                 guards[name] = guarding.guard(
                     parts.settings, parts.engine, parts.backend, events, connections, checks
                 )

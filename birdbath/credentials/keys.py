@@ -15,7 +15,7 @@ import jwt
 import orjson
 
 from birdbath.credentials.errors import WrongCredential
-from birdbath.credentials.rereading import Reread
+from birdbath.credentials.rereading import Files
 
 REFRESH: Final = 3600.0
 NOT_SOONER: Final = 60.0
@@ -43,7 +43,7 @@ def parse(data: bytes) -> jwt.PyJWKSet:
     """A key set. Raises ValueError."""
     try:
         return jwt.PyJWKSet.from_json(data.decode())
-    except (jwt.PyJWTError, KeyError, AttributeError) as error:
+    except (jwt.PyJWTError, KeyError, AttributeError, TypeError) as error:
         raise ValueError(f"no key set: {error}") from None
 
 
@@ -73,8 +73,8 @@ class KeySet:
 class KeyFile(KeySet):
     """Keys in a file, for places that reach no issuer."""
 
-    def __init__(self, path: Path) -> None:
-        self._file = Reread(path, parse)
+    def __init__(self, path: Path, files: Files | None = None) -> None:
+        self._file = (files or Files()).open(path, parse)
 
     def _find(self, header: Mapping[str, Any]) -> Any:
         return pick(self._file.content, header)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from birdbath.credentials.errors import WrongCredential
-from birdbath.credentials.rereading import Reread
+from birdbath.credentials.rereading import Files
 
 _FIELD = re.compile(r'\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"(?!\S)|(?P<bare>[^\s"]\S*))')
 _SLASHED = re.compile(r"/(?P<pattern>.*)/(?P<flags>[iU]*)")
@@ -78,8 +78,8 @@ def account_of(entries: Sequence[MapEntry], method: str, name: str) -> str | Non
 class MapFile:
     """A map file that is read again when it changed. Raises UnusableCredentials at first."""
 
-    def __init__(self, path: Path) -> None:
-        self._file = Reread(path, parse)
+    def __init__(self, path: Path, files: Files | None = None) -> None:
+        self._file = (files or Files()).open(path, parse)
 
     def account(self, method: str, name: str) -> str:
         """The account of a proven name. Raises WrongCredential when it has none."""

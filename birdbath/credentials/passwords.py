@@ -10,7 +10,6 @@ import hmac
 import os
 import re
 import secrets
-from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -20,7 +19,7 @@ import argon2
 import bcrypt
 
 from birdbath.credentials.errors import UnusableCredentials, WrongCredential
-from birdbath.credentials.rereading import Reread
+from birdbath.credentials.rereading import Files
 
 CLEAR: Final = "{CLEAR}"
 MAX_PASSWORD: Final = 1024
@@ -76,8 +75,8 @@ def is_right(kept: str, password: str) -> bool:
 class PasswordFile:
     """A password file that is read again when it changed. Raises UnusableCredentials at first."""
 
-    def __init__(self, path: Path) -> None:
-        self._file: Reread[Mapping[str, str]] = Reread(path, parse)
+    def __init__(self, path: Path, files: Files | None = None) -> None:
+        self._file = (files or Files()).open(path, parse)
         self._nobody = _nobody()  # now, as the first answer would tell otherwise
 
     @property

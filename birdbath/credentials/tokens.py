@@ -22,7 +22,7 @@ from birdbath.access import Level
 from birdbath.credentials.errors import WrongCredential
 from birdbath.credentials.keys import KeySet
 from birdbath.credentials.mapfile import MapFile
-from birdbath.credentials.rereading import Reread
+from birdbath.credentials.rereading import Files
 
 LEEWAY: Final = 60
 """Seconds that the clocks of issuer and server may differ."""
@@ -114,11 +114,13 @@ class IdTokens:
 
     method = "IDTOKENS"
 
-    def __init__(self, trust_domain: str, key_file: Path, max_age: int = 0) -> None:
+    def __init__(
+        self, trust_domain: str, key_file: Path, max_age: int = 0, files: Files | None = None
+    ) -> None:
         self.issuer = trust_domain
         self._name = key_file.name
         self._max_age = max_age
-        self._key = Reread(key_file, lambda data: signing_key(data, key_file.name))
+        self._key = (files or Files()).open(key_file, lambda data: signing_key(data, key_file.name))
 
     def prove(self, token: str) -> Proof:
         """See `Issuer`."""

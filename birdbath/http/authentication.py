@@ -7,6 +7,7 @@ before what HTTP does, and that before the certificate of the connection: the in
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from typing import Protocol
@@ -14,6 +15,7 @@ from typing import Protocol
 from birdbath.access import Caller, Everybody, Level
 from birdbath.access.rules import Rules
 from birdbath.credentials import WrongCredential
+from birdbath.credentials.rereading import Files
 from birdbath.http.asgi import Scope, header
 from birdbath.http.browsers import Refused
 from birdbath.http.credentials import Identity, SoapHeader
@@ -48,10 +50,12 @@ class Authentication:
         credentials: Sequence[Credential] = (),
         rules: Rules | None = None,
         soap_header: SoapHeader | None = None,
+        files: Files | None = None,
     ) -> None:
         self._credentials = tuple(credentials)
         self._soap_header = soap_header
         self._rules = rules or Everybody()
+        self._files = files or Files()
         self._challenges = tuple(c.challenge for c in credentials if c.challenge is not None)
 
     @property
@@ -63,6 +67,10 @@ class Authentication:
     def reads_soap_header(self) -> bool:
         """Whether WS-Security headers are understood."""
         return self._soap_header is not None
+
+    async def check(self) -> str | None:
+        """What is wrong with the files of the table, for /health/ready."""
+        return await asyncio.to_thread(self._files.trouble)
 
     async def caller(self, scope: Scope, address: str, secure: bool) -> Caller:
         """Who sends this request; `secure` says that nobody else could read it. Raises Refused."""

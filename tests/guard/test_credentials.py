@@ -9,7 +9,7 @@ import json
 import socket
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
 import jwt
@@ -151,6 +151,29 @@ def test_the_keys_of_an_issuer_are_read_again(fresh: World) -> None:
     while (found := verdict(fresh, credential)) == "401" and time.monotonic() < deadline:
         time.sleep(0.6)
     assert found == "SUCCESS"
+
+
+def test_a_file_that_breaks_makes_the_server_unwell_until_it_is_mended(fresh: World) -> None:
+    """Accounts that were taken out of it could else go on for ever, and nobody would know."""
+    known = fresh.basic("owner")
+    files = [fresh.keys.with_name(name) for name in ("passwords", "digests", "mapfile", "POOL", "jwks.json")]
+
+    def told_until(wanted: Callable[[dict[str, str]], bool]) -> int:
+        deadline = time.monotonic() + 60
+        while True:
+            answer = fresh.request("GET", "/health/ready", known)
+            troubles = json.loads(answer.text)["troubles"]
+            if wanted(troubles):
+                return answer.http
+            assert time.monotonic() < deadline, troubles
+
+    good = [file.read_bytes() for file in files]
+    for file in files:
+        file.write_bytes(b"" if file.name == "POOL" else b"nonsense")
+    assert told_until(lambda told: all(str(file) in told.get("credentials", "") for file in files)) == 503
+    for file, data in zip(files, good, strict=True):
+        file.write_bytes(data)
+    assert told_until(lambda told: told == {}) == 200
 
 
 def test_id_tokens_grant_no_more_than_they_say(shared: World) -> None:

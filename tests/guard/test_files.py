@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import stat
 import subprocess
 import sys
@@ -163,6 +164,53 @@ def test_a_file_is_read_again_and_a_broken_one_is_not_used(tmp_path: Path) -> No
     path.unlink()
     now[0] += 2
     assert number.content == 22
+
+
+def test_a_file_that_breaks_is_told_of_once_for_each_of_its_states(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = [0.0]
+    path = tmp_path / "number"
+
+    def parse(data: bytes) -> int:
+        if b"%" in data:
+            raise ValueError("line 1 is no number")
+        return int(data.decode())
+
+    def look() -> str | None:
+        now[0] += 2
+        return number.look()
+
+    path.write_text("1")
+    number = Reread(path, parse, lambda: now[0])
+    caplog.set_level(logging.INFO)
+    assert look() is None
+    path.write_text("% the secret")
+    assert [look() for _ in range(3)] == [f"{path}: line 1 is no number"] * 3
+    assert number.content == 1
+    path.write_bytes(b"the secret \xff")
+    assert [look() for _ in range(3)] == [f"{path}: byte 12 is not UTF-8"] * 3
+    path.unlink()
+    assert [look() for _ in range(3)] == [f"Cannot read {path}: No such file or directory"] * 3
+    path.write_text("2")
+    assert look() is None
+    assert number.content == 2
+    levels = [record.levelname for record in caplog.records]
+    assert levels == ["ERROR", "ERROR", "ERROR", "INFO"]
+    assert "secret" not in caplog.text
+
+
+def test_a_file_that_was_put_back_as_it_was_is_well_again(tmp_path: Path) -> None:
+    now = [0.0]
+    path, kept = tmp_path / "number", tmp_path / "kept"
+    path.write_text("1")
+    number = Reread(path, int, lambda: now[0])
+    path.rename(kept)
+    now[0] += 2
+    assert number.look() is not None
+    kept.rename(path)
+    now[0] += 2
+    assert number.look() is None
 
 
 def test_the_pool_s_key_is_doubled_and_others_are_not() -> None:
