@@ -2,7 +2,8 @@
 
 Each event and the place after it become durable together, so none is lost or comes twice. The pool's log has
 to tell whose job an event is of, EVENT_LOG_JOB_AD_INFORMATION_ATTRS = Owner, BirdbathGateway, BirdbathJob,
-and for the mail that an action asked for BirdbathMail, NotifyUser, Cmd.
+and for the mail that an action asked for BirdbathMail, NotifyUser, Cmd. A record in it that is no event is
+logged and passed over.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from birdbath.classads import Ad, Scalar
 from birdbath.events import EventType, JobEvent
 from birdbath.events.logs import UnreadableLog, read_events
 from birdbath.events.reading import event_time
-from birdbath.notify.log_files import LogFile, LoggedBytes, Place
+from birdbath.notify.log_files import LogFile, LoggedBytes, Place, say_passed_over
 from birdbath.pool.base import JobAction, JobId
 from birdbath.pool.htcondor.jobs import ACTIONS
 from birdbath.pool.htcondor.journal import Journal
@@ -67,10 +68,10 @@ class PoolEvents:
             found = file.read()
             found += file.read(_APART)  # information of the last ones, where the log was rotated before it
         except (OSError, UnreadableLog) as error:
-            _log.warning("%s cannot be read: %s", self._path, error)
+            _log.warning("The event log cannot be read: %s", error)
         finally:
             file.close()
-        ads: list[Ad] = []
+        ads: list[Ad | UnreadableLog] = []
         for form, ones in groupby(found, key=lambda one: one.form):
             ads += read_events([one.data for one in ones], form)
         return self._translated(found, ads, place)
@@ -81,11 +82,16 @@ class PoolEvents:
         unit.execute(_SAVE, {"of_pool": self._pool, "place": orjson.dumps(vars(place)).decode()})
 
     def _translated(
-        self, found: Sequence[LoggedBytes], ads: Sequence[Ad], place: Place
+        self, found: Sequence[LoggedBytes], read: Sequence[Ad | UnreadableLog], place: Place
     ) -> tuple[list[JobEvent], Place]:
         events: list[JobEvent] = []
         undecided = bool(self._journal.undecided())
+        ads = [Ad() if isinstance(ad, UnreadableLog) else ad for ad in read]
         for number, (one, ad) in enumerate(zip(found, ads, strict=True)):
+            if isinstance(reason := read[number], UnreadableLog):
+                say_passed_over(self._path, one, reason)
+                place = one.after
+                continue
             if not _is_of_a_job(ad) or _is_of_spooling(ad):
                 place = one.after
                 continue

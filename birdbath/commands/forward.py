@@ -60,7 +60,8 @@ def forward(
     """Publish the events of existing event logs to an AMQP broker, or print them.
 
     The schedd is not touched: its logs are read, over their rotations, and how far is kept when the broker
-    has confirmed. A restart goes on from there. Without --amqp the events are printed.
+    has confirmed. A restart goes on from there. Without --amqp the events are printed. A record that is no
+    event is logged and passed over; trouble with one log does not hold up the others.
     """
     _forward(logs, amqp, exchange, form, places, owner, source, interval, once)
 
@@ -103,8 +104,14 @@ async def _run(
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, lambda: [task.cancel() for task in tasks])
     with suppress(asyncio.CancelledError):
-        counts = await asyncio.gather(*tasks)
-        print(f"birdbath: {sum(counts)} events forwarded", file=sys.stderr)
+        # To the end of the others, when one cannot be read; without `once` only publishing can fail.
+        results = await asyncio.gather(*tasks, return_exceptions=once)
+        failures = [result for result in results if isinstance(result, Exception)]
+        print(f"birdbath: {sum(n for n in results if isinstance(n, int))} events forwarded", file=sys.stderr)
+        for failure in failures[1:]:
+            logging.getLogger(__name__).error("%s", failure)
+        if failures:
+            raise failures[0]
 
 
 def _printing(form: Form) -> Publish:

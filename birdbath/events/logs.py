@@ -13,6 +13,7 @@ from typing import Literal
 from birdbath.classads import Ad
 from birdbath.classads.documents import ad_from_compiled, parse_ads
 from birdbath.errors import BirdbathError, InvalidAd
+from birdbath.events.reading import event_time
 from birdbath.events.resources import read_table
 from birdbath.events.text import DATA_REUSE_LABELS
 from birdbath.events.types import EventType, my_type
@@ -75,11 +76,28 @@ def _with_newline(data: bytes, end: int) -> int:
     return end + 1 if data[end : end + 1] == b"\n" else end
 
 
-def read_events(events: Sequence[bytes], form: LogForm) -> list[Ad]:
-    """The ads of complete events, one each, EventTime among their attributes."""
-    if form == "text":
-        return _text_ads(events)
-    return [_document_ad(event.decode(errors="replace"), form) for event in events]
+def read_events(events: Sequence[bytes], form: LogForm) -> list[Ad | UnreadableLog]:
+    """The ads of complete events, one each, EventTime among their attributes; for what is no event, why."""
+    together = _by_htcondor(b"".join(events)) if form == "text" else None
+    read: Sequence[Ad | None] = together or ()
+    if len(read) != len(events):  # the reader gave up at one of them
+        read = [None] * len(events)
+    return [_read(event, form, ad) for event, ad in zip(events, read, strict=True)]
+
+
+def _read(event: bytes, form: LogForm, ad: Ad | None) -> Ad | UnreadableLog:
+    """The ad of one event, of which HTCondor's reader may have made `ad` already."""
+    try:
+        if form == "text":
+            ad = _completed(_text_ad(event) if ad is None else ad, event)
+        else:
+            ad = _document_ad(event.decode(errors="replace"), form)
+        event_time(ad)
+    except UnreadableLog as error:
+        return error
+    except (BirdbathError, ValueError) as error:
+        return UnreadableLog(str(error))
+    return ad
 
 
 def _document_ad(text: str, form: Literal["json", "xml"]) -> Ad:
@@ -88,13 +106,6 @@ def _document_ad(text: str, form: Literal["json", "xml"]) -> Ad:
     except (InvalidAd, ValueError) as error:
         raise UnreadableLog(f"no event in {form.upper()}: {text[:60]!r}: {error}") from None
     return ad
-
-
-def _text_ads(events: Sequence[bytes]) -> list[Ad]:
-    found = _by_htcondor(b"".join(events))
-    if found is None or len(found) != len(events):
-        found = [_text_ad(event) for event in events]
-    return [_completed(ad, event) for ad, event in zip(found, events, strict=True)]
 
 
 def _text_ad(event: bytes) -> Ad:
@@ -112,7 +123,7 @@ def _by_htcondor(log: bytes) -> list[Ad] | None:
             file.write(log)
         with htcondor2.JobEventLog(f"/proc/self/fd/{descriptor}") as reader:
             return [_ad(event) for event in reader.events(stop_after=0)]
-    except htcondor2.HTCondorException:
+    except (htcondor2.HTCondorException, InvalidAd):
         return None
     finally:
         os.close(descriptor)

@@ -7,6 +7,7 @@ same.
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import logging
 import os
@@ -18,9 +19,9 @@ import orjson
 
 from birdbath.classads import Ad
 from birdbath.events import EventRecord
-from birdbath.events.logs import read_events
+from birdbath.events.logs import UnreadableLog, read_events
 from birdbath.events.reading import derived_id, event_time, record
-from birdbath.notify.log_files import LogFile, LoggedBytes, Place
+from birdbath.notify.log_files import LogFile, LoggedBytes, Place, say_passed_over
 from birdbath.store.files import make_directory, sync_directory
 
 _log = logging.getLogger(__name__)
@@ -70,18 +71,32 @@ class LogEvents:
     """The events of one log, as records, from where a former run came to."""
 
     def __init__(self, path: Path, places: PlaceFile, owner: str | None = None) -> None:
+        self.path = path
         self._file = LogFile(path, places.load())
         self._places = places
         self._owner = owner
         self._owners: dict[int, str] = {}
 
     def read(self) -> list[EventRecord]:
-        """The next events, none when there are none yet. Raises OSError and UnreadableLog."""
-        found = self._file.read(BATCH)
-        if not found:
-            return []
-        ads = read_events([one.data for one in found], found[0].form)
-        return [self._record(one, ad) for one, ad in zip(found, ads, strict=True)]
+        """The next events, none when there are none yet; a record that is no event is logged and passed over.
+
+        Raises OSError, and UnreadableLog for a file that is no event log.
+        """
+        while found := self._file.read(BATCH):
+            events: list[EventRecord] = []
+            ads = read_events([one.data for one in found], found[0].form)
+            for one, ad in zip(found, ads, strict=True):
+                if isinstance(ad, UnreadableLog):
+                    say_passed_over(self.path, one, ad)
+                else:
+                    events.append(self._record(one, ad))
+            if events:
+                return events
+        return []
+
+    def is_there(self) -> bool:
+        """Whether there is any file of the log."""
+        return self._file.is_there()
 
     def save(self) -> None:
         """All that was read is safe: do not read it again."""
@@ -115,11 +130,23 @@ async def forward(log: LogEvents, publish: Publish, interval: float, once: bool 
     """Publish what the log has, then, unless `once`, what it gets, looking every `interval` seconds.
 
     The place is saved after `publish` returned: what it raised for is read again after a restart. Returns how
-    many events that were.
+    many events that were. A log that is not there or cannot be read is looked at again, and the trouble said
+    when it begins; with `once` it raises OSError or UnreadableLog.
     """
-    count = 0
+    count, trouble = 0, ""
     while True:
-        events = await asyncio.to_thread(log.read)
+        events: list[EventRecord] = []
+        try:
+            events = await asyncio.to_thread(log.read)
+            if not events and not log.is_there():
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(log.path))
+            trouble = ""
+        except (OSError, UnreadableLog) as error:
+            if once:
+                raise
+            if trouble != str(error):
+                trouble = str(error)
+                _log.error("%s; looking again", error)
         if events:
             await publish(events)
             await asyncio.to_thread(log.save)

@@ -47,6 +47,11 @@ class LoggedBytes:
     after: Place
 
 
+def say_passed_over(log: Path, found: LoggedBytes, reason: UnreadableLog) -> None:
+    """Let the log of this process tell of a record that is no event."""
+    _log.error("%s: passed over %d bytes at offset %d: %s", log, len(found.data), found.start, reason)
+
+
 def identity(descriptor: int) -> str:
     """What a log's file is known by, whatever its name; empty while it has no complete event.
 
@@ -78,10 +83,20 @@ class LogFile:
             os.close(self._descriptor)
             self._descriptor = None
 
+    def is_there(self) -> bool:
+        """Whether the log, or a rotation of it, is there."""
+        return any(self._files())
+
     def read(self, most: int = 1000) -> list[LoggedBytes]:
         """The next complete events, at most `most`; none when there are none yet. Raises OSError and
-        UnreadableLog.
+        UnreadableLog, which names the file.
         """
+        try:
+            return self._read(most)
+        except UnreadableLog as error:
+            raise UnreadableLog(f"{self.path}: {error}") from None
+
+    def _read(self, most: int) -> list[LoggedBytes]:
         while True:
             if self._descriptor is None and not self._open():
                 return []
@@ -182,4 +197,4 @@ class LogFile:
                 return data, self._form
             size *= 2
             if size > LARGEST_EVENT:
-                raise UnreadableLog(f"{self.path}: an event of more than {LARGEST_EVENT} bytes")
+                raise UnreadableLog(f"an event of more than {LARGEST_EVENT} bytes")

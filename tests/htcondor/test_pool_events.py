@@ -45,6 +45,10 @@ class TakenOver:
         with self._log.open("ab") as file:
             file.write(form(self._kind)(event))
 
+    def garbage(self) -> None:
+        with self._log.open("ab") as file:
+            file.write({"text": b"hello\n...\n", "json": b"{]}\n", "xml": b"<c><a></c>\n"}[self._kind])
+
     def rotate(self) -> None:
         self._log.rename(self._log.with_name("EventLog.old"))
 
@@ -73,6 +77,17 @@ def test_an_event_waits_for_its_information(pool: TakenOver) -> None:
     assert pool.look() == []
     pool.information(SUBMIT, 1, "ann")
     assert pool.look() == [(SUBMIT, 1, "ann")]
+
+
+def test_what_is_no_event_is_passed_over(pool: TakenOver, caplog: pytest.LogCaptureFixture) -> None:
+    pool.event(SUBMIT, 1)
+    pool.garbage()
+    pool.information(SUBMIT, 1, "ann")
+    pool.event(EXECUTE, 1)
+    pool.information(EXECUTE, 1, "ann")
+    pool.garbage()
+    assert pool.look() == pool.look() == [(SUBMIT, 1, "ann"), (EXECUTE, 1, "ann")]
+    assert caplog.text.count("passed over") == 2
 
 
 @pytest.mark.parametrize("looks_between", [False, True])

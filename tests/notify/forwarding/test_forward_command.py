@@ -49,10 +49,31 @@ def test_without_a_broker_it_prints(tmp_path: Path) -> None:
     assert run(log, "--places", tmp_path, "--once").stdout == ""
 
 
+def test_what_is_no_event_is_passed_over_and_holds_up_no_other_log(tmp_path: Path) -> None:
+    torn, good = tmp_path / "torn", tmp_path / "good"
+    parts = [form("text")(record(11, {}, TIME + n)) for n in range(4)]
+    garbage = b"garbage line\n...\n"
+    torn.write_bytes(parts[0] + garbage + parts[1])
+    good.write_bytes(parts[2] + parts[3])
+    command = list(
+        map(str, (torn, good, tmp_path / "nolog", "--places", tmp_path, "--once", "--form", "text"))
+    )
+    done = run(*command)
+    assert done.returncode == 1
+    assert sorted(done.stdout.encode().split(b"...\n")) == sorted(b"".join(parts).split(b"...\n"))
+    assert f"{torn}: passed over {len(garbage)} bytes at offset {len(parts[0])}" in done.stderr
+    assert "4 events forwarded" in done.stderr
+    assert done.stderr.splitlines()[-1] == f"birdbath: {tmp_path / 'nolog'}: No such file or directory"
+    again = run(*command)
+    assert again.stdout == ""
+    assert "passed over" not in again.stderr
+
+
 def test_mistakes_are_said_in_a_line(tmp_path: Path) -> None:
     (tmp_path / "log").write_text("hello\n")
     for arguments, reason in (
-        ([tmp_path / "log"], "no event log"),
+        ([tmp_path / "log"], f"{tmp_path / 'log'}: no event log"),
+        ([tmp_path / "nolog"], "No such file"),
         ([tmp_path / "log", "--form", "yaml"], "No event form"),
         ([tmp_path / "log", "--amqp", "http://x"], "The broker's address"),
     ):
@@ -60,4 +81,4 @@ def test_mistakes_are_said_in_a_line(tmp_path: Path) -> None:
         assert done.returncode == 1
         assert done.stderr.startswith("birdbath: ")
         assert reason in done.stderr
-        assert done.stderr.count("\n") == 1
+        assert done.stderr.count("\n") == 1 + ("events forwarded" in done.stderr)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from birdbath.events import EventRecord, form
 from birdbath.events.logs import UnreadableLog
-from birdbath.notify.forwarding import LogEvents, PlaceFile
+from birdbath.notify.forwarding import LogEvents, PlaceFile, forward
 from tests.events.samples import NO_TEXT, SAMPLES
 from tests.events.test_forms import TIME, read, record, shown
 
@@ -176,11 +180,64 @@ def test_events_that_nobody_knows_yet(tmp_path: Path) -> None:
     assert form("text")(found) == event
 
 
-@pytest.mark.parametrize("text", [b"hello\n...\n", b"000 nonsense\n...\n", b"{]}", b"<c><a></c>"])
-def test_what_is_no_log(text: bytes, tmp_path: Path) -> None:
-    (tmp_path / "log").write_bytes(text)
-    with pytest.raises(UnreadableLog):
+def test_what_is_no_log(tmp_path: Path) -> None:
+    (tmp_path / "log").write_bytes(b"hello\n...\n")
+    with pytest.raises(UnreadableLog, match=re.escape(str(tmp_path / "log"))):
         follow(tmp_path / "log").read()
+
+
+@pytest.mark.parametrize(
+    ("kind", "nonsense"),
+    [
+        ("text", b"hello\n...\n"),
+        ("text", b"000 nonsense\n...\n"),
+        ("text", b"000 (001.000.000) 2026-99-99 11:50:43 Job submitted\n...\n"),
+        ("text", b"...\n"),
+        ("json", b"{]}\n"),
+        ("json", b'{"EventTypeNumber":11}\n'),
+        ("xml", b"<c><a></c>\n"),
+    ],
+)
+def test_what_is_no_event_is_passed_over(
+    kind: str, nonsense: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    log, parts = tmp_path / "log", rendered(kind, 1, 2)
+    log.write_bytes(parts[0] + nonsense + parts[1] + nonsense)
+    following = follow(log)
+    assert seconds(everything(following)) == [1, 2]
+    assert caplog.text.count(f"{log}: passed over") == 2
+    assert f"at offset {len(parts[0])}: " in caplog.text
+    following.save()
+    following.close()
+    with log.open("ab") as file:
+        file.write(rendered(kind, 3)[0])
+    assert seconds(everything(follow(log))) == [3]
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    while not condition():
+        await asyncio.sleep(0)
+
+
+@pytest.mark.anyio
+async def test_trouble_with_a_log_ends_when_the_log_is_there(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    log, found = tmp_path / "log", list[EventRecord]()
+
+    async def publish(events: Sequence[EventRecord]) -> None:
+        found.extend(events)
+
+    task = asyncio.create_task(forward(follow(log), publish, 0.001))
+    await until(lambda: "No such file" in caplog.text)
+    log.write_bytes(b"hello\n...\n")
+    await until(lambda: "no event log" in caplog.text)
+    log.write_bytes(b"".join(rendered("text", 1, 2)))
+    await until(lambda: len(found) == 2)
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+    assert caplog.text.count("No such file") == caplog.text.count("no event log") == 1
 
 
 def test_a_log_with_a_prolog(tmp_path: Path) -> None:
