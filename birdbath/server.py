@@ -30,7 +30,9 @@ from birdbath.errors import InvalidAd
 from birdbath.execution import Processes
 from birdbath.federation.view import Federation, build_federation
 from birdbath.hosting import Host, Parts
+from birdbath.http.connection import Connection as HttpConnection
 from birdbath.http.connection import Connections
+from birdbath.http.handshakes import TlsServer
 from birdbath.http.tls import ServerTls
 from birdbath.listening import CannotStart, listen, restart, url_of
 from birdbath.listening import listeners as open_listeners
@@ -313,7 +315,6 @@ async def _serve(
         host.application,
         loop="uvloop",
         http=open_connections.protocol(),
-        ssl_context_factory=None if tls is None else lambda *_: tls.context,
         lifespan="off",
         log_config=None,
         access_log=False,
@@ -324,7 +325,7 @@ async def _serve(
         timeout_keep_alive=75,
         backlog=2048,
     )
-    server = _AnnouncedServer(config, ready, host.stopping)
+    server = _AnnouncedServer(config, ready, host.stopping, open_connections, tls)
     async with host.running():
         await server.serve(sockets=listeners)
     return server.again
@@ -334,11 +335,18 @@ class _AnnouncedServer(uvicorn.Server):
     """Uvicorn's server, which says when it accepts connections, and when it is about to stop."""
 
     def __init__(
-        self, config: uvicorn.Config, ready: Callable[[], None], stopping: Callable[[], None]
+        self,
+        config: uvicorn.Config,
+        ready: Callable[[], None],
+        stopping: Callable[[], None],
+        open_connections: Connections,
+        tls: ServerTls | None,
     ) -> None:
         super().__init__(config)
         self._ready = ready
         self._stopping = stopping
+        self._open_connections = open_connections
+        self._tls = tls
         self.again = False
 
     @contextmanager
@@ -360,8 +368,20 @@ class _AnnouncedServer(uvicorn.Server):
         super().handle_exit(sig, frame)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        if self._tls is None:
+            await super().startup(sockets)
+        else:
+            await super().startup([])
+            for listener in sockets or []:
+                server = TlsServer(listener, self._connection, self._tls, self._open_connections)
+                self.servers.append(server)  # type: ignore[arg-type]
         self._ready()
+
+    def _connection(self) -> HttpConnection:
+        made: HttpConnection = self.config.http_protocol_class(  # type: ignore[call-arg, assignment]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return made
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._stopping()

@@ -23,8 +23,8 @@ class ConnectionLimits:
     """Bounds of one connection, and of how many there are.
 
     header_count, header_bytes: of one request. header_seconds: from its first byte to the end of its
-    headers, from a connection's begin to its first byte, and for the rest of a request that was refused
-    unread. stall_seconds: how long a client may read
+    headers, from a connection's begin to its first byte, for a TLS handshake before that, and for the rest of
+    a request that was refused unread. stall_seconds: how long a client may read
     nothing while an answer waits for it. connections, per_client: at a time; more are closed without a word.
     """
 
@@ -53,15 +53,32 @@ class Connections:
     def count(self) -> int:
         return self.by_client.total()
 
+    def enter(self, client: str) -> bool:
+        """Count one more of `client`, unless that is too many: whether it may stay, and `leave` later."""
+        if self.count >= self.limits.connections or self.by_client[client] >= self.limits.per_client:
+            self.refused += 1
+            return False
+        self.by_client[client] += 1
+        return True
+
+    def leave(self, client: str) -> None:
+        """Count one less."""
+        self.by_client[client] -= 1
+        if self.by_client[client] <= 0:
+            del self.by_client[client]
+
 
 class Connection(HttpToolsProtocol):
-    """Requests of a TLS connection have the subject of its client certificate in their scope."""
+    """Requests of a TLS connection have the subject of its client certificate in their scope.
+
+    `entered_as`: the client that it was counted for already, before its handshake; None: not counted yet.
+    """
 
     family: Connections
+    entered_as: str | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        limits, family = self.family.limits, self.family
         self._extensions = _tls_extension(transport)
         self._watch: asyncio.TimerHandle | None = None
         self._stall: asyncio.TimerHandle | None = None
@@ -70,21 +87,19 @@ class Connection(HttpToolsProtocol):
         self._last = False
         self._away = self._told = False
         self._address = self.client[0] if self.client else ""
-        family.by_client[self._address] += 1
-        if family.count > limits.connections or family.by_client[self._address] > limits.per_client:
-            family.refused += 1
+        if self.entered_as is None and self.family.enter(self._address):
+            self.entered_as = self._address
+        if self.entered_as is None:
             transport.abort()
-            return
-        self._start_watch()
+        else:
+            self._start_watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_watch()
         self._end_stall()
         self._forget_requests()
-        family = self.family
-        family.by_client[self._address] -= 1
-        if family.by_client[self._address] <= 0:
-            del family.by_client[self._address]
+        if self.entered_as is not None:
+            self.family.leave(self.entered_as)
         super().connection_lost(exc)
 
     # Requests that begin and never end

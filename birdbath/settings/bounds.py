@@ -24,7 +24,9 @@ class BoundSettings(BaseSettings):
     max_body_bytes_per_client: int = Field(256 << 20, ge=0, description="the same for one address")
     max_headers: int = Field(100, ge=1, description="most headers of a request")
     max_header_bytes: int = Field(64 << 10, ge=1024, description="most bytes of a request's headers")
-    header_seconds: float = Field(20.0, gt=0, description="seconds in which a request's headers must arrive")
+    header_seconds: float = Field(
+        20.0, gt=0, description="seconds in which a TLS handshake must end, and a request's headers arrive"
+    )
     body_seconds: float = Field(
         60.0, gt=0, description="seconds in which a request's body must arrive, and one more for each 16 KiB"
     )
