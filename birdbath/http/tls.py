@@ -50,7 +50,7 @@ def _stamp(path: Path) -> tuple[int, int] | None:
 
 
 class ServerTls:
-    """A TLS context that follows its files: `look` makes new connections use what is in them now.
+    """TLS contexts that follow their files: after `look`, `context` is one of what is in them now.
 
     Raises UnusableCertificate when they cannot be used at the start. Later, files that cannot be used leave
     the context as it is, and the log says so once.
@@ -59,29 +59,36 @@ class ServerTls:
     def __init__(self, files: TlsFiles) -> None:
         self._files = files
         self._seen = files.stamps()
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.minimum_version = ssl.TLSVersion.TLSv1_2
-        self.context.set_alpn_protocols(["http/1.1"])
-        # No renegotiation and no compression: each has been a way in.
-        self.context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
-        _load(self.context, files)
-        self.context.verify_mode = _VERIFY[files.client_certificates]
+        self.context = _context(files)
 
     def look(self) -> bool:
-        """Read the files again if they changed; whether they were."""
+        """Read the files again if they changed; whether they were.
+
+        A context that is in use forgets no authority that it has loaded, and lets clients resume sessions
+        whose certificates it verified before: what is no longer trusted is so in a new one only.
+        """
         stamps = self._files.stamps()
         if stamps == self._seen:
             return False
         self._seen = stamps
         try:
-            # First into a context of its own: half of a pair must not get into the one in use.
-            _load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), self._files)
-            _load(self.context, self._files)
+            self.context = _context(self._files)
         except UnusableCertificate as error:
             _log.error("The new certificate is not used: %s", error)
             return False
         _log.info("The certificate was read again")
         return True
+
+
+def _context(files: TlsFiles) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    # No renegotiation and no compression: each has been a way in.
+    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
+    _load(context, files)
+    context.verify_mode = _VERIFY[files.client_certificates]
+    return context
 
 
 def _load(context: ssl.SSLContext, files: TlsFiles) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import http.client
+import socket
 import ssl
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import jwt
 import pytest
@@ -49,6 +51,52 @@ def test_a_certificate_of_another_authority_is_none(demanding: World, tmp_path: 
     stranger = Authority(tmp_path / "stranger").client("owner")
     with pytest.raises((ssl.SSLError, ConnectionError, http.client.HTTPException)):
         demanding.call(Credential(certificate=stranger.path), "getVersionString")
+
+
+PATIENCE = 30.0
+"""Seconds; changed files are noticed within two."""
+
+
+def test_an_authority_that_was_removed_is_not_trusted_any_longer(tmp_path: Path) -> None:
+    """Nor is a session resumed that began with one of its certificates."""
+    former, latter = Authority(tmp_path / "former"), Authority(tmp_path / "latter")
+    trusted = tmp_path / "clients-ca.pem"
+    trusted.write_bytes(former.path.read_bytes())
+    old, new = former.client("owner"), latter.client("owner")
+    with world(tmp_path, tls_client_certificates="required", tls_client_ca=str(trusted)) as made:
+        # TLS 1.2: who is refused hears of it in the handshake, and a session is there right after it.
+        context = made.context(old.path)
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        with context.wrap_socket(connect(made), server_hostname="127.0.0.1") as first:
+            session = first.session
+        assert made.call(Credential(certificate=old.path), "getJobAds").verdict == "SUCCESS"
+
+        trusted.write_bytes(latter.path.read_bytes())
+        deadline = time.monotonic() + PATIENCE
+        while not passes(made, Credential(certificate=new.path)):
+            assert time.monotonic() < deadline, "the new authority is not trusted"
+        assert not passes(made, Credential(certificate=old.path))
+        with connect(made) as plain, pytest.raises((ssl.SSLError, ConnectionError)):
+            context.wrap_socket(plain, server_hostname="127.0.0.1", session=session)
+
+        trusted.write_text("nonsense")
+        deadline = time.monotonic() + PATIENCE
+        while "The new certificate is not used" not in made.server.log.read_text():
+            assert passes(made, Credential(certificate=new.path))
+            assert time.monotonic() < deadline, "the log does not say what is wrong with the file"
+        assert passes(made, Credential(certificate=new.path))
+
+
+def passes(world: World, credential: Credential) -> bool:
+    try:
+        return world.call(credential, "getJobAds").verdict == "SUCCESS"
+    except (ssl.SSLError, ConnectionError, http.client.HTTPException):
+        return False
+
+
+def connect(world: World) -> socket.socket:
+    address = urlsplit(world.server.url)
+    return socket.create_connection((address.hostname or "", address.port or 0), PATIENCE)
 
 
 AUDIENCE = "https://pool.example.org"
