@@ -19,8 +19,10 @@ from birdbath.store.unit_of_work import UnitOfWork
 _NAMESPACE = uuid.UUID("6f1d2c8e-94a3-5f0b-8a52-3d2b6f6c0a11")
 _SEED = _NAMESPACE.bytes
 _INSERT = insert(events)
+_NAME = insert(counters)
+_LOG = select(counters.c.value).where(counters.c.name == "log").scalar_subquery().label("log")
 _AFTER = (
-    select(events)
+    select(events, _LOG)
     .where(events.c.sequence > bindparam("after"))
     .order_by(events.c.sequence)
     .limit(bindparam("most"))
@@ -28,7 +30,7 @@ _AFTER = (
 _OLDEST = select(func.min(events.c.sequence).label("sequence"))
 _NEWEST = select(counters.c.value).where(counters.c.name == "event")
 _OF_JOB = (
-    select(events)
+    select(events, _LOG)
     .where(events.c.cluster_id == bindparam("cluster"), events.c.proc_id == bindparam("proc"))
     .order_by(events.c.sequence)
 )
@@ -61,13 +63,18 @@ def append(unit: UnitOfWork, event: JobEvent) -> int:
 def append_all(unit: UnitOfWork, batch: Sequence[JobEvent]) -> int:
     """Append events in their order and return the last sequence number; nothing, and 0, when there are none.
 
-    An event's id is derived from its number, so that a replayed history has the same ids; it is not stored.
+    An event's id is not stored. It is derived from its number and from one that the whole log gets from its
+    first event, the time and the ad of which no other log has, but for one that is the same to the end: so
+    several pools have no id in common, and a replayed history has the same ones.
     """
     if not batch:
         return 0
     last = unit.advance("event", len(batch))
     first = last - len(batch) + 1
-    unit.execute_many(_INSERT, [_row(first + index, event) for index, event in enumerate(batch)])
+    rows = [_row(first + index, event) for index, event in enumerate(batch)]
+    if first == 1:
+        unit.execute(_NAME, {"name": "log", "value": _log_number(rows[0])})
+    unit.execute_many(_INSERT, rows)
     unit.events_written = last
     return last
 
@@ -130,7 +137,7 @@ def prune(unit: UnitOfWork, through: int, too_many: int, too_old: float, most: i
 def _record(row: Row) -> EventRecord:
     return EventRecord(
         row.sequence,
-        _event_id(row.sequence),
+        _event_id(row.log, row.sequence),
         row.time,
         row.type,
         row.cluster_id,
@@ -140,9 +147,18 @@ def _record(row: Row) -> EventRecord:
     )
 
 
-def _event_id(sequence: int) -> str:
-    """`uuid.uuid5(_NAMESPACE, str(sequence))`, in a quarter of its time."""
-    digest = sha1(_SEED + str(sequence).encode(), usedforsecurity=False).hexdigest()
+def _log_number(first: dict[str, object]) -> int:
+    digest = sha1(repr(sorted(first.items())).encode(), usedforsecurity=False).digest()
+    return int.from_bytes(digest[:8], "big") >> 2  # what every database has room for
+
+
+def _event_id(log: int | None, sequence: int) -> str:
+    """`uuid.uuid5(_NAMESPACE, f"{log}/{sequence}")`, in a quarter of its time.
+
+    A log that was begun before logs had numbers keeps the ids that it has told: of the sequence number alone.
+    """
+    name = f"{sequence}" if log is None else f"{log}/{sequence}"
+    digest = sha1(_SEED + name.encode(), usedforsecurity=False).hexdigest()
     variant = "89ab"[int(digest[16], 16) & 3]
     return f"{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{variant}{digest[17:20]}-{digest[20:32]}"
 

@@ -15,7 +15,9 @@ counters = Table(
     Column("name", String(32), primary_key=True),
     Column("value", BigInteger, nullable=False),
 )
-"""Numbers that are never given out twice: "cluster" ids, "version" of ads, "event" sequence."""
+"""Numbers that are never given out twice: "cluster" ids, "version" of ads, "event" sequence; and "log", by
+which the event log of this database is told from any other.
+"""
 
 transactions = Table(
     "transactions",
