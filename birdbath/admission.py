@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 from birdbath.access import AccessRules, Level
 from birdbath.access.table import BasicRow, CertificateRow, IdTokenRow, IssuerRow, UsernameTokenRow
 from birdbath.credentials.keys import KeyFile, KeyUrl
-from birdbath.credentials.mapfile import MapFile
-from birdbath.credentials.passwords import PasswordFile
+from birdbath.credentials.mapfile import MapFiles
+from birdbath.credentials.passwords import PasswordFiles
 from birdbath.credentials.rereading import Files
 from birdbath.credentials.tokens import IdTokens, IssuedTokens, Issuer
 from birdbath.credentials.username_tokens import UsernameTokens
@@ -77,31 +77,33 @@ def _defaults(settings: Settings) -> dict[str, tuple[str, ...]]:
 
 
 def authentication(settings: Settings) -> Authentication:
-    """The credential table of the settings at work. Raises UnusableCredentials, InvalidRule."""
+    """The credential table of the settings at work; several rows of a method are as one of several files.
+    Raises UnusableCredentials, InvalidRule."""
     checks, files, domain = Checks(), Files(), settings.uid_domain
     rows = settings.authentication
     credentials: list[Credential] = []
-    if issuers := [_issuer(row, files) for row in rows if isinstance(row, IdTokenRow | IssuerRow)]:
-        credentials.append(Bearer({issuer.issuer: issuer for issuer in issuers}, domain, checks))
-    credentials += [
-        Basic(PasswordFile(row.passwords, files), checks) for row in rows if isinstance(row, BasicRow)
-    ]
-    credentials += [
-        Certificate(MapFile(row.mapfile, files), domain) for row in rows if isinstance(row, CertificateRow)
-    ]
-    headers = [
-        SoapHeader(UsernameTokens(PasswordFile(row.passwords, files)), checks)
-        for row in rows
-        if isinstance(row, UsernameTokenRow)
-    ]
-    return Authentication(credentials, access_rules(settings), headers[0] if headers else None, files)
+    issuers: dict[str, list[Issuer]] = {}
+    for row in rows:
+        if isinstance(row, IdTokenRow | IssuerRow):
+            issuer = _issuer(row, files)
+            issuers.setdefault(issuer.issuer, []).append(issuer)
+    if issuers:
+        credentials.append(Bearer(issuers, domain, checks))
+    if basic := [row.passwords for row in rows if isinstance(row, BasicRow)]:
+        credentials.append(Basic(PasswordFiles(*basic, files=files), checks))
+    if mapped := [row.mapfile for row in rows if isinstance(row, CertificateRow)]:
+        credentials.append(Certificate(MapFiles(*mapped, files=files), domain))
+    soap_header = None
+    if named := [row.passwords for row in rows if isinstance(row, UsernameTokenRow)]:
+        soap_header = SoapHeader(UsernameTokens(PasswordFiles(*named, files=files)), checks)
+    return Authentication(credentials, access_rules(settings), soap_header, files)
 
 
 def _issuer(row: IdTokenRow | IssuerRow, files: Files) -> Issuer:
     if isinstance(row, IdTokenRow):
         return IdTokens(row.trust_domain, row.key, row.max_age, files)
     keys = KeyFile(row.keys, files) if row.keys else KeyUrl(row.issuer, row.keys_url)
-    mapfile = MapFile(row.mapfile, files) if row.mapfile else None
+    mapfile = MapFiles(row.mapfile, files=files) if row.mapfile else None
     method = "OIDC" if row.method == "oidc" else "SCITOKENS"
     return IssuedTokens(row.issuer, keys, row.audience, method, row.claim, mapfile)
 

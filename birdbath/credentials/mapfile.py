@@ -75,15 +75,19 @@ def account_of(entries: Sequence[MapEntry], method: str, name: str) -> str | Non
     return None
 
 
-class MapFile:
-    """A map file that is read again when it changed. Raises UnusableCredentials at first."""
+class MapFiles:
+    """Map files that are read again when they changed, as if they were one. Raises UnusableCredentials at
+    first.
+    """
 
-    def __init__(self, path: Path, files: Files | None = None) -> None:
-        self._file = (files or Files()).open(path, parse)
+    def __init__(self, *paths: Path, files: Files | None = None) -> None:
+        files = files or Files()
+        self._files = [files.open(path, parse) for path in paths]
 
     def account(self, method: str, name: str) -> str:
         """The account of a proven name. Raises WrongCredential when it has none."""
-        account = account_of(self._file.content, method, name)
+        found = (account_of(file.content, method, name) for file in self._files)
+        account = next((account for account in found if account is not None), None)
         if not account:
             raise WrongCredential(f"no line of the map file is for {method} {name[:200]!r}")
         return account

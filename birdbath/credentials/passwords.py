@@ -72,31 +72,42 @@ def is_right(kept: str, password: str) -> bool:
     return len(secret) <= 72 and bcrypt.checkpw(secret, kept.encode())
 
 
-class PasswordFile:
-    """A password file that is read again when it changed. Raises UnusableCredentials at first."""
+class PasswordFiles:
+    """Password files that are read again when they changed; the first that has an account counts for it.
 
-    def __init__(self, path: Path, files: Files | None = None) -> None:
-        self._file = (files or Files()).open(path, parse)
+    Raises UnusableCredentials at first.
+    """
+
+    def __init__(self, *paths: Path, files: Files | None = None) -> None:
+        files = files or Files()
+        self._files = [files.open(path, parse) for path in paths]
         self._nobody = _nobody()  # now, as the first answer would tell otherwise
 
     @property
-    def version(self) -> int:
-        """Changes with the file; what was cached under another version counts no more."""
-        _ = self._file.content
-        return self._file.version
+    def version(self) -> object:
+        """Changes with the files; what was cached under another version counts no more."""
+        for file in self._files:
+            file.look()
+        return tuple(file.version for file in self._files)
 
     def check(self, account: str, password: str) -> None:
         """Raise WrongCredential unless that is the account's password. Slow: not on the event loop."""
-        kept = self._file.content.get(account)
+        kept = self._kept(account)
         if not is_right(kept or self._nobody, password) or kept is None:
             raise WrongCredential("wrong password" if kept else "no such account")
 
     def clear_password(self, account: str) -> bytes:
         """The password itself, for a digest. Raises WrongCredential where only a hash is kept."""
-        kept = self._file.content.get(account, "")
+        kept = self._kept(account) or ""
         if not kept.startswith(CLEAR):
             raise WrongCredential("no clear password is kept for this account")
         return kept[len(CLEAR) :].encode()
+
+    def _kept(self, account: str) -> str | None:
+        for file in self._files:
+            if (kept := file.content.get(account)) is not None:
+                return kept
+        return None
 
 
 def change(path: Path, account: str, kept: str | None) -> bool:

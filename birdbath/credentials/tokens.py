@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from birdbath.access import Level
 from birdbath.credentials.errors import WrongCredential
 from birdbath.credentials.keys import KeySet
-from birdbath.credentials.mapfile import MapFile
+from birdbath.credentials.mapfile import MapFiles
 from birdbath.credentials.rereading import Files
 
 LEEWAY: Final = 60
@@ -165,7 +165,7 @@ class IssuedTokens:
         audience: Sequence[str],
         method: str,
         claim: str = "sub",
-        map_file: MapFile | None = None,
+        map_file: MapFiles | None = None,
     ) -> None:
         self.issuer = issuer
         self.method = method

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Final
 
 from birdbath.credentials.errors import WrongCredential
-from birdbath.credentials.passwords import PasswordFile
+from birdbath.credentials.passwords import PasswordFiles
 
 WINDOW: Final = 300.0
 """Seconds that `Created` may lie in the past or, with clocks that differ, in the future."""
@@ -33,7 +33,7 @@ class UsernameTokens:
 
     def __init__(
         self,
-        passwords: PasswordFile,
+        passwords: PasswordFiles,
         clock: Callable[[], float] = time.time,
         max_nonces: int = MAX_NONCES,
         max_nonces_of_one: int = MAX_NONCES_OF_ONE,

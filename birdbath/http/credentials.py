@@ -12,13 +12,13 @@ import binascii
 import hashlib
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from birdbath.access import Level
 from birdbath.credentials import WrongCredential
-from birdbath.credentials.mapfile import MapFile
-from birdbath.credentials.passwords import PasswordFile, valid_account
+from birdbath.credentials.mapfile import MapFiles
+from birdbath.credentials.passwords import PasswordFiles, valid_account
 from birdbath.credentials.tokens import Issuer, issuer_of
 from birdbath.credentials.username_tokens import UsernameTokens
 from birdbath.http.asgi import Scope, header
@@ -133,11 +133,11 @@ def _sent_with(scope: Scope, scheme: bytes) -> bytes | None:
 
 
 class Basic:
-    """HTTP Basic against a password file."""
+    """HTTP Basic against password files."""
 
     challenge = b'Basic realm="birdbath", charset="UTF-8"'
 
-    def __init__(self, passwords: PasswordFile, checks: Checks) -> None:
+    def __init__(self, passwords: PasswordFiles, checks: Checks) -> None:
         self._passwords = passwords
         self._checks = checks
 
@@ -162,11 +162,13 @@ class Basic:
 
 
 class Bearer:
-    """Bearer tokens of several issuers."""
+    """Bearer tokens of several issuers, by name. Where one has several rows each is tried, so that keys can
+    be changed one after the other.
+    """
 
     challenge = b'Bearer realm="birdbath"'
 
-    def __init__(self, issuers: Mapping[str, Issuer], domain: str, checks: Checks) -> None:
+    def __init__(self, issuers: Mapping[str, Sequence[Issuer]], domain: str, checks: Checks) -> None:
         self._issuers = issuers
         self._domain = domain
         self._checks = checks
@@ -180,12 +182,16 @@ class Bearer:
 
     def _checked(self, sent: bytes) -> tuple[Identity, float]:
         token = sent.decode("latin-1")
-        issuer = self._issuers.get(issuer_of(token))
-        if issuer is None:
-            raise WrongCredential("issued by nobody who is believed here")
-        proof = issuer.prove(token)
-        identity = Identity(account_named(proof.name, self._domain), issuer.method.lower(), proof.levels)
-        return identity, proof.expires - time.time()
+        wrong = ["issued by nobody who is believed here"]
+        for issuer in self._issuers.get(issuer_of(token), ()):
+            try:
+                proof = issuer.prove(token)
+                account = account_named(proof.name, self._domain)
+            except WrongCredential as error:
+                wrong.append(str(error))
+                continue
+            return Identity(account, issuer.method.lower(), proof.levels), proof.expires - time.time()
+        raise WrongCredential("; ".join(dict.fromkeys(wrong[1:] or wrong)))
 
 
 class Certificate:
@@ -193,8 +199,8 @@ class Certificate:
 
     challenge = None
 
-    def __init__(self, mapfile: MapFile, domain: str) -> None:
-        self._mapfile = mapfile
+    def __init__(self, maps: MapFiles, domain: str) -> None:
+        self._maps = maps
         self._domain = domain
 
     async def identify(self, scope: Scope, address: str) -> Identity | None:
@@ -202,7 +208,7 @@ class Certificate:
         subject = subject_of(scope)
         if subject is None:
             return None
-        return Identity(account_named(self._mapfile.account("SSL", subject), self._domain), "certificate")
+        return Identity(account_named(self._maps.account("SSL", subject), self._domain), "certificate")
 
 
 def subject_of(scope: Scope) -> str | None:
@@ -212,7 +218,7 @@ def subject_of(scope: Scope) -> str | None:
 
 
 class SoapHeader:
-    """UsernameTokens in the SOAP header against a password file."""
+    """UsernameTokens in the SOAP header against password files."""
 
     def __init__(self, tokens: UsernameTokens, checks: Checks) -> None:
         self._tokens = tokens

@@ -18,7 +18,7 @@ from birdbath.access import Level
 from birdbath.credentials import UnusableCredentials, WrongCredential
 from birdbath.credentials.keys import KeyUrl
 from birdbath.credentials.mapfile import account_of, one_line, parse
-from birdbath.credentials.passwords import PasswordFile, change, hash_password
+from birdbath.credentials.passwords import PasswordFiles, change, hash_password
 from birdbath.credentials.rereading import Reread
 from birdbath.credentials.tokens import IdTokens, limits, new_signing_key, signing_key, unscrambled
 from birdbath.credentials.username_tokens import WINDOW, UsernameTokens
@@ -67,7 +67,7 @@ def test_a_password_file_is_private_and_changes_are_seen(tmp_path: Path) -> None
     assert not change(path, "bob", hash_password("bob's password", clear=True))
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert "first" not in path.read_text()
-    file = PasswordFile(path)
+    file = PasswordFiles(path)
     file.check("ann", "first password")
     assert file.clear_password("bob") == b"bob's password"
     for account, password in (("ann", "second"), ("eve", "first password"), ("ann", "x" * 5000)):
@@ -80,7 +80,7 @@ def test_a_password_file_is_private_and_changes_are_seen(tmp_path: Path) -> None
 def test_a_nonce_counts_once_for_as_long_as_its_time_is_believed(tmp_path: Path) -> None:
     change(tmp_path / "passwords", "ann", hash_password("hers", clear=True))
     now = [1e9]
-    tokens = UsernameTokens(PasswordFile(tmp_path / "passwords"), lambda: now[0])
+    tokens = UsernameTokens(PasswordFiles(tmp_path / "passwords"), lambda: now[0])
 
     def check(number: int, moment: float) -> bool:
         nonce, created = b"%d" % number, datetime.fromtimestamp(moment, UTC).isoformat()
@@ -116,7 +116,7 @@ def test_one_account_s_nonces_do_not_keep_others_out(tmp_path: Path) -> None:
     path = tmp_path / "passwords"
     for account in ("ann", "bob", "eve"):
         change(path, account, hash_password("secret", clear=True))
-    tokens = UsernameTokens(PasswordFile(path), lambda: now[0], max_nonces=5, max_nonces_of_one=3)
+    tokens = UsernameTokens(PasswordFiles(path), lambda: now[0], max_nonces=5, max_nonces_of_one=3)
     for nonce in (b"1", b"2", b"3"):
         use_nonce(tokens, "eve", nonce)
     with pytest.raises(WrongCredential, match="too many"):
@@ -129,7 +129,7 @@ def test_one_account_s_nonces_do_not_keep_others_out(tmp_path: Path) -> None:
 
 def test_nonces_are_kept_short_however_long_they_are(tmp_path: Path) -> None:
     change(tmp_path / "passwords", "ann", hash_password("secret", clear=True))
-    tokens = UsernameTokens(PasswordFile(tmp_path / "passwords"), lambda: 1e9)
+    tokens = UsernameTokens(PasswordFiles(tmp_path / "passwords"), lambda: 1e9)
     many = 2000
     nonces = [b"%d" % number + bytes(768) for number in range(many)]
     tracemalloc.start()
@@ -146,7 +146,7 @@ def test_nonces_are_kept_short_however_long_they_are(tmp_path: Path) -> None:
 def test_a_password_file_with_a_bad_line_is_refused(tmp_path: Path, line: str) -> None:
     (tmp_path / "passwords").write_text(f"# comment\n{line}\n")
     with pytest.raises(UnusableCredentials, match="line 2"):
-        PasswordFile(tmp_path / "passwords")
+        PasswordFiles(tmp_path / "passwords")
 
 
 def test_a_file_is_read_again_and_a_broken_one_is_not_used(tmp_path: Path) -> None:
@@ -275,7 +275,7 @@ def test_the_commands_make_what_the_server_takes(tmp_path: Path) -> None:
     passwords, key = tmp_path / "passwords", tmp_path / "POOL"
     added = birdbath("passwd", str(passwords), "ann", stdin="a good password\n")
     assert (added.returncode, added.stdout) == (0, f"Added ann in {passwords}\n")
-    PasswordFile(passwords).check("ann", "a good password")
+    PasswordFiles(passwords).check("ann", "a good password")
     assert birdbath("passwd", str(passwords), "ann", stdin="short\n").returncode == 1
     assert birdbath("passwd", str(passwords), "a:b", stdin="a good password\n").returncode == 1
     assert birdbath("passwd", "--delete", str(passwords), "ann").returncode == 0
