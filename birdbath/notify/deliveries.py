@@ -49,7 +49,10 @@ class Sink(Protocol):
     """Where a listener puts them."""
 
     async def deliver(self, events: Sequence[EventRecord]) -> None:
-        """Return when the events are where they belong, for good. Raises SinkFailed to be asked again."""
+        """Return when the events are where they belong, for good, or can never be, which is logged.
+
+        Raises SinkFailed to be asked again for those that it says are left.
+        """
         ...
 
     async def close(self) -> None:
@@ -58,4 +61,8 @@ class Sink(Protocol):
 
 
 class SinkFailed(BirdbathError):
-    """The events did not arrive; what is wrong may pass."""
+    """Events did not arrive, but for the first `taken` of them; what is wrong may pass."""
+
+    def __init__(self, text: str, taken: int = 0) -> None:
+        super().__init__(text)
+        self.taken = taken

@@ -39,8 +39,8 @@ class JobMailer:
     emailAdmin; `run` it as a task.
 
     At least once: after a crash a mail may be sent again, with the same Message-ID. A server that is away is
-    waited for. A mail that the server refuses for good goes to the subscription's dead letters, and the next
-    one is sent.
+    waited for. A mail that the server refuses for good, be it for one of its receivers, goes to the
+    subscription's dead letters, and the next one is sent.
     """
 
     def __init__(
@@ -81,23 +81,33 @@ class JobMailer:
         return any(told)
 
     async def _deliver(self, entry: Entry, mail: JobMail) -> None:
-        """Return when the server has the mail, or it is a dead letter."""
+        """Return when the server has the mail for everybody, or it is a dead letter."""
         event, settings, metrics = entry.event, self._settings, self._notifier.metrics
         made = message(settings.server.sender, mail.to, mail.subject, mail.body, event.id)
-        pauses, attempts = self._pauses(), 0
-        while True:
+        pauses, attempts, left = self._pauses(), 0, mail.to
+        refused: list[str] = []
+        taken = False
+        while left:
             attempts += 1
             try:
-                await settings.server.send(made)
-                metrics.delivered[KIND] += 1
-                return
+                refusals = await settings.server.send(made, left)
+                taken = True
+                refused += (f"mail to {to}: {why}" for to, why in refusals.for_good.items())
+                left = tuple(refusals.for_now)
+                trouble = "; ".join(f"mail to {to}: {why}" for to, why in refusals.for_now.items())
             except MailRefused as error:
-                _log.warning("Mail about event %d is refused: %s", event.sequence, error)
-                letter = DeadLetter(KEY, event, attempts, time.time(), str(error)[:500])
-                await self._notifier.subscriptions.give_up(letter)
-                return
+                refused.append(str(error))
+                left = ()
             except SinkFailed as error:
+                trouble = str(error)
+            if left:
                 pause = pauses.next()
-                _log.warning("%s; again in %.1f s", error, pause)
+                _log.warning("%s; again in %.1f s", trouble, pause)
                 metrics.retried[KIND] += 1
                 await asyncio.sleep(pause)
+        metrics.delivered[KIND] += taken
+        if refused:
+            reason = "; ".join(refused)
+            _log.warning("Mail about event %d is refused: %s", event.sequence, reason)
+            letter = DeadLetter(KEY, event, attempts, time.time(), reason[:500])
+            await self._notifier.subscriptions.give_up(letter)

@@ -54,8 +54,8 @@ class Listener:
             await self._source.use(filter)
 
     async def run(self) -> None:
-        """Listen until cancelled. A sink that fails is asked again, with growing pauses: nothing is passed
-        over.
+        """Listen until cancelled. A sink that fails is asked again, with growing pauses, for what it has not
+        taken: the listener passes nothing over.
         """
         async with (
             aclosing(self._source.deliveries()) as deliveries,
@@ -76,9 +76,16 @@ class Listener:
                 await self._sink.deliver(events)
                 break
             except SinkFailed as error:
+                self._remember(events[: error.taken])
+                events = events[error.taken :]
+                if error.taken:
+                    pauses.reset()
                 pause = pauses.next()
                 _log.warning("%s; again in %.1f s", error, pause)
                 await asyncio.sleep(pause)
+        self._remember(events)
+
+    def _remember(self, events: Sequence[EventRecord]) -> None:
         for event in events:
             self._delivered[event.id] = None
         while len(self._delivered) > REMEMBERED:

@@ -20,20 +20,26 @@ from tests.ports import free_port
 
 
 class Mailbox:
-    """Keeps the mails that a server takes; refuses them for now as long as `refusing`, and for good what is
-    for somebody in `unknown`.
+    """Keeps the mails that a server takes, and whose they are; refuses them for now as long as `refusing`, or
+    if they are the `busy`th, for good what is for somebody in `unknown`, and once what is for one in `full`.
     """
 
     def __init__(self) -> None:
         self.mails: list[EmailMessage] = []
         self.attempts = 0
         self.refusing = False
+        self.busy = 0
         self.unknown: tuple[str, ...] = ()
+        self.full: list[str] = []
+        self.receivers: list[list[str]] = []
         self._changed = threading.Condition()
 
     async def handle_RCPT(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
+        if address in self.full:
+            self.full.remove(address)
+            return "452 come again"
         if address in self.unknown:
             return "550 nobody of that name"
         envelope.rcpt_tos.append(address)
@@ -43,10 +49,12 @@ class Mailbox:
         assert isinstance(envelope.content, bytes)
         with self._changed:
             self.attempts += 1
-            if not self.refusing:
+            refused = self.refusing or self.attempts == self.busy
+            if not refused:
+                self.receivers.append(envelope.rcpt_tos)
                 self.mails.append(message_from_bytes(envelope.content, policy=policy.default))
             self._changed.notify_all()
-        return "451 try again" if self.refusing else "250 OK"
+            return "451 try again" if refused else "250 OK"
 
     def until(self, enough: Callable[[], bool], seconds: float = 60) -> None:
         """Wait until `enough` is true of what has come."""

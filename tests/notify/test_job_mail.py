@@ -123,13 +123,13 @@ def test_who_held_or_released_a_job_says_who_is_told(kind: EventType) -> None:
 
 @pytest.mark.anyio
 async def test_what_is_refused_for_good_holds_nothing_up(house: Open, engine: Engine) -> None:
-    for cluster, user in ((1, "nobody"), (2, "bob")):
+    for cluster, user in ((1, "nobody"), (2, "bob"), (4, "bob, nobody eve")):
         job = ad(Owner="ann", NotifyUser=user, JobNotification=COMPLETE)
         row = {"cluster_id": cluster, "proc_id": 0, "version": cluster, "in_queue": True, "status": 4}
         with engine.begin() as connection:
             connection.execute(insert(jobs).values(**row, owner="ann", ad=job.to_json()))
     with mail_server() as (mailbox, port):
-        mailbox.unknown = ("nobody@pool.org",)
+        mailbox.unknown, mailbox.full = ("nobody@pool.org",), ["eve@pool.org"]
         settings = JobMailSettings(
             MailServer("127.0.0.1", port, "condor@pool.org"), "pool.org", "admin@pool.org"
         )
@@ -140,15 +140,17 @@ async def test_what_is_refused_for_good_holds_nothing_up(house: Open, engine: En
             while not [known for known in subscriptions.all() if known.id == "mail"]:
                 await asyncio.sleep(0.001)
             await opened.write(
-                *(JobEvent(EventType.JOB_TERMINATED, n, 0, "ann", float(n), WELL) for n in (1, 2, 3))
+                *(JobEvent(EventType.JOB_TERMINATED, n, 0, "ann", float(n), WELL) for n in (1, 2, 3, 4))
             )
-            while subscriptions.get("mail").cursor < 3:
+            while subscriptions.get("mail").cursor < 4:
                 await asyncio.sleep(0.001)
-            (letter,) = subscriptions.letters("mail")
-            assert opened.notifier.metrics.delivered["mail"] == 1
+            letter, partly = subscriptions.letters("mail")
+            assert opened.notifier.metrics.delivered["mail"] == 2
     assert (letter.event.cluster, letter.attempts) == (1, 1)
     assert "nobody of that name" in letter.reason
-    assert [mail["To"] for mail in mailbox.mails] == ["bob@pool.org"]
+    assert partly.event.cluster == 4
+    assert "mail to nobody@pool.org: 550 nobody of that name" in partly.reason
+    assert mailbox.receivers == [["bob@pool.org"], ["bob@pool.org"], ["eve@pool.org"]]
 
 
 def submit(url: str, seconds: int, **attributes: Scalar) -> int:

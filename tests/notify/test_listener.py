@@ -41,7 +41,8 @@ def quick() -> Pauses:
 class Kept:
     """A sink that keeps what it gets, and fails as often as it is told to."""
 
-    def __init__(self, failures: int = 0) -> None:
+    def __init__(self, failures: int = 0, taken: int = 0) -> None:
+        self.taken = taken
         self.groups: list[list[EventRecord]] = []
         self.failures = failures
         self._changed = asyncio.Condition()
@@ -53,7 +54,12 @@ class Kept:
     async def deliver(self, events: Sequence[EventRecord]) -> None:
         if self.failures:
             self.failures -= 1
-            raise SinkFailed("full")
+            if self.taken:
+                await self._keep(events[: self.taken])
+            raise SinkFailed("full", self.taken)
+        await self._keep(events)
+
+    async def _keep(self, events: Sequence[EventRecord]) -> None:
         async with self._changed:
             self.groups.append(list(events))
             self._changed.notify_all()
@@ -110,6 +116,13 @@ async def test_a_sink_that_fails_is_asked_again_and_nothing_is_acknowledged_befo
     await stop(task)
     assert [len(group) for group in sink.groups] == [2, 1]
     assert source.acknowledged[0] == 0
+
+
+async def test_what_a_sink_has_taken_it_gets_no_more() -> None:
+    source, sink = Given(numbered(1, 2, 3), numbered(1, 4)), Kept(failures=2, taken=1)
+    task = asyncio.create_task(Listener(source, sink, Filter.of(), pauses=quick).run())
+    await sink.until(1, 2, 3, 4)
+    await stop(task)
 
 
 async def test_what_comes_twice_is_delivered_once() -> None:

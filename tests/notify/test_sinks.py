@@ -141,6 +141,35 @@ async def test_a_server_that_refuses_or_is_not_there() -> None:
         await MailSink(MailServer("127.0.0.1", port, "b@p.org"), ["ann@home.org"]).deliver([HELD])
 
 
+async def test_what_has_gone_out_is_not_sent_again_when_the_next_fails() -> None:
+    with mail_server() as (mailbox, port):
+        sink = MailSink(MailServer("127.0.0.1", port, "b@p.org"), ["ann@home.org"])
+        mailbox.busy = 3
+        with pytest.raises(SinkFailed) as failed:
+            await sink.deliver([HELD, *several(3)])
+        assert failed.value.taken == 2
+        await sink.deliver(several(3)[1:])
+    assert len({mail["Message-ID"] for mail in mailbox.mails}) == len(mailbox.mails) == 4
+
+
+@pytest.mark.parametrize("digest", [False, True])
+async def test_a_receiver_that_is_refused_holds_nobody_up(
+    digest: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    to = ["ann@home.org", "nobody@home.org", "eve@home.org"]
+    with mail_server() as (mailbox, port):
+        mailbox.unknown, mailbox.full = ("nobody@home.org",), ["eve@home.org"]
+        sink = MailSink(MailServer("127.0.0.1", port, "b@p.org"), to, digest)
+        with pytest.raises(SinkFailed, match="452 come again"):
+            await sink.deliver([HELD])
+        await sink.deliver([HELD])
+        await sink.deliver([HELD])
+        await MailSink(MailServer("127.0.0.1", port, "b@p.org"), to[1:2], digest).deliver([HELD])
+    assert mailbox.receivers == [["ann@home.org"], ["eve@home.org"], ["ann@home.org", "eve@home.org"]]
+    assert caplog.text.count("Passed over for nobody@home.org: Condor job 12.3: held: 550 nobody") == 2
+    assert "Passed over: Condor job 12.3: held: mail to nobody@home.org" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("address", "parsed"),
     [("mail", ("mail", 25)), ("mail:587", ("mail", 587)), ("::1", ("::1", 25)), ("[::1]:587", ("::1", 587))],
@@ -212,27 +241,47 @@ async def test_chat_that_cannot_be(chat: prosody.Server) -> None:
     assert "wrong" not in repr(wrong)
 
 
-async def test_apprise_reaches_a_service() -> None:
-    """Its `json://` service posts to any address: here to one of ours."""
-    posted: list[dict[str, Any]] = []
+@asynccontextmanager
+async def json_service(posted: list[dict[str, Any]], refused: tuple[int, ...] = ()) -> AsyncIterator[str]:
+    """Apprise's `json://` service posts anywhere: here to one of ours, which refuses the `refused`th."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
         length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
         posted.append(json.loads(await reader.readexactly(length)))
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        status = b"500 No" if len(posted) in refused else b"200 OK"
+        writer.write(b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
         await writer.drain()
         writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    await AppriseSink([f"json://127.0.0.1:{port}/"]).deliver([HELD, *several(1)])
-    server.close()
-    await server.wait_closed()
+    try:
+        yield f"json://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+async def test_apprise_reaches_a_service() -> None:
+    posted: list[dict[str, Any]] = []
+    async with json_service(posted) as url:
+        await AppriseSink([url]).deliver([HELD, *several(1)])
     assert [one["title"] for one in posted] == ["Condor job 12.3: held", "Condor job 12.3: unsuspended"]
     assert "the disk is full" in posted[0]["message"]
     with pytest.raises(SinkFailed):
-        await AppriseSink([f"json://127.0.0.1:{port}/"]).deliver([HELD])
+        await AppriseSink([url]).deliver([HELD])
+
+
+async def test_a_service_that_fails_floods_neither_itself_nor_others() -> None:
+    one: list[dict[str, Any]] = []
+    other: list[dict[str, Any]] = []
+    async with json_service(one) as first, json_service(other, refused=(2,)) as second:
+        sink = AppriseSink([first, second])
+        with pytest.raises(SinkFailed) as failed:
+            await sink.deliver([HELD, *several(2)])
+        assert failed.value.taken == 1
+        await sink.deliver(several(2))
+    assert (len(one), len(other)) == (3, 4)
 
 
 async def test_apprise_addresses_that_are_none() -> None:

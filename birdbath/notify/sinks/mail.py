@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import email.utils
 import hashlib
+import logging
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -16,11 +17,23 @@ from birdbath.events import EventRecord, Form, event_name, form
 from birdbath.events.forms import subject
 from birdbath.notify.deliveries import SinkFailed
 
+_log = logging.getLogger(__name__)
+
 TIMEOUT = 60.0
 
 
 class MailRefused(SinkFailed):
     """The server will never take this mail: its receivers, its sender or what it says."""
+
+
+@dataclass(frozen=True)
+class Refusals:
+    """Of a mail that the server took for somebody: for whom not, and why; never (`for_good`), or not yet
+    (`for_now`).
+    """
+
+    for_good: Mapping[str, str]
+    for_now: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -39,11 +52,14 @@ class MailServer:
     tls: str = "starttls"
     context: ssl.SSLContext | None = None
 
-    async def send(self, message: EmailMessage) -> None:
-        """Send a message; the server has it when this returns. Raises SinkFailed, MailRefused."""
+    async def send(self, message: EmailMessage, to: Sequence[str] = ()) -> Refusals:
+        """Send a message, to `to` only where that is given; the server has it when this returns, but for the
+        receivers that it refused. Raises SinkFailed and MailRefused when nobody gets it.
+        """
         try:
-            await aiosmtplib.send(
+            refused, _ = await aiosmtplib.send(
                 message,
+                recipients=list(to) or None,
                 hostname=self.host,
                 port=self.port,
                 username=self.username,
@@ -55,7 +71,10 @@ class MailServer:
             )
         except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
             kind = MailRefused if _is_final(error) else SinkFailed
-            raise kind(f"mail to {message['To']} by {self.host}: {error}") from None
+            raise kind(f"mail to {', '.join(to) or message['To']} by {self.host}: {error}") from None
+        reasons = {to: f"{reply.code} {reply.message}" for to, reply in refused.items()}
+        for_good = {to: reasons[to] for to, reply in refused.items() if reply.code >= 500}
+        return Refusals(for_good, {to: reasons[to] for to in reasons if to not in for_good})
 
 
 def _is_final(error: Exception) -> bool:
@@ -94,7 +113,10 @@ def _domain(address: str) -> str:
 
 
 class MailSink:
-    """Mails events to `to`: with `digest` all of a delivery in one message, else a message for each."""
+    """Mails events to `to`: with `digest` all of a delivery in one message, else a message for each.
+
+    What the server refuses for good, altogether or for one of `to`, is logged and passed over.
+    """
 
     def __init__(
         self, server: MailServer, to: Sequence[str], digest: bool = False, body: Form | None = None
@@ -103,13 +125,31 @@ class MailSink:
         self._to = to
         self._digest = digest
         self._body = body or form("text")
+        self._owed: tuple[str, Sequence[str]] = "", ()
 
     async def deliver(self, events: Sequence[EventRecord]) -> None:
-        """See `Sink.deliver`. Of a delivery that fails in the middle the first messages may come twice."""
-        groups = [events] if self._digest else [[event] for event in events]
-        for group in groups:
-            if group:
-                await self._server.send(self._message(group))
+        """See `Sink.deliver`."""
+        groups = [events] if self._digest and events else [[event] for event in events]
+        for number, group in enumerate(groups):
+            try:
+                await self._send(group)
+            except SinkFailed as error:
+                raise SinkFailed(str(error), taken=number) from None
+
+    async def _send(self, group: Sequence[EventRecord]) -> None:
+        made = self._message(group)
+        key, owed = made["Message-ID"], self._owed
+        try:
+            refusals = await self._server.send(made, owed[1] if owed[0] == key else self._to)
+        except MailRefused as error:
+            refusals = Refusals({}, {})
+            _log.error("Passed over: %s: %s", made["Subject"], error)
+        self._owed = "", ()
+        for address, why in refusals.for_good.items():
+            _log.error("Passed over for %s: %s: %s", address, made["Subject"], why)
+        if refusals.for_now:
+            self._owed = key, tuple(refusals.for_now)  # the others have it, or never will
+            raise SinkFailed("; ".join(f"mail to {who}: {why}" for who, why in refusals.for_now.items()))
 
     async def close(self) -> None:
         """See `Sink.close`: there is nothing."""
