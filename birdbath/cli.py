@@ -76,10 +76,14 @@ def serve(
         Path | None, typer.Option(help="TOML file with settings; see the README for all of them.")
     ] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only say whether the settings are such that it could start.")
+    ] = False,
 ) -> None:
     """Serve condorSchedd and condorCollector on an embedded simulated pool, until SIGTERM or Ctrl-C.
 
-    SIGHUP restarts it: a new program or new settings, and nobody who connects meanwhile is refused.
+    SIGHUP restarts it: a new program or new settings, and nobody who connects meanwhile is refused. With
+    settings that --check finds fault with it goes on as it was, and logs the fault.
 
     When it is ready, one line with the URLs is printed on standard output; the log goes to standard error.
     """
@@ -91,6 +95,7 @@ def serve(
     from birdbath.server import restart
     from birdbath.server import serve as serve_until_stopped
     from birdbath.settings import load_settings
+    from birdbath.trial import check as check_settings
 
     try:
         settings = load_settings(
@@ -107,6 +112,10 @@ def serve(
             execute=execute,
             log_level=log_level,
         )
+        if check:
+            check_settings(settings)
+            typer.echo("birdbath: the settings can be served")
+            return
         logging.basicConfig(
             level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
         )

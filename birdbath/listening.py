@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import sys
@@ -11,6 +12,9 @@ from birdbath.errors import BirdbathError
 from birdbath.settings import Settings
 
 BACKLOG: Final = 2048
+TRIAL_SECONDS: Final = 120
+MOST_SAID: Final = 1000
+"""Characters of what a trial says that are logged: its last ones, where the reason is."""
 _VARIABLE: Final = "_BIRDBATH_LISTENERS"
 
 
@@ -54,6 +58,36 @@ def url_of(listener: socket.socket, scheme: str = "http") -> str:
     host, port = listener.getsockname()[:2]
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+async def trouble_of_a_restart() -> str | None:
+    """Why the server could not become a new one, as that one says itself in a trial; None: it could.
+
+    The trial is the command with `--check`: the program may be a new one, too, with settings of its own.
+    """
+    try:
+        trial = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *sys.orig_argv[1:],
+            "--check",
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+    except OSError as error:
+        return f"{sys.executable} cannot be run: {error.strerror}"
+    try:
+        async with asyncio.timeout(TRIAL_SECONDS):
+            said, _ = await trial.communicate()
+    except TimeoutError:
+        return f"the trial took more than {TRIAL_SECONDS} seconds"
+    finally:
+        if trial.returncode is None:
+            trial.kill()
+    if trial.returncode == 0:
+        return None
+    lines = said.decode(errors="replace").removeprefix("birdbath: ").splitlines()
+    return " | ".join(lines)[-MOST_SAID:] or f"the trial ended with status {trial.returncode}"
 
 
 def restart(descriptors: list[int]) -> NoReturn:

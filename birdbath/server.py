@@ -6,19 +6,16 @@ import asyncio
 import gc
 import platform
 import resource
-import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from math import inf
-from types import FrameType
 from typing import Any
 from urllib.parse import urlsplit
 
-import uvicorn
 from sqlalchemy import Engine
 
 import birdbath
@@ -30,10 +27,6 @@ from birdbath.errors import InvalidAd
 from birdbath.execution import Processes
 from birdbath.federation.view import Federation, build_federation
 from birdbath.hosting import Host, Parts
-from birdbath.http.connection import Connection as HttpConnection
-from birdbath.http.connection import Connections
-from birdbath.http.handshakes import TlsServer
-from birdbath.http.tls import ServerTls
 from birdbath.listening import CannotStart, listen, restart, url_of
 from birdbath.listening import listeners as open_listeners
 from birdbath.pool.htcondor.connection import Connection
@@ -47,6 +40,7 @@ from birdbath.pool.simulated.local_runs import LocalLimits, LocalRuns
 from birdbath.pool.simulated.pool import SimulatedPool
 from birdbath.pool.simulated.state import read_clock, save_clock
 from birdbath.pool_tables import pools_of
+from birdbath.running import run
 from birdbath.schedd import ScheddSettings, renew_all
 from birdbath.settings import Settings
 from birdbath.store import UnitOfWork, Writer, open_engine
@@ -77,7 +71,7 @@ def build(settings: Settings, address: str) -> Parts:
 
     `address` is the `host:port` that the pool's ads name.
     """
-    _check_expressions(settings)
+    check_expressions(settings)
     try:
         make_directory(settings.folder)
         spool = Spool(settings.spool)
@@ -93,7 +87,7 @@ def build(settings: Settings, address: str) -> Parts:
         pool = SimulatedPool(
             engine,
             spool,
-            _description(settings),
+            description(settings),
             clock=writer.write_now(lambda unit: _clock(settings, unit)),
             memory=AdMemory(settings.ad_memory_bytes),
             identity=PoolIdentity(settings.schedd_name, address, version_string(), platform_string()),
@@ -156,15 +150,15 @@ def local_runs(settings: Settings) -> LocalRuns | None:
     return LocalRuns(Processes(settings.execute_account), limits)
 
 
-def _description(settings: Settings) -> PoolDescription:
-    """The pool's description, with what the settings say otherwise."""
+def description(settings: Settings) -> PoolDescription:
+    """The pool's description, with what the settings say otherwise. Raises CannotStart."""
     try:
-        description = load_description(settings.pool)
+        described = load_description(settings.pool)
     except InvalidDescription as error:
         raise CannotStart(f"pool: {error}") from None
     given = {"cycle_interval": settings.negotiator_interval, "default_runtime": settings.program_duration}
     changed: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    return replace(description, uid_domain=settings.uid_domain, **changed)
+    return replace(described, uid_domain=settings.uid_domain, **changed)
 
 
 def _clock(settings: Settings, unit: UnitOfWork) -> VirtualClock:
@@ -182,7 +176,8 @@ def _clock(settings: Settings, unit: UnitOfWork) -> VirtualClock:
     return VirtualClock(state)
 
 
-def _check_expressions(settings: Settings) -> None:
+def check_expressions(settings: Settings) -> None:
+    """Raise CannotStart for an expression of the settings that is none."""
     for name in ("soap_leave_in_queue", "collector_requirements"):
         try:
             Constraint(getattr(settings, name))
@@ -266,7 +261,8 @@ async def serve(settings: Settings, ready: Callable[[list[str]], None]) -> list[
     """Serve until SIGTERM or SIGINT; `ready` is told the URLs, the first of which is the main one.
 
     At the end no call is cut off that is answered within seconds; open transactions stay as they are. After
-    SIGHUP the listening sockets stay open, and are returned for `restart`; connections wait in them.
+    SIGHUP, with settings that can be served, the listening sockets stay open, and are returned for `restart`;
+    connections wait in them.
     """
     _allow_many_files()
     limit_expressions(ExpressionLimits(settings.max_expression_length, settings.max_expression_cost))
@@ -287,7 +283,7 @@ async def serve(settings: Settings, ready: Callable[[list[str]], None]) -> list[
         _collect_garbage_seldom()
         open_connections = guarding.connections(settings)
         host = Host(pools, authentication, tls, open_connections, federation)
-        again = await _serve(host, open_connections, tls, listeners, lambda: ready(urls))
+        again = await run(host, open_connections, tls, listeners, lambda: ready(urls))
         return [listener.detach() for listener in kept] if again else []
     finally:
         for listener in listeners + kept:
@@ -302,87 +298,3 @@ def _federation(pools: dict[str, Parts]) -> Federation:
     own = next(iter(pools.values()))
     backends = {name: parts.backend for name, parts in pools.items()}
     return build_federation(own.settings, own.schedd, _collector_settings(own.settings), backends)
-
-
-async def _serve(
-    host: Host,
-    open_connections: Connections,
-    tls: ServerTls | None,
-    listeners: list[socket.socket],
-    ready: Callable[[], None],
-) -> bool:
-    config = uvicorn.Config(
-        host.application,
-        loop="uvloop",
-        http=open_connections.protocol(),
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=2,
-        # A client that keeps its connection must not find it closed at the next call, perhaps a commit.
-        timeout_keep_alive=75,
-        backlog=2048,
-    )
-    server = _AnnouncedServer(config, ready, host.stopping, open_connections, tls)
-    async with host.running():
-        await server.serve(sockets=listeners)
-    return server.again
-
-
-class _AnnouncedServer(uvicorn.Server):
-    """Uvicorn's server, which says when it accepts connections, and when it is about to stop."""
-
-    def __init__(
-        self,
-        config: uvicorn.Config,
-        ready: Callable[[], None],
-        stopping: Callable[[], None],
-        open_connections: Connections,
-        tls: ServerTls | None,
-    ) -> None:
-        super().__init__(config)
-        self._ready = ready
-        self._stopping = stopping
-        self._open_connections = open_connections
-        self._tls = tls
-        self.again = False
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Stop on the usual signals; unlike Uvicorn, do not raise them again, so that the rest ends too."""
-        former = {
-            number: signal.signal(number, self.handle_exit)
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        }
-        try:
-            yield
-        finally:
-            for number, handler in former.items():
-                signal.signal(number, handler)
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Note whether it is to begin again."""
-        self.again = sig == signal.SIGHUP
-        super().handle_exit(sig, frame)
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        if self._tls is None:
-            await super().startup(sockets)
-        else:
-            await super().startup([])
-            for listener in sockets or []:
-                server = TlsServer(listener, self._connection, self._tls, self._open_connections)
-                self.servers.append(server)  # type: ignore[arg-type]
-        self._ready()
-
-    def _connection(self) -> HttpConnection:
-        made: HttpConnection = self.config.http_protocol_class(  # type: ignore[call-arg, assignment]
-            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
-        )
-        return made
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._stopping()
-        await super().shutdown(sockets)

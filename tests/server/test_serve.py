@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 import subprocess
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -174,6 +175,59 @@ def test_a_mistake_in_the_settings_file_is_said_in_one_line(tmp_path: Path, cont
     assert lines.startswith("birdbath: ")
     assert said in lines
     assert lines.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('port = "nonsense"', "port: Input should be a valid integer"),
+        ('host = "0.0.0.0"', "Refusing to listen on 0.0.0.0: "),
+        ('tls_certificate = "/no/such/file.pem"', "Cannot read /no/such/file.pem: "),
+        ('pool = "nowhere"', "pool: "),
+        ('audit_log = "/no/such/folder/audit.log"', "Cannot write the audit log "),
+    ],
+)
+def test_settings_that_cannot_be_served_are_said_beforehand(tmp_path: Path, content: str, said: str) -> None:
+    file = tmp_path / "birdbath.toml"
+    file.write_text(content)
+    lines = failure_of("--config", str(file), "--check", home=tmp_path / "home")
+    assert lines.startswith("birdbath: ")
+    assert said in lines
+    assert lines.count("\n") == 1
+    assert not (tmp_path / "home").exists()
+
+
+def test_settings_that_can_be_served_are_called_so_and_nothing_is_made(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    command = serve_command("--home", str(home), "--check")
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=REPOSITORY, check=True)
+    assert done.stdout == "birdbath: the settings can be served\n"
+    assert done.stderr == ""
+    assert not home.exists()
+
+
+def test_a_restart_with_settings_that_cannot_be_served_does_not_take_place(tmp_path: Path) -> None:
+    file = tmp_path / "birdbath.toml"
+    file.write_text('public_url = "http://former.example.org"\n')
+    with running_server(tmp_path / "home", "--config", str(file)) as server:
+        for content, said in (
+            ('max_connections = "nonsense"', "max_connections: Input should be a valid integer"),
+            ('soap_leave_in_queue = "(("', "soap_leave_in_queue: "),
+        ):
+            file.write_text(content)
+            server.process.send_signal(signal.SIGHUP)
+            expected = f"ERROR birdbath.running: Not restarted, it goes on with the former settings: {said}"
+            deadline = time.monotonic() + 60
+            while expected not in server.log.read_text():
+                # Asked all the while, it answers all the while.
+                assert b'location="http://former.example.org/schedd"' in get(f"{server.url}/schedd?wsdl")
+                assert time.monotonic() < deadline, server.log.read_text()
+        file.write_text('public_url = "http://latter.example.org"\n')
+        server.process.send_signal(signal.SIGHUP)
+        assert server.process.stdout is not None
+        assert server.process.stdout.readline() == server.ready_line
+        assert b'location="http://latter.example.org/schedd"' in get(f"{server.url}/schedd?wsdl")
+        assert server.stop() == 0
 
 
 def test_a_missing_settings_file_is_said(tmp_path: Path) -> None:
