@@ -11,7 +11,8 @@ import logging
 import secrets
 import ssl
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -32,6 +33,7 @@ _log = logging.getLogger(__name__)
 
 PREFIX: Final = "whsec_"
 BATCH: Final = 500
+"""Events that are read at a time, and that may wait for the receiver."""
 _IDLE = 60.0
 _REPLY_BYTES = 64 * 1024
 _REFUSALS = frozenset(range(400, 500)) - {408, 409, 425, 429}
@@ -123,9 +125,13 @@ class Webhooks:
         try:
             async with self._client() as client:
                 post = _Post(client, subscription.options, self._rule, self._notifier.source)
-                while True:
-                    batch = await follower.next(BATCH, _IDLE)
-                    await self._push(post, follower, batch)
+                room = asyncio.Semaphore(self._settings.lanes)
+                pushing = _Pushing(
+                    follower,
+                    lambda entry: self._push_one(post, follower.key, room, entry),
+                    lambda batch: self._note_missed(follower.key, batch),
+                )
+                await pushing.run()
         except _Gone:
             _log.warning("The receiver of webhook %s wants no more events (410 Gone)", subscription.id)
             await self._notifier.subscriptions.remove(subscription.id)
@@ -161,42 +167,20 @@ class Webhooks:
         visibility = self._notifier.visibility
         return lambda owner: visibility.covers(subscription.account, owner)
 
-    async def _push(self, post: _Post, follower: SubscribedFollower, batch: Batch) -> None:
-        """Deliver a batch, in as many lanes as are allowed, each in order, and acknowledge it; if it is
-        broken off, what was taken before the first event that was not.
-        """
+    def _note_missed(self, key: str, batch: Batch) -> None:
         self._notifier.metrics.missed[WEBHOOK] += batch.missed
         if batch.missed:
-            _log.warning("Webhook %s misses %d events: retention deleted them", follower.key, batch.missed)
-        lanes: dict[int, list[Entry]] = {}
-        for entry in batch.entries:
-            lane = hash((entry.event.cluster, entry.event.proc)) % self._settings.lanes
-            lanes.setdefault(lane, []).append(entry)
-        waiting = {entry.event.sequence for entry in batch.entries}
-        try:
-            async with asyncio.TaskGroup() as group:
-                for entries in lanes.values():
-                    group.create_task(self._push_lane(post, follower, entries, waiting))
-        except* _Gone:
-            raise _Gone from None
-        finally:
-            await follower.acknowledge(min(waiting) - 1 if waiting else batch.through)
+            _log.warning("Webhook %s misses %d events: retention deleted them", key, batch.missed)
 
-    async def _push_lane(
-        self, post: _Post, follower: SubscribedFollower, entries: Sequence[Entry], waiting: set[int]
-    ) -> None:
-        for entry in entries:
-            await self._push_one(post, follower, entry)
-            waiting.remove(entry.event.sequence)
-
-    async def _push_one(self, post: _Post, follower: SubscribedFollower, entry: Entry) -> None:
+    async def _push_one(self, post: _Post, key: str, room: asyncio.Semaphore, entry: Entry) -> None:
         settings, metrics = self._settings, self._notifier.metrics
         started, attempts, refused = time.monotonic(), 0, 0
         pauses = Pauses(settings.first_pause, settings.longest_pause)
         while True:
             attempts += 1
-            failure = await post.attempt(entry.event, entry.rendered(post.form))
-            post.note(follower.key, entry.event, failure)
+            async with room:
+                failure = await post.attempt(entry.event, entry.rendered(post.form))
+            post.note(key, entry.event, failure)
             if failure is None:
                 metrics.delivered[WEBHOOK] += 1
                 return
@@ -204,7 +188,7 @@ class Webhooks:
                 raise _Gone
             refused += failure.status in _REFUSALS
             if refused >= settings.refusals or time.monotonic() - started >= settings.give_up:
-                await self._give_up(follower.key, entry.event, attempts, failure.reason)
+                await self._give_up(key, entry.event, attempts, failure.reason)
                 return
             metrics.retried[WEBHOOK] += 1
             await asyncio.sleep(max(pauses.next(), min(failure.pause, settings.longest_pause)))
@@ -215,6 +199,77 @@ class Webhooks:
         )
         letter = DeadLetter(key, event, attempts, time.time(), reason)
         await self._notifier.subscriptions.give_up(letter)
+
+
+class _Pushing:
+    """The events of one subscription on their way: those of a job one after the other, those of other jobs
+    beside them, however long one takes. `push` returns when an event is dealt with.
+
+    The cursor is before the oldest that is not; while there are BATCH of these nothing more is read.
+    """
+
+    def __init__(
+        self,
+        follower: SubscribedFollower,
+        push: Callable[[Entry], Awaitable[None]],
+        read: Callable[[Batch], None],
+    ) -> None:
+        self._follower = follower
+        self._push = push
+        self._read = read
+        self._waiting: dict[int, None] = {}  # in the order of the log
+        self._jobs: dict[tuple[int, int], deque[Entry]] = {}
+        self._through: int | None = None
+        self._acknowledged: int | None = None
+        self._progress = asyncio.Event()
+
+    async def run(self) -> None:
+        """Push until cancelled; then, or when it is broken off, acknowledge what was taken."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._acknowledge_on())
+                while True:
+                    while len(self._waiting) >= BATCH:
+                        await self._progress.wait()
+                        await asyncio.sleep(0)  # who acknowledges is woken, too
+                    self._take(await self._follower.next(BATCH, _IDLE), group)
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        finally:
+            await self._acknowledge()
+
+    def _take(self, batch: Batch, group: asyncio.TaskGroup) -> None:
+        self._read(batch)
+        for entry in batch.entries:
+            self._waiting[entry.event.sequence] = None
+            job = entry.event.cluster, entry.event.proc
+            if job in self._jobs:
+                self._jobs[job].append(entry)
+            else:
+                self._jobs[job] = deque([entry])
+                group.create_task(self._push_job(job))
+        self._through = batch.through
+        self._progress.set()
+
+    async def _push_job(self, job: tuple[int, int]) -> None:
+        entries = self._jobs[job]
+        while entries:
+            await self._push(entries[0])
+            del self._waiting[entries.popleft().event.sequence]
+            self._progress.set()
+        del self._jobs[job]
+
+    async def _acknowledge_on(self) -> None:
+        while True:
+            await self._progress.wait()
+            self._progress.clear()
+            await self._acknowledge()
+
+    async def _acknowledge(self) -> None:
+        done = next(iter(self._waiting)) - 1 if self._waiting else self._through
+        if done is not None and done != self._acknowledged:
+            await self._follower.acknowledge(done)
+            self._acknowledged = done
 
 
 class _Post:
