@@ -16,11 +16,12 @@ from birdbath.notify.job_mail import TOPICS, JobMail, job_mail, readers
 from birdbath.notify.notifier import Notifier
 from birdbath.notify.pauses import Pauses
 from birdbath.notify.sinks.mail import MailRefused, MailServer, message
+from birdbath.notify.subscriptions import JOB_MAIL
 from birdbath.store.subscriptions import DeadLetter
 
 _log = logging.getLogger(__name__)
 
-KIND = KEY = "mail"
+KIND = KEY = JOB_MAIL
 BATCH = 100
 IDLE = 60.0
 

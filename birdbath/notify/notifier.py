@@ -17,7 +17,7 @@ from birdbath.notify.followers import Follower
 from birdbath.notify.log import EventLog
 from birdbath.notify.metrics import EventMetrics
 from birdbath.notify.retention import Retention, RetentionSettings
-from birdbath.notify.subscriptions import NoSuchEvent, SubscribedFollower, Subscriptions
+from birdbath.notify.subscriptions import DEFAULT_LEASE, NoSuchEvent, SubscribedFollower, Subscriptions
 from birdbath.notify.tasks import Tasks
 from birdbath.notify.visibility import Visibility
 from birdbath.store import Writer
@@ -38,7 +38,9 @@ class Notifier:
 
     `kinds` says by the kind of a subscription how its events are pushed; a kind that is not in it is followed
     by whoever connects. `source` is the pool's URI, which forms name. Add kinds and `services` (tasks that
-    find or make their own subscription) before `running`.
+    find or make their own subscription) before `running`. `unserved` are the ids of subscriptions that such
+    services have had and the settings ask for no more: where this server leads they get a lease, so that
+    events are not kept for them for ever.
 
     Of several servers on one database one runs them, and another one as soon as that has ended: nothing is
     pushed by two at a time.
@@ -64,6 +66,7 @@ class Notifier:
         )
         self.kinds: dict[str, Deliver] = {}
         self.services: dict[str, Callable[[], Awaitable[None]]] = {}
+        self.unserved: set[str] = set()
         self._changed = asyncio.Event()
         self._leadership = Leadership(engine)
         self._pushed: frozenset[str] = frozenset()
@@ -128,7 +131,10 @@ class Notifier:
                 _log.warning(
                     "The subscription %s (%s) has expired at event %d", gone.id, gone.kind, gone.cursor
                 )
-            wanted = self._pushing() if await asyncio.to_thread(self._leadership.try_to_lead) else {}
+            leads = await asyncio.to_thread(self._leadership.try_to_lead)
+            if leads:
+                await self._lease_unserved()
+            wanted = self._pushing() if leads else {}
             over = [name for name in self._pushed & self.tasks.names if name not in wanted]
             if over:
                 await self.tasks.stop(*over)
@@ -138,6 +144,14 @@ class Notifier:
             with suppress(TimeoutError):
                 async with asyncio.timeout(EXPIRY_CHECK):
                     await self._changed.wait()
+
+    async def _lease_unserved(self) -> None:
+        for known in await self.subscriptions.lease_unserved(self.unserved):
+            _log.warning(
+                "The settings ask no more for the subscription %s, which is at event %d: it ends in %g "
+                "days, and with it what is kept for it",
+                *(known.id, known.cursor, DEFAULT_LEASE / 86400),
+            )
 
     def _pushing(self) -> dict[str, Callable[[], Awaitable[None]]]:
         """What pushes events out: the services, and what each subscription of a pushing kind needs."""

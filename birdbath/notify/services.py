@@ -13,6 +13,7 @@ from birdbath.events import EventRecord, form
 from birdbath.notify.amqp10.address import is_amqp10
 from birdbath.notify.filters import Filter
 from birdbath.notify.notifier import Notifier
+from birdbath.notify.subscriptions import JOB_MAIL, RELAY
 from birdbath.settings import InvalidSettings, Settings
 from birdbath.store import event_log
 from birdbath.store.reader import Reader
@@ -23,8 +24,12 @@ def add_services(notifier: Notifier, settings: Settings, engine: Engine) -> None
     try:
         if settings.amqp_url is not None:
             _add_amqp(notifier, settings, settings.amqp_url, engine)
+        else:
+            notifier.unserved.add(RELAY)
         if settings.smtp_server is not None:
             _add_mail(notifier, settings, settings.smtp_server)
+        else:
+            notifier.unserved.add(JOB_MAIL)
     except InvalidSettings:
         raise
     except BirdbathError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -24,6 +24,12 @@ PULL = "pull"
 
 WEBHOOK = "webhook"
 """The kind of a subscription that is delivered by HTTP requests."""
+
+RELAY = "amqp"
+"""The id and kind of the subscription by which a server publishes to its broker."""
+
+JOB_MAIL = "mail"
+"""The id and kind of the one by which it mails what jobs ask for."""
 
 CLIENT_KINDS = frozenset({PULL, WEBHOOK})
 """The kinds that clients may ask for; those of all others are the server's own."""
@@ -132,7 +138,8 @@ class Subscriptions:
         from_now: bool = False,
     ) -> Subscription:
         """The subscription that the settings ask for: the one there is, with this filter and these options,
-        or a new one that begins with the oldest event that is kept, or with those `from_now` on.
+        or a new one that begins with the oldest event that is kept, or with those `from_now` on. It lives for
+        good, also where `lease_unserved` had been called for it.
         """
         if key not in self._known:
             after = None if from_now else self._log.oldest - 1
@@ -141,7 +148,19 @@ class Subscriptions:
             await self.update_filter(key, filter)
         if options is not None and options != self._known[key].options:
             await self._change(key, lambda unit: rows.set_options(unit, key, options), options=options)
+        if self._known[key].expires_at is not None:
+            kept = {name: v for name, v in self._known[key].options.items() if name != "lease"}
+            await self._set_lease(key, None, kept)
         return self._known[key]
+
+    async def lease_unserved(self, keys: Iterable[str]) -> list[Subscription]:
+        """Let those of the subscriptions `keys` that live for good live for DEFAULT_LEASE, unless the
+        settings ask for them again meanwhile; returns them. Events are kept for them, and nobody takes them.
+        """
+        held = [k for key in keys if (k := self._known.get(key)) is not None and k.expires_at is None]
+        for known in held:
+            await self.renew(known.id, DEFAULT_LEASE)
+        return [self._known[known.id] for known in held]
 
     def open(self, key: str, sees: Callable[[str], bool] = lambda owner: True) -> SubscribedFollower:
         """A follower that begins after the subscription's cursor. Raises UnknownSubscription.
@@ -179,14 +198,15 @@ class Subscriptions:
         found = self.get(key)
         lease = lease or (DEFAULT_LEASE if found.kind == PULL else None)
         until = None if lease is None else time.time() + lease
-        options = {**found.options, "lease": lease}
+        await self._set_lease(key, until, {**found.options, "lease": lease})
+        return self.get(key)
 
+    async def _set_lease(self, key: str, until: float | None, options: Mapping[str, Any]) -> None:
         def renew(unit: UnitOfWork) -> None:
             rows.renew(unit, key, until)
             rows.set_options(unit, key, options)
 
         await self._change(key, renew, expires_at=until, options=options)
-        return self.get(key)
 
     async def acknowledge(self, key: str, through: int) -> None:
         """Move the cursor: every event up to sequence number `through` is dealt with.

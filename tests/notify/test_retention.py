@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
+from sqlalchemy import Engine
 
-from birdbath.notify import Filter, Follower, Notifier, RetentionSettings
+from birdbath.notify import Filter, Follower, Notifier, RetentionSettings, Subscription
+from birdbath.notify.job_mail import TOPICS
 from birdbath.notify.retention import Retention
+from birdbath.notify.services import add_services
+from birdbath.settings import Settings, load_settings
+from birdbath.store import Writer
 from tests.notify.house import House, Open, clusters, event
 
 pytestmark = pytest.mark.anyio
@@ -68,6 +77,41 @@ async def test_what_is_held_too_long_goes_and_everybody_is_told(
         follower = open_house.notifier.subscriptions.open(made.id)
         batch = await follower.next()
         assert (clusters(batch), batch.missed, batch.through) == (list(range(71, 101)), 70, 100)
+
+
+@asynccontextmanager
+async def started(engine: Engine, settings: Settings) -> AsyncIterator[Notifier]:
+    """What a server with these settings follows its events with."""
+    writer = Writer(engine)
+    notifier = Notifier(engine, writer, retention=RetentionSettings(max_age=0))
+    try:
+        add_services(notifier, settings, engine)
+        async with notifier.running():
+            yield notifier
+    finally:
+        notifier.close()
+        writer.close()
+
+
+async def changed(notifier: Notifier, leased: bool) -> Subscription:
+    while (notifier.subscriptions.get("mail").expires_at is not None) != leased:
+        await asyncio.sleep(0.001)
+    return notifier.subscriptions.get("mail")
+
+
+async def test_a_subscription_whose_setting_is_gone_gets_a_lease_until_it_is_back(
+    house: Open, engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with house() as open_house:
+        made = await open_house.notifier.subscriptions.ensure("mail", "mail", Filter.of(TOPICS))
+        await open_house.write(*map(event, range(1, 11)))
+    async with started(engine, load_settings(None)) as notifier:
+        leased = await changed(notifier, True)
+        assert "ask no more for the subscription mail, which is at event 0: it ends in 7 days" in caplog.text
+    async with started(engine, load_settings(None)) as notifier:
+        assert notifier.subscriptions.get("mail").expires_at == leased.expires_at
+    async with started(engine, load_settings(None, smtp_server="127.0.0.1:9")) as notifier:
+        assert replace(await changed(notifier, False), cursor=0) == made
 
 
 async def test_a_follower_of_deleted_events_is_told_how_many_it_missed(house: Open) -> None:

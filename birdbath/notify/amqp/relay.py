@@ -17,11 +17,11 @@ from birdbath.notify.followers import Batch
 from birdbath.notify.notifier import Notifier
 from birdbath.notify.pauses import Pauses
 from birdbath.notify.publications import Publication, Publishes
-from birdbath.notify.subscriptions import SubscribedFollower
+from birdbath.notify.subscriptions import RELAY, SubscribedFollower
 
 _log = logging.getLogger(__name__)
 
-KIND = "amqp"
+KIND = RELAY
 BATCH = 500
 IN_FLIGHT = 4
 """Batches that may be on their way besides those whose confirmation is awaited, which are as many and one
@@ -38,7 +38,7 @@ class RelaySettings:
     form: Form
     filter: Filter = field(default_factory=Filter)
     exchange: str = EXCHANGE
-    key: str = "amqp"
+    key: str = RELAY
 
 
 @dataclass(frozen=True)
