@@ -25,6 +25,7 @@ def notifier(settings: Settings, engine: Engine, writer: Writer, now: Callable[[
         f"urn:condor:{quote(settings.schedd_name, safe='@')}",
         RetentionSettings(settings.event_max_age, settings.event_max_rows, settings.event_max_held_rows),
         now,
+        settings.event_max_subscriptions_per_owner,
     )
     add_services(made, settings, engine)
     return made

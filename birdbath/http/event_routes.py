@@ -23,6 +23,7 @@ from birdbath.http.event_requests import (
 )
 from birdbath.http.event_stream import Stopping, poll, stream
 from birdbath.notify import Filter, Notifier, Subscription, Superseded, UnknownSubscription
+from birdbath.notify.subscriptions import TooManySubscriptions
 from birdbath.notify.webhooks import InvalidWebhook, Webhooks
 from birdbath.store.subscriptions import DeadLetter
 
@@ -40,6 +41,7 @@ _BODY_SECONDS = 30.0
 _STATUS: Final[dict[type[BirdbathError], HTTPStatus]] = {
     UnknownSubscription: HTTPStatus.NOT_FOUND,
     PermissionDenied: HTTPStatus.FORBIDDEN,
+    TooManySubscriptions: HTTPStatus.FORBIDDEN,
     Superseded: HTTPStatus.CONFLICT,
     TooMany: HTTPStatus.SERVICE_UNAVAILABLE,
     Stopping: HTTPStatus.SERVICE_UNAVAILABLE,

@@ -54,11 +54,13 @@ class Notifier:
         source: str = "urn:condor:birdbath",
         retention: RetentionSettings | None = None,
         now: Callable[[], float] = time.time,
+        max_subscriptions: int = 0,
     ) -> None:
+        """Of one account there may be `max_subscriptions`, 0 for any number."""
         self.source = source
         self.metrics = EventMetrics()
         self.log = EventLog(engine, writer, self.metrics)
-        self.subscriptions = Subscriptions(engine, writer, self.log)
+        self.subscriptions = Subscriptions(engine, writer, self.log, max_subscriptions)
         self.visibility = visibility or Visibility()
         self.tasks = Tasks()
         self.retention = Retention(

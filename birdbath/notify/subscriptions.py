@@ -50,13 +50,19 @@ class UnknownSubscription(BirdbathError):
         super().__init__(f"There is no subscription {key[:64]!r}")
 
 
+class TooManySubscriptions(BirdbathError):
+    """The account has as many subscriptions as it may have."""
+
+
 class Subscriptions:
     """All subscriptions of the database, held in memory too; for one event loop.
 
     Every change is durable when its method returns. Times are in seconds since the epoch.
     """
 
-    def __init__(self, engine: Engine, writer: Writer, log: EventLog) -> None:
+    def __init__(self, engine: Engine, writer: Writer, log: EventLog, most_of_account: int = 0) -> None:
+        """Of one account there may be `most_of_account`, 0 for any number; the server's own do not count."""
+        self._most_of_account = most_of_account
         self._writer = writer
         self._log = log
         self._reader = Reader(engine)
@@ -108,7 +114,13 @@ class Subscriptions:
         lease.
 
         `key` is its id, for a follower that the settings ask for; else it is one that cannot be guessed.
+        Raises NoSuchEvent, TooManySubscriptions.
         """
+        most = self._most_of_account
+        if key is None and 0 < most <= sum(known.account == account for known in self.all()):
+            raise TooManySubscriptions(
+                f"An account may have {most} subscriptions; see event_max_subscriptions_per_owner"
+            )
         await self._log.caught_up()
         start = self._log.newest if after is None else after
         if start > self._log.newest:

@@ -26,6 +26,9 @@ class NoticeSettings(BaseSettings):
     event_max_followers_per_client: int = Field(
         200, ge=0, description="of these, those of one address; 0 for any number"
     )
+    event_max_subscriptions_per_owner: int = Field(
+        1000, ge=0, description="subscriptions that one account may have; 0 for any number"
+    )
     webhook_networks: Networks = Field(
         (), description="addresses or networks that are not public but may receive webhooks"
     )

@@ -24,6 +24,7 @@ SETTINGS = {
     "BIRDBATH_MAX_REQUESTS_PER_SECOND": f"{RATE}",
     "BIRDBATH_BODY_SECONDS": "1",
     "BIRDBATH_EVENT_MAX_FOLLOWERS_PER_CLIENT": "1",
+    "BIRDBATH_EVENT_MAX_SUBSCRIPTIONS_PER_OWNER": "2",
 }
 
 
@@ -106,6 +107,15 @@ def test_followers_of_one_client(strict: ServerProcess) -> None:
         while (status := ask(strict, "GET", "/events?wait=30")[0]) == 429:
             pass
         assert status == 503
+
+
+def test_subscriptions_of_one_account(strict: ServerProcess) -> None:
+    seen: list[int] = []
+    while len(seen) < 3:
+        status = ask(strict, "POST", "/events/subscriptions", b"{}")[0]
+        if status != 429:
+            seen.append(status)
+    assert seen == [201, 201, 403]
 
 
 def test_a_change_leaves_a_line(home: Path, server: ServerProcess) -> None:
