@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import select
+import signal
 import socket
 import ssl
 import time
@@ -90,3 +91,20 @@ def test_who_connects_and_says_nothing_is_cut_off(tmp_path: Path) -> None:
         while descriptors(made) > before:
             assert time.monotonic() < deadline, f"{descriptors(made)} descriptors, {before} before"
             answered(made)
+
+
+def test_a_restart_and_a_stop_wait_for_no_handshake(tmp_path: Path) -> None:
+    """Those that had begun are let go, and those who connect meanwhile are served by the next."""
+    with world(tmp_path, header_seconds=100_000.0) as made, ExitStack() as stack:
+        for signalled in (signal.SIGHUP, signal.SIGTERM):
+            answered(made)
+            silent = [stack.enter_context(connect(made)) for _ in range(MOST)]
+            answered(made)  # behind them: the server has taken them
+            made.server.process.send_signal(signalled)
+            for connection in silent:
+                assert is_closed(connection)
+            if signalled == signal.SIGHUP:
+                answered(made)
+                assert made.server.process.stdout is not None
+                assert made.server.process.stdout.readline() == made.server.ready_line
+        assert made.server.process.wait(PATIENCE) == 0
