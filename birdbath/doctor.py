@@ -28,12 +28,18 @@ from birdbath.credentials import WrongCredential
 from birdbath.credentials.keys import KeyUrl
 from birdbath.errors import BirdbathError
 from birdbath.notify.sinks.mail import parse_server
-from birdbath.pool_tables import pools_of
+from birdbath.pool.htcondor.reach import trouble
+from birdbath.pool.simulated.description_file import load_description
+from birdbath.pool_tables import HTCONDOR, connection_of, pools_of
 from birdbath.settings import Settings
 from birdbath.store.database import SCHEMA_REVISION
 
 DAYS: Final = 30
 _FILES: Final = 4096
+
+
+class UnreadableCertificate(BirdbathError):
+    """A file holds no certificates."""
 
 
 class Verdict(StrEnum):
@@ -195,7 +201,7 @@ def _certificate(settings: Settings) -> Iterator[Found]:
             )
         return
     assert settings.tls_certificate is not None
-    first, *_ = x509.load_pem_x509_certificates(settings.tls_certificate.read_bytes())
+    first, *_ = _certificates(settings.tls_certificate)
     left = (first.not_valid_after_utc - datetime.now(UTC)).days
     seen = f"{settings.tls_certificate} is valid for {left} days"
     if left < 0:
@@ -207,6 +213,51 @@ def _certificate(settings: Settings) -> Iterator[Found]:
     key = settings.tls_key or settings.tls_certificate
     if key.stat().st_mode & 0o077:
         yield Verdict.DOUBTFUL, f"{key} can be read by others", f"chmod 600 {key}"
+
+
+def _authorities(settings: Settings) -> Iterator[Found]:
+    """Those that verify client certificates; what an expired one has signed is refused."""
+    path = settings.tls_client_ca
+    if path is None or settings.tls_certificate is None:
+        return
+    now = datetime.now(UTC)
+    left = {ca: (ca.not_valid_after_utc - now).days for ca in _certificates(path)}
+    expired = [ca for ca, days in left.items() if days < 0]
+    for ca in expired:
+        verdict = Verdict.BAD if len(expired) == len(left) else Verdict.DOUBTFUL
+        seen = f"{path}: {ca.subject.rfc4514_string()} has expired"
+        yield verdict, seen, "replace it; clients whose certificates it signed are refused"
+    for ca, days in left.items():
+        if 0 <= days < DAYS:
+            seen = f"{path}: {ca.subject.rfc4514_string()} is valid for {days} days"
+            yield Verdict.DOUBTFUL, seen, "add its successor soon; no restart is needed"
+    if min(left.values()) >= DAYS:
+        yield _good(f"{path} is valid for {min(left.values())} days")
+
+
+def _certificates(path: Path) -> list[x509.Certificate]:
+    try:
+        return x509.load_pem_x509_certificates(path.read_bytes())
+    except ValueError as error:
+        raise UnreadableCertificate(f"{path}: {error}") from None
+
+
+def _audit(settings: Settings) -> Iterator[Found]:
+    path = settings.audit_path
+    if path is None:
+        yield _good("not wanted")
+        return
+    folder = path.parent
+    if folder == settings.folder and not folder.exists():
+        yield _good(f"{path} will be made")  # with the home, which has been looked at
+    elif not folder.is_dir():
+        yield Verdict.BAD, f"{folder} is no folder", "make it, or correct audit_log"
+    elif not os.access(folder, os.W_OK | os.X_OK):
+        yield Verdict.BAD, f"{folder} cannot be written", "chown it, or choose another audit_log"
+    elif path.is_dir() or (path.exists() and not os.access(path, os.W_OK)):
+        yield Verdict.BAD, f"{path} cannot be written", "chown it, or choose another audit_log"
+    else:
+        yield _good(f"{path} can be written")
 
 
 def _authentication(settings: Settings) -> Iterator[Found]:
@@ -246,7 +297,38 @@ def _files(settings: Settings) -> Iterator[Found]:
 
 
 def _pool(settings: Settings) -> Iterator[Found]:
-    yield _good("simulated, in the server")
+    if settings.pool != HTCONDOR:
+        load_description(settings.pool)
+        yield _good(f"simulated, in the server: {settings.pool}")
+        return
+    missing = list(_unreadable(settings))
+    for name, seen in missing:
+        yield Verdict.BAD, f"{name}: {seen}", f"correct {name}, or what it names"
+    if missing:
+        return
+    wrong = trouble(connection_of(settings), settings.htcondor_timeout)
+    if wrong is None:
+        yield _good("a real one, whose schedd and collector answer")
+    else:
+        advice = (
+            "see whether it runs and lets the gateway in (condor_ping); or correct the htcondor_* settings"
+        )
+        yield Verdict.BAD, wrong, advice
+
+
+def _unreadable(settings: Settings) -> Iterator[tuple[str, str]]:
+    """The settings of a real pool that name what cannot be read here."""
+    files = ("htcondor_config", "htcondor_password", "htcondor_signing_key")
+    for name in (*files, "htcondor_tokens", "htcondor_user_tokens"):
+        path: Path | None = getattr(settings, name)
+        if path is None:
+            continue
+        path = path.expanduser()
+        kind = "file" if name in files else "folder"
+        if not (path.is_file() if kind == "file" else path.is_dir()):
+            yield name, f"{path} is no {kind}"
+        elif not os.access(path, os.R_OK):
+            yield name, f"{path} cannot be read"
 
 
 def _broker(settings: Settings) -> Iterator[Found]:
@@ -281,7 +363,9 @@ _PARTS: Final[dict[str, Callable[[Settings], Iterator[Found]]]] = {
     "database": _database,
     "listening": _listening,
     "certificate": _certificate,
+    "authorities": _authorities,
     "authentication": _authentication,
+    "audit log": _audit,
     "open files": _files,
     "pool": _pool,
     "broker": _broker,

@@ -1,11 +1,17 @@
-"""The tables `[pools.NAME]` of the settings: which pools there are, and the settings of each."""
+"""The tables `[pools.NAME]` of the settings: which pools there are, the settings of each, and how a real one
+is reached.
+"""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
+from birdbath.pool.htcondor.connection import Connection
 from birdbath.settings import InvalidSettings, Settings, settings_from
 from birdbath.tables import is_of_a_pool
+
+HTCONDOR: Final = "htcondor"
+"""The value of the setting `pool` that means a real one."""
 
 _INHERITED: Final = frozenset(
     {
@@ -71,3 +77,19 @@ def _settings_of(settings: Settings, name: str, table: dict[str, Any]) -> Settin
         return settings_from({**settings.model_dump(), **defaults, **table})
     except InvalidSettings as error:
         raise InvalidSettings(f"pools.{name}: {error}") from None
+
+
+def connection_of(settings: Settings) -> Connection:
+    """How the real pool of the settings is reached."""
+    configuration = settings.htcondor_config
+    given = {
+        "SEC_CLIENT_AUTHENTICATION_METHODS": ", ".join(settings.htcondor_methods),
+        "SEC_TOKEN_DIRECTORY": settings.htcondor_tokens,
+        "SEC_PASSWORD_FILE": settings.htcondor_password,
+    }
+    return Connection(
+        None if configuration is None else str(configuration.expanduser().absolute()),
+        settings.htcondor_collector,
+        settings.htcondor_schedd,
+        {name: str(value) for name, value in given.items() if value},
+    )

@@ -29,7 +29,6 @@ from birdbath.federation.view import Federation, build_federation
 from birdbath.hosting import Host, Parts
 from birdbath.listening import CannotStart, listen, restart, url_of
 from birdbath.listening import listeners as open_listeners
-from birdbath.pool.htcondor.connection import Connection
 from birdbath.pool.htcondor.journal import gateway
 from birdbath.pool.htcondor.pool import HTCondorPool
 from birdbath.pool.simulated.clock import ClockState, VirtualClock
@@ -39,7 +38,7 @@ from birdbath.pool.simulated.history import HistoryRetention
 from birdbath.pool.simulated.local_runs import LocalLimits, LocalRuns
 from birdbath.pool.simulated.pool import SimulatedPool
 from birdbath.pool.simulated.state import read_clock, save_clock
-from birdbath.pool_tables import pools_of
+from birdbath.pool_tables import HTCONDOR, connection_of, pools_of
 from birdbath.running import run
 from birdbath.schedd import ScheddSettings, renew_all
 from birdbath.settings import Settings
@@ -50,9 +49,6 @@ from birdbath.store.sandbox import Spool
 __all__ = ["CannotStart", "Parts", "listen", "restart", "serve", "url_of"]
 
 RELEASED = datetime(2026, 11, 20, tzinfo=UTC)
-
-HTCONDOR = "htcondor"
-"""The value of the setting `pool` that means a real one."""
 
 
 def version_string() -> str:
@@ -104,24 +100,12 @@ def build(settings: Settings, address: str) -> Parts:
 def _htcondor_pool(
     settings: Settings, engine: Engine, writer: Writer, spool: Spool, address: str
 ) -> HTCondorPool:
-    configuration = settings.htcondor_config
-    given = {
-        "SEC_CLIENT_AUTHENTICATION_METHODS": ", ".join(settings.htcondor_methods),
-        "SEC_TOKEN_DIRECTORY": settings.htcondor_tokens,
-        "SEC_PASSWORD_FILE": settings.htcondor_password,
-    }
-    connection = Connection(
-        None if configuration is None else str(configuration.expanduser().absolute()),
-        settings.htcondor_collector,
-        settings.htcondor_schedd,
-        {name: str(value) for name, value in given.items() if value},
-    )
     return HTCondorPool(
         HTCONDOR,
         engine,
         writer.write_now(lambda unit: gateway(unit, HTCONDOR)),
         spool,
-        connection,
+        connection_of(settings),
         address,
         AdMemory(settings.ad_memory_bytes),
         settings.htcondor_timeout,

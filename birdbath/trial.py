@@ -5,8 +5,8 @@ from __future__ import annotations
 from birdbath import admission
 from birdbath.http.audit import Audit
 from birdbath.http.tracing import Tracing
-from birdbath.pool_tables import pools_of
-from birdbath.server import HTCONDOR, check_expressions, description, local_runs
+from birdbath.pool_tables import HTCONDOR, pools_of
+from birdbath.server import check_expressions, description, local_runs
 from birdbath.settings import Settings
 
 

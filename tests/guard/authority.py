@@ -52,6 +52,16 @@ class Authority:
     def client(self, name: str) -> Pair:
         return self._issue(name, self._root, server=False)
 
+    def until(self, end: datetime) -> x509.Certificate:
+        """The authority's own certificate, had it been made to expire then."""
+        root, builder = self._root.certificate, x509.CertificateBuilder()
+        builder = builder.subject_name(root.subject).issuer_name(root.issuer).public_key(root.public_key())
+        builder = builder.serial_number(x509.random_serial_number())
+        builder = builder.not_valid_before(end - timedelta(days=500)).not_valid_after(end)
+        for extension in root.extensions:
+            builder = builder.add_extension(extension.value, extension.critical)
+        return builder.sign(self._root.key, hashes.SHA256())
+
     def _issue(self, name: str, issuer: Pair | None, server: bool) -> Pair:
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name(

@@ -10,9 +10,12 @@ import subprocess
 import sys
 import threading
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+
+from cryptography.hazmat.primitives import serialization
 
 from birdbath.credentials.passwords import change, hash_password
 from tests.guard.authority import Authority
@@ -92,6 +95,67 @@ def test_it_looks_at_certificates(tmp_path: Path) -> None:
     assert found["certificate"]["verdict"] == "doubtful"  # valid for a day, readable by others
     (tmp_path / "ca" / "server.pem").write_text("nonsense")
     assert doctor(tmp_path / "home", **settings)[0] == 1
+
+
+def test_it_looks_at_the_authorities_of_client_certificates(tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "ca")
+    change(tmp_path / "passwords", "ann", hash_password("a good password"))
+    now = datetime.now(UTC)
+
+    def seen(valid_until: datetime) -> tuple[str, str]:
+        ca = tmp_path / "ca.pem"
+        ca.write_bytes(authority.until(valid_until).public_bytes(serialization.Encoding.PEM))
+        settings: dict[str, object] = {
+            "authentication": [{"method": "basic", "passwords": str(tmp_path / "passwords")}],
+            "tls_certificate": str(authority.server().path),
+            "tls_client_ca": str(ca),
+            "tls_client_certificates": "optional",
+            "port": 0,
+        }
+        finding = doctor(tmp_path / "home", **settings)[1]["authorities"]
+        return finding["verdict"], finding["seen"]
+
+    assert seen(now + timedelta(days=400))[0] == "good"
+    assert seen(now + timedelta(days=10))[0] == "doubtful"
+    verdict, text = seen(now - timedelta(days=2))
+    assert verdict == "bad"
+    assert "has expired" in text
+
+
+def test_it_looks_at_the_audit_log(tmp_path: Path) -> None:
+    (tmp_path / "taken").mkdir()
+    for path, verdict in {
+        tmp_path / "nowhere" / "audit.log": "bad",
+        tmp_path / "taken": "bad",
+        tmp_path / "audit.log": "good",
+    }.items():
+        code, found = doctor(tmp_path / "home", port=0, audit_log=str(path))
+        assert (found["audit log"]["verdict"], code) == (verdict, int(verdict == "bad"))
+        assert str(path.parent) in found["audit log"]["seen"]
+    assert not (tmp_path / "audit.log").exists()
+
+
+def test_it_loads_the_description_of_the_pool(tmp_path: Path) -> None:
+    description = tmp_path / "pool.toml"
+    for text, told in ((None, "No such file"), ("machines = 3", "machines"), ("", "")):
+        if text is not None:
+            description.write_text(text)
+        code, found = doctor(tmp_path / "home", port=0, pool=str(description))
+        assert (found["pool"]["verdict"], code) == (("bad", 1) if told else ("good", 0))
+        assert str(description) in found["pool"]["seen"]
+        assert told in found["pool"]["seen"]
+
+
+def test_it_asks_a_real_pool(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    code, found = doctor(tmp_path / "home", port=0, pool="htcondor", htcondor_collector=f"127.0.0.1:{port}")
+    assert (code, found["pool"]["verdict"]) == (1, "bad")
+    assert "schedd: " in found["pool"]["seen"]
+    assert "htcondor_*" in found["pool"]["advice"]
+    config = tmp_path / "condor_config"
+    code, found = doctor(tmp_path / "home", port=0, pool="htcondor", htcondor_config=str(config))
+    assert (code, found["pool"]["seen"]) == (1, f"htcondor_config: {config} is no file")
 
 
 def test_people_can_read_it(tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ import pytest
 
 from birdbath.client import Collector, Schedd
 from birdbath.client.errors import OperationFailed, ServerFault
+from birdbath.doctor import Verdict, examine
+from birdbath.settings import settings_from
 from tests.htcondor.test_gateway import IDLE, status, waiting_job
 from tests.htcondor.waiting import until
 from tests.htcondor_pool import HTCondorPool
@@ -63,6 +65,15 @@ def test_a_frozen_collector_is_told_as_a_fault(impatient: ServerProcess, htcondo
         list(collector.startd_ads())
     until(lambda: troubles(impatient) == {})
     assert list(collector.startd_ads())
+
+
+def test_the_doctor_asks_the_pool(tmp_path: Path, htcondor_pool: HTCondorPool) -> None:
+    given = {"home": tmp_path / "home", "pool": "htcondor", "htcondor_config": htcondor_pool.configuration}
+    (found,) = (finding for finding in examine(settings_from(given)) if finding.part == "pool")
+    assert (found.verdict, found.seen) == (Verdict.GOOD, "a real one, whose schedd and collector answer")
+    given["htcondor_schedd"] = "nobody"
+    (found,) = (finding for finding in examine(settings_from(given)) if finding.part == "pool")
+    assert (found.verdict, found.seen) == (Verdict.BAD, "schedd: The collector knows no schedd nobody")
 
 
 def test_a_restarted_schedd_is_found_again(impatient: ServerProcess, htcondor_pool: HTCondorPool) -> None:

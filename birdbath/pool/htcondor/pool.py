@@ -25,6 +25,7 @@ from birdbath.pool.htcondor.jobs import Jobs
 from birdbath.pool.htcondor.journal import Journal
 from birdbath.pool.htcondor.names import View
 from birdbath.pool.htcondor.queue import HTCondorQueue
+from birdbath.pool.htcondor.reach import questions
 from birdbath.pool.htcondor.workers import Call, Workers
 from birdbath.store.sandbox import Spool
 from birdbath.store.unit_of_work import UnitOfWork
@@ -124,10 +125,8 @@ class HTCondorPool:
 
     async def trouble(self) -> str | None:
         """What keeps the pool from being used, if anything: for readiness."""
-        asked = {
-            "schedd": self._schedd.ask(Call("ping", (), self._seconds)),
-            "collector": self._collector.ask(Call("query_ads", ("Collector", "true"), self._seconds)),
-        }
+        workers = {"schedd": self._schedd, "collector": self._collector}
+        asked = {part: workers[part].ask(call) for part, call in questions(self._seconds).items()}
         for part, future in asked.items():
             try:
                 await asking.await_steps(_one(future), _no_write)

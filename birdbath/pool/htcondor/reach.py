@@ -1,0 +1,32 @@
+"""Whether a pool can be used: what its schedd and its collector are asked to find out."""
+
+from __future__ import annotations
+
+from birdbath.errors import BirdbathError
+from birdbath.pool.htcondor.connection import Connection
+from birdbath.pool.htcondor.workers import Call, Workers
+
+
+def questions(seconds: float) -> dict[str, Call]:
+    """What to ask, by whom it is answered; each may take `seconds`."""
+    return {
+        "schedd": Call("ping", (), seconds),
+        "collector": Call("query_ads", ("Collector", "true"), seconds),
+    }
+
+
+def trouble(connection: Connection, seconds: float) -> str | None:
+    """What keeps the pool from being used, if anything; nothing is kept of it. Waits for the answers, each at
+    most `seconds`: not on the event loop.
+    """
+    workers = Workers(connection, "", 2)
+    try:
+        asked = {part: workers.ask(call) for part, call in questions(seconds).items()}
+        for part, future in asked.items():
+            try:
+                future.result()
+            except BirdbathError as error:
+                return f"{part}: {error}"
+        return None
+    finally:
+        workers.close()
