@@ -63,11 +63,13 @@ DEFAULT_OPTIONS = FormatOptions()
 
 
 def cloudevent(event: EventRecord, source: str = "", options: FormatOptions = DEFAULT_OPTIONS) -> bytes:
-    """CloudEvents 1.0, structured mode: `data` is the event ad as the JSON event log has it."""
+    """CloudEvents 1.0, structured mode: `data` is the event ad as the JSON event log has it; `source` is that
+    of events that have none of their own.
+    """
     envelope = {
         "specversion": SPEC_VERSION,
         "id": event.id,
-        "source": source,
+        "source": event.source or source,
         "type": TYPE_PREFIX + event_name(event.type),
         "subject": subject(event),
         "time": _rfc3339(event.time),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from datetime import datetime
 
 from birdbath.classads import Ad
@@ -28,13 +29,14 @@ def from_cloudevent(body: bytes) -> EventRecord:
     if data is None or "EventTypeNumber" not in data or not envelope.string("id"):
         raise NotAnEvent("a CloudEvents JSON without the data of a job event")
     sequence = envelope.string("sequence")
-    return record(
+    found = record(
         data,
         time=time,
         sequence=int(sequence) if sequence.isdecimal() else 0,
         id=envelope.string("id"),
         owner=envelope.string("owner"),
     )
+    return replace(found, source=envelope.string("source"))
 
 
 def record(ad: Ad, *, time: float, sequence: int, id: str, owner: str) -> EventRecord:

@@ -18,7 +18,8 @@ class EventRecord:
     `sequence` has no gaps within one log; `id` is the same whenever and however the event is delivered;
     `time` is in seconds since the epoch; `type` may be a number that `EventType` does not know. `cluster`,
     `proc` and `subproc` are -1 where the event has none. `ad` is the event's ad without EventTime, which
-    each form prints from `time`.
+    each form prints from `time`. `source` is the URI of the pool that it is from, where it is another's than
+    whoever tells of it.
     """
 
     sequence: int
@@ -29,6 +30,7 @@ class EventRecord:
     proc: int
     owner: str
     ad: Ad
+    source: str = ""
 
     @property
     def subproc(self) -> int:

@@ -167,7 +167,8 @@ def test_expressions_keep_their_meaning(tmp_path: Path) -> None:
 def test_cloudevents_are_read_back(number: int, name: str, fields: dict[str, Any]) -> None:
     event = record(number, fields, TIME + 0.125)
     found = from_cloudevent(form("cloudevents", "urn:pool")(event))
-    assert {**vars(found), "ad": None} == {**vars(event), "ad": None}
+    assert {**vars(found), "ad": None} == {**vars(event), "ad": None, "source": "urn:pool"}
+    assert b'"source":"urn:pool"' in form("cloudevents", "urn:listener")(found)
     assert form("classad")(found) != b""
     assert sorted(found.ad) == sorted(event.ad)
 
