@@ -230,23 +230,31 @@ def _mail_sink(
     sender: str,
     digest: bool,
 ) -> Sink:
-    from birdbath.notify.sinks.mail import MailServer, MailSink, parse_server
+    from birdbath.notify.sinks.mail import MailServer, MailSink
 
     if tls not in ("starttls", "require", "tls", "off"):
         raise ListenUsage(f"--smtp-tls is starttls, require, tls or off, not {tls!r}")
-    host, port = parse_server(server)
+    host, port = _server("--smtp", server, 25)
     return MailSink(MailServer(host, port, sender, user, password, tls), to, digest)
+
+
+def _server(option: str, address: str, default_port: int) -> tuple[str, int]:
+    from birdbath.notify.sinks.mail import parse_server
+
+    try:
+        return parse_server(address, default_port)
+    except ValueError as error:
+        raise ListenUsage(f"{option} {error}") from None
 
 
 def _chat_sink(
     contacts: Sequence[str], jid: str | None, password: str | None, server: str | None, ca_file: Path | None
 ) -> Sink:
     from birdbath.notify.sinks.chat import ChatAccount, ChatSink
-    from birdbath.notify.sinks.mail import parse_server
 
     if jid is None or password is None:
         raise ListenUsage("Chat needs --jid and --xmpp-password (or BIRDBATH_XMPP_PASSWORD)")
-    host, port = parse_server(server, 5222) if server else (None, 5222)
+    host, port = _server("--xmpp-server", server, 5222) if server else (None, 5222)
     account = ChatAccount(jid, password, host, port, str(ca_file) if ca_file else None)
     return ChatSink(account, () if "roster" in contacts else contacts)
 

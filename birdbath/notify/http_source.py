@@ -111,6 +111,7 @@ class HttpSource:
             answer = await self._client.patch(
                 f"/events/subscriptions/{self._subscription}", json=filter.value()
             )
+            _check_speaker(answer)
             if answer.status_code == 404:
                 _log.warning("The subscription is gone; making a new one, events may be missing")
                 self._subscription = None
@@ -120,9 +121,9 @@ class HttpSource:
             wanted: dict[str, Any] = {"kind": "pull", **filter.value()}
             if self._state is None:
                 wanted["lease"] = LEASE
-            self._subscription = str(
-                _checked(await self._client.post("/events/subscriptions", json=wanted))["id"]
-            )
+            answer = await self._client.post("/events/subscriptions", json=wanted)
+            _check_speaker(answer)
+            self._subscription = str(_checked(answer)["id"])
             _write(self._state, self._subscription)
         self._checked = filter is self._filter
 
@@ -198,6 +199,22 @@ def _fields(message: bytes) -> Iterator[tuple[str, bytes]]:
             yield name.decode(), value
     if data:
         yield "data", b"\n".join(data)
+
+
+def _check_speaker(answer: httpx.Response) -> None:
+    """Raise ServerRefuses when it is no server of events that has answered: its answers are JSON.
+
+    What a gateway says while the server is away is for `_checked`, and so is who may not come in.
+    """
+    kind = answer.headers.get("content-type", "").partition(";")[0].strip()
+    status = answer.status_code
+    is_page = status == 500 and kind.endswith(("html", "xml"))
+    if is_page or (not kind.endswith("json") and (status < 400 or status in (404, 405, 410, 501))):
+        raise ServerRefuses(
+            f"There are no events at {answer.request.url.copy_with(userinfo=b'')}: the answer is {status} "
+            f"{answer.reason_phrase}, {kind or 'without a type'}. The address is that of the server, "
+            "with no path but one that a gateway puts before it"
+        )
 
 
 def _checked(answer: httpx.Response) -> dict[str, Any]:

@@ -62,8 +62,8 @@ def _add_mail(notifier: Notifier, settings: Settings, server: str) -> None:
 
     try:
         host, port = parse_server(server)
-    except ValueError:
-        raise InvalidSettings(f"smtp_server: {server!r} is no host or host:port") from None
+    except ValueError as error:
+        raise InvalidSettings(f"smtp_server {error}") from None
     domain = settings.email_domain or settings.uid_domain
     sender = settings.mail_from or f"condor@{domain}"
     mail = MailServer(host, port, sender, settings.smtp_user, settings.smtp_password, settings.smtp_tls)

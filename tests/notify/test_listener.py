@@ -234,6 +234,57 @@ async def test_a_server_that_refuses_is_not_asked_for_ever(house: Open) -> None:
             await anext(source.deliveries())
 
 
+@pytest.mark.parametrize("known", [False, True])
+async def test_an_address_without_events_is_said_to_be_none(house: Open, known: bool, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    if known:
+        state.write_text("its-id\n")
+    async with house() as opened, serving(opened) as client:
+        source = HttpSource(f"{client.base_url}/nope", Filter.of(), state, pauses=quick)
+        with pytest.raises(ServerRefuses, match=r"no events at http.*/nope/events/subscriptions"):
+            await anext(source.deliveries())
+    assert state.exists() == known
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "refused"),
+    [
+        (200, "text/html", True),
+        (301, "text/html", True),
+        (404, "text/html; charset=utf-8", True),
+        (500, "text/html", True),
+        (500, "text/plain", False),
+        (502, "text/html", False),
+        (503, "application/problem+json", False),
+    ],
+)
+async def test_who_answers_is_no_server_of_events(status: int, kind: str, refused: bool) -> None:
+    asked = asyncio.Semaphore(0)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(f"HTTP/1.1 {status} So\r\nContent-Type: {kind}\r\nContent-Length: 0\r\n".encode())
+        writer.write(b"Connection: close\r\n\r\n")
+        await writer.drain()
+        writer.close()
+        asked.release()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    asking = asyncio.ensure_future(anext(HttpSource(url, Filter.of(), pauses=quick).deliveries()))
+    if refused:
+        with pytest.raises(ServerRefuses, match=f"the answer is {status} So, text/html"):
+            await asking
+    else:
+        for _ in range(3):
+            await asked.acquire()
+        asking.cancel()
+        with suppress(asyncio.CancelledError):
+            await asking
+    server.close()
+    await server.wait_closed()
+
+
 async def test_a_server_that_is_away_is_waited_for(house: Open, tmp_path: Path) -> None:
     source = HttpSource("http://127.0.0.1:9", Filter.of(), tmp_path / "state", pauses=quick)
     waiting = asyncio.ensure_future(anext(source.deliveries()))
@@ -292,6 +343,9 @@ async def _until_written(write: Callable[..., Awaitable[int]], log: Path, text: 
         await asyncio.sleep(0.05)
 
 
+CHAT = ["--chat", "a@b.c", "--jid", "b@b.c", "--xmpp-password", "pw"]
+
+
 def test_mistakes_are_said_in_a_line(tmp_path: Path) -> None:
     for arguments, reason in (
         (["http://127.0.0.1:1"], "--file, --mail, --chat and --apprise"),
@@ -300,6 +354,14 @@ def test_mistakes_are_said_in_a_line(tmp_path: Path) -> None:
         (["http://127.0.0.1:1", "--file", "-", "--topic", "x.y"], "can match nothing"),
         (["amqp://127.0.0.1", "--file", "-", "--constraint", "JobUniverse == 5"], "looks at JobUniverse"),
         (["http://127.0.0.1:1", "--chat", "a@b.c"], "--jid"),
+        (
+            ["http://127.0.0.1:1", "--mail", "a@b.c", "--smtp", "h:p"],
+            "--smtp is host or host:port, not",
+        ),
+        (
+            ["http://127.0.0.1:1", *CHAT, "--xmpp-server", "h:p"],
+            "--xmpp-server is host or host:port",
+        ),
         (["http://127.0.0.1:1", "--file", "-", "--form", "yaml"], "No event form"),
     ):
         command = [sys.executable, "-m", "birdbath", "listen", *arguments]
