@@ -72,7 +72,8 @@ async def _send_all(notifier: Notifier, following: AnyFollower, asked: Question,
             parts: list[bytes] = []
             if following.filter != told:
                 told = following.filter
-                parts.append(_message(orjson.dumps(told.value()), event=b"filter"))
+                said = {**told.value(), "filter_holds_after": following.filter_since}
+                parts.append(_message(orjson.dumps(said), event=b"filter"))
             parts += _messages(batch, asked.form)
             await send({"type": "http.response.body", "body": b"".join(parts), "more_body": True})
             notifier.metrics.delivered["sse"] += len(batch.entries)

@@ -40,13 +40,14 @@ class Follower:
         self._sees = sees
         self.position = position
         self.filter = filter
+        self.filter_since = position
 
     def use(self, filter: Filter) -> int:
         """Apply another filter to every event that was not yet handed out by `next`, and no other.
 
-        Returns the sequence number after which it holds.
+        Returns the sequence number after which it holds, which is `filter_since` too.
         """
-        self.filter = filter
+        self.filter, self.filter_since = filter, self.position
         return self.position
 
     async def next(self, most: int = READ_AT_ONCE, wait: float | None = None) -> Batch:

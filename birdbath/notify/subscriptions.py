@@ -328,6 +328,11 @@ class SubscribedFollower:
         """The filter in force."""
         return self._follower.filter
 
+    @property
+    def filter_since(self) -> int:
+        """The sequence number after which it holds."""
+        return self._follower.filter_since
+
     def use(self, filter: Filter) -> int:
         """See `Follower.use`."""
         return self._follower.use(filter)
