@@ -16,11 +16,13 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.guard.world import NOBODY, World, world
+from tests.notify.jobs import submit
 from tests.server_process import ServerProcess, running_server
 from tests.soap.wire import call
 from tests.store import postgresql
 from tests.toolkit import require
 
+JSON = "application/json"
 BEGIN = call("beginTransaction", "<duration>600</duration>")
 
 
@@ -192,6 +194,23 @@ def test_figures(server: ServerProcess) -> None:
         "birdbath_spool_free_bytes",
         "birdbath_events_written",
     } <= set(families)
+
+
+def test_figures_of_events(tmp_path: Path) -> None:
+    """Of a follower that takes one event after the other, and of a subscription that takes none."""
+    with running_server(tmp_path) as server:
+        made = json.loads(ask(server, b'{"after": 0}', "/events/subscriptions", Content_Type=JSON)[2])
+        submit(server.url)
+        taken = json.loads(ask(server, None, "/events?after=0&wait=30")[2])
+        figures = {
+            (sample.name, *sample.labels.values()): sample.value
+            for family in text_string_to_metric_families(ask(server, None, "/metrics")[2])
+            for sample in family.samples
+        }
+        assert figures["birdbath_events_written_total",] >= len(taken) > 0
+        assert figures["birdbath_events_delivered_total", "poll"] == len(taken)
+        assert figures["birdbath_event_lag", made["id"]] >= len(taken)
+        assert figures["birdbath_events_missed_total", "poll"] == 0
 
 
 def test_figures_are_for_those_who_may_read(tmp_path: Path) -> None:
