@@ -12,6 +12,7 @@ import orjson
 
 from birdbath.access import ROUTES, Caller, Level
 from birdbath.errors import BirdbathError, PermissionDenied
+from birdbath.events import form
 from birdbath.http.asgi import Headers, Receive, Scope, Send, header, read_body, respond
 from birdbath.http.event_requests import (
     LARGEST_BODY,
@@ -168,6 +169,7 @@ class EventRoutes:
 
     async def _create(self, wanted: NewSubscription, caller: Caller) -> Subscription:
         filter = Filter.of(wanted.topics, wanted.constraint)
+        form(wanted.form)
         options: dict[str, Any] = {}
         if wanted.kind == "webhook":
             if wanted.url is None:

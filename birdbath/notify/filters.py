@@ -131,4 +131,6 @@ def _condition(constraint: str | None) -> _Condition | None:
         raise InvalidFilter(f"The constraint is {error}") from None
     if isinstance(alone, str):
         raise InvalidFilter(f"The constraint is a text, no condition: {parsed.text[:80]}")
+    if not parsed.references() and type(alone) not in (bool, int, float):
+        raise InvalidFilter(f"The constraint is true of no event: {parsed.text[:80]}")
     return _Condition(parsed, evaluate)

@@ -78,6 +78,7 @@ def checked_topic(pattern: str) -> Topic:
             )
     _check_length(pattern, words)
     _check_head(pattern, words)
+    _check_ids(pattern, words)
     return Topic(pattern)
 
 
@@ -88,6 +89,17 @@ def _check_length(pattern: str, words: list[str]) -> None:
             f"Topic {pattern!r} can match nothing: a routing key has five words,"
             " job.<event>.<owner>.<cluster>.<proc>"
         )
+
+
+def _check_ids(pattern: str, words: list[str]) -> None:
+    for word in reversed(words[-2:]):
+        if word == "#":
+            return
+        if word != "*" and not word.removeprefix("-").isdecimal():
+            raise InvalidTopic(
+                f"Topic {pattern!r} can match nothing: the last two words of a routing key are the numbers of"
+                f" a cluster and a proc, not {word!r}"
+            )
 
 
 def _check_head(pattern: str, words: list[str]) -> None:

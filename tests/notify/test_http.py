@@ -125,6 +125,10 @@ async def test_a_long_poll_takes_so_many_at_most(house: Open) -> None:
     [
         ("topic=job.hold.%23", "there is no event 'hold'"),
         ("topic=job", "a routing key has five words"),
+        ("topic=job.held.*.abc.0", "the last two words of a routing key are the numbers"),
+        ("topic=%23.ann", "not 'ann'"),
+        ("constraint=undefined", "true of no event"),
+        ("constraint={1,2}", "true of no event"),
         ("constraint=((", "not a ClassAd expression"),
         ('constraint="held"', "a text, no condition"),
         ("form=yaml", "No event form 'yaml'"),
@@ -189,6 +193,7 @@ async def test_the_filter_of_a_stream_is_changed_in_order(house: Open) -> None:
         ({"topic": "x"}, "topic: Extra inputs are not permitted"),
         ({"topics": "x"}, "topics: Input should be a valid array"),
         ({"lease": -1}, "lease: Input should be greater than 0"),
+        ({"form": "zzz"}, "No event form 'zzz'"),
         ({"kind": "mail"}, "kind: Input should be 'pull' or 'webhook'"),
         ({"kind": "webhook"}, "A webhook needs a url"),
         ({"url": "http://example.org"}, "Only a webhook has a url"),
