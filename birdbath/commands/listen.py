@@ -250,10 +250,14 @@ def _server(option: str, address: str, default_port: int) -> tuple[str, int]:
 def _chat_sink(
     contacts: Sequence[str], jid: str | None, password: str | None, server: str | None, ca_file: Path | None
 ) -> Sink:
-    from birdbath.notify.sinks.chat import ChatAccount, ChatSink
+    from birdbath.notify.sinks.chat import ChatAccount, ChatSink, check_address
 
     if jid is None or password is None:
         raise ListenUsage("Chat needs --jid and --xmpp-password (or BIRDBATH_XMPP_PASSWORD)")
+    if "roster" in contacts and len(contacts) > 1:
+        raise ListenUsage("--chat roster is everybody on the roster: no contact beside it")
+    for address in (jid, *contacts):
+        check_address(address)
     host, port = _server("--xmpp-server", server, 5222) if server else (None, 5222)
     account = ChatAccount(jid, password, host, port, str(ca_file) if ca_file else None)
     return ChatSink(account, () if "roster" in contacts else contacts)

@@ -362,6 +362,8 @@ def test_mistakes_are_said_in_a_line(tmp_path: Path) -> None:
             ["http://127.0.0.1:1", *CHAT, "--xmpp-server", "h:p"],
             "--xmpp-server is host or host:port",
         ),
+        (["http://127.0.0.1:1", *CHAT, "--chat", "roster"], "no contact beside it"),
+        (["http://127.0.0.1:1", *CHAT, "--chat", "a@@b"], "'a@@b' is no XMPP address"),
         (["http://127.0.0.1:1", "--file", "-", "--form", "yaml"], "No event form"),
     ):
         command = [sys.executable, "-m", "birdbath", "listen", *arguments]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,11 +11,15 @@ from typing import Any
 
 from slixmpp import JID, ClientXMPP
 from slixmpp.exceptions import IqError, IqTimeout, XMPPError
+from slixmpp.jid import InvalidJID
 
+from birdbath.errors import BirdbathError
 from birdbath.events import EventRecord, event_name
 from birdbath.events.forms import subject
 from birdbath.events.text import event_text
 from birdbath.notify.deliveries import SinkFailed
+
+_log = logging.getLogger(__name__)
 
 TIMEOUT = 30.0
 
@@ -28,6 +33,18 @@ class ChatAccount:
     host: str | None = None
     port: int = 5222
     ca_file: str | None = None
+
+
+class InvalidAddress(BirdbathError):
+    """It is no address of XMPP."""
+
+
+def check_address(address: str) -> None:
+    """Raise InvalidAddress for what is no `name@host`, or host, of XMPP."""
+    try:
+        JID(address)
+    except InvalidJID:
+        raise InvalidAddress(f"{address[:80]!r} is no XMPP address") from None
 
 
 class ChatSink:
@@ -49,6 +66,8 @@ class ChatSink:
             async with asyncio.timeout(TIMEOUT):
                 client = await self._connected()
                 contacts = self._contacts or await _roster(client)
+                if not contacts:
+                    _log.warning("Nobody is on the roster of %s: nobody was told", self._account.address)
                 for event in events:
                     for contact in contacts:
                         client.send_message(mto=JID(contact), mbody=text(event), mtype="chat")
