@@ -52,11 +52,11 @@ class Gateway:
     def empty(self) -> None:
         """Leave nothing in the queue that a former test put there."""
         self._sweeper.sweep()
-        self.writer.write_now(self._forget_all)
+        self.writer.write_now(self._let_all_leave)
 
-    def _forget_all(self, unit: UnitOfWork) -> None:
+    def _let_all_leave(self, unit: UnitOfWork) -> None:
         for cluster in self.pool.journal.clusters():
-            self.pool.journal.forget(unit, cluster)
+            self.pool.journal.leave(unit, cluster)
 
     def stop(self) -> None:
         self.notifier.close()
