@@ -23,8 +23,9 @@ _RESERVED = frozenset({"true", "false", "undefined", "error", "is", "isnt", "par
 
 _LITERAL_BACKSLASH = re.compile(r'\\(?!"(?!\s*\Z))')
 _COMMENT = r"//[^\n]*|/\*.*?\*/"
-_NAME_IN_QUOTES = r"'(?:[^'\\]|\\.)*'"
-_QUOTED = r'"(?:[^"\\]|\\.)*"' + f"|{_NAME_IN_QUOTES}"
+# All that is plain at once: to go by characters takes 160 bytes for each, as long as the end is looked for.
+_NAME_IN_QUOTES = r"'[^'\\]*(?:\\.[^'\\]*)*'"
+_QUOTED = r'"[^"\\]*(?:\\.[^"\\]*)*"' + f"|{_NAME_IN_QUOTES}"
 NUMBER = r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"
 _WORD = r"[A-Za-z_][A-Za-z0-9_]*"
 TOKEN = re.compile(
@@ -32,7 +33,7 @@ TOKEN = re.compile(
     r"|&&|\|\||=\?=|=!=|[=!<>]=|<<|>>>?|\?:|.",
     re.DOTALL,
 )
-_OLD_QUOTED = r'"(?:[^"\\]|\\(?!")|\\"(?!\s*\Z)|\\(?="\s*\Z))*"' + f"|{_NAME_IN_QUOTES}"
+_OLD_QUOTED = r'"[^"\\]*(?:(?:\\(?!")|\\"(?!\s*\Z)|\\(?="\s*\Z))[^"\\]*)*"' + f"|{_NAME_IN_QUOTES}"
 _OLD_NUMBERS = re.compile(rf"{_OLD_QUOTED}|{_WORD}|({NUMBER})")
 _NEW_NUMBERS = re.compile(rf"{_QUOTED}|{_WORD}|({NUMBER})")
 _SCOPED = re.compile(

@@ -132,6 +132,10 @@ class Victim:
             request = post(call("getJobAds", f"<constraint>FALSE</constraint><x>{'y' * padding}</x>"))
             for _ in range(5):
                 assert self.exchange(request).status == 200
+        for constraint in ('Owner == "nobody"', "((", f'Name == "{"a" * 30_000}'):
+            for operation in ("getJobAds", "queryAnyAds"):
+                asked = call(operation, f"<constraint>{constraint}</constraint>")
+                assert self.exchange(post(asked)).status == 200
 
     def attack(self, attempt: Callable[[], Answer]) -> Toll:
         """Make the attempt, several times if it seems to be beyond the budget: the least CPU time, the most
