@@ -113,10 +113,11 @@ class PoolEvents:
         The schedd and the shadows write an event and its information with a lock each, so others' events, and
         a rotation, come between. A log that has told of nothing yet may not be one that tells.
         """
+        wanted = _trigger(ad)
         for other in following:
             if _is_information(other):
                 self._tells = True
-                if all(other.integer(name, -1) == value for name, value in _trigger(ad).items()):
+                if all(other.integer(name, -1) == value for name, value in wanted.items()):
                     return other
         return Ad() if len(following) == _APART or (following and not self._tells) else None
 

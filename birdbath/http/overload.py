@@ -12,12 +12,11 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from birdbath.http.audit import Audit
+from birdbath.http.audit import LINE_EVERY, Audit
 from birdbath.http.bounds import FULL, Traffic
 from birdbath.http.metrics import Metrics
 from birdbath.soap import refusal
 
-_LINE_EVERY: Final = 1.0
 _HEAD: Final = (
     b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: %s\r\ncontent-length: %d\r\nretry-after: 1\r\n"
     b"birdbath-reference: %s\r\n%s\r\n%s"
@@ -69,7 +68,7 @@ class Overload:
         """
         now = self._clock()
         if now >= self._until:
-            self._until = now + _LINE_EVERY
+            self._until = now + LINE_EVERY
             self._made = self._new(address)
         self._traffic.refused += 1
         self._metrics.request("", "503", 0.0)

@@ -113,7 +113,7 @@ class SoapCalls:
         """Count, and write into the trail, a request that is no SOAP and was to change something."""
         route = f"{scope['method']} {scope['path']}"
         if self._metrics is not None:
-            self._metrics.request(route[: route.find("/", route.find("/") + 1)], str(status), seconds)
+            self._metrics.request("/".join(route.split("/", 2)[:2]), str(status), seconds)
         self._audit.route(route, caller, str(status), seconds)
 
     async def _run(self, request: _Request, call: Call) -> Reply:
@@ -142,14 +142,16 @@ class SoapCalls:
 
     async def _execute(self, request: _Request, call: Call) -> Reply:
         key = key_of(request.scope)
-        writes = operation_info(call.operation).unit is Unit.WRITE
-        if request.caller.account is None and self._authentication.asks and not writes:
-            key = None  # nobody in particular keeps nothing here
-        if key is None or self._once_backend is None:
+        if key is None or self._once_backend is None or self._keeps_nothing(request.caller, call):
             return await self._backend.run(call.operation, request.caller, call.execute)
         backend = self._once_backend
         request.once = once = Once(request.caller.account, key, request.body)
         return await self._keys.run(once, lambda: self._execute_once(backend, once, request, call))
+
+    def _keeps_nothing(self, caller: Caller, call: Call) -> bool:
+        """Whether the call only reads and nobody in particular makes it where callers say who they are."""
+        nobody = caller.account is None and self._authentication.asks
+        return nobody and operation_info(call.operation).unit is not Unit.WRITE
 
     async def _execute_once(self, backend: OnceBackend, once: Once, request: _Request, call: Call) -> Reply:
         info = operation_info(call.operation)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import json
 import select
 import socket
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ import pytest
 
 from birdbath.http.audit import Audit, Refusals
 from birdbath.http.idempotency import MAX_KEPT_OF_ONE, Keys, Once
+from tests.guard.test_trail import trail
 from tests.guard.world import NOBODY, World, world
 from tests.server_process import ServerProcess, running_server
 
@@ -62,10 +62,6 @@ def ask(
         reply = connection.getresponse()
         reply.read()
         return reply.status, reply.headers
-
-
-def trail(home: Path) -> list[dict[str, object]]:
-    return [json.loads(line) for line in (home / "audit.log").read_text().splitlines()]
 
 
 @pytest.mark.parametrize("path", ["/events?wait=0", "/metrics", "/pools", "/", "/pool/clock"])
