@@ -6,7 +6,6 @@ import contextlib
 import os
 import pwd
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
@@ -70,14 +69,6 @@ class Broker:
     def kill(self) -> None:
         """Kill the broker with SIGKILL, as a power cut would."""
         self._processes.pop().kill()
-
-    def stand_still(self) -> None:
-        """Let it not answer, with its connections open, as a partition of the network would."""
-        self._processes[-1].signal(signal.SIGSTOP)
-
-    def go_on(self) -> None:
-        """End the partition."""
-        self._processes[-1].signal(signal.SIGCONT)
 
     def stop(self) -> None:
         """Stop everything that was started, by its process id."""

@@ -47,8 +47,9 @@ class Faulted(AssertionError):
 class Wire:
     """One keep-alive connection that is made anew when it broke."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, path: str = "/") -> None:
         self._port = port
+        self._path = path
         self._connection: http.client.HTTPConnection | None = None
 
     def close(self) -> None:
@@ -71,7 +72,7 @@ class Wire:
     def _exchange(self, body: bytes) -> bytes:
         connection = self._connected()
         try:
-            connection.request("POST", "/", body, {"Content-Type": "text/xml; charset=utf-8"})
+            connection.request("POST", self._path, body, {"Content-Type": "text/xml; charset=utf-8"})
             reply = connection.getresponse()
             content = reply.read()
         except (OSError, http.client.HTTPException) as error:

@@ -18,7 +18,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/follow", description=__doc__)
     parser.add_argument("--events", type=int, default=10000, help="about how many (%(default)s)")
     parser.add_argument("--kills", type=int, default=10, help="of the server (%(default)s)")
-    parser.add_argument("--away", type=float, default=20, help="seconds without a receiver (%(default)s)")
+    parser.add_argument("--away", type=float, default=20, help="least seconds of the partition (%(default)s)")
     parser.add_argument("--seed", default=secrets.token_hex(4), help="what a failed campaign said")
     parser.add_argument("--broker", action="store_true", help="follow over a RabbitMQ server too")
     options = parser.parse_args()

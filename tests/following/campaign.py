@@ -1,5 +1,5 @@
-"""A campaign: jobs that change all the time, followers by stream, webhook and broker, and kills of all
-sides.
+"""A campaign: jobs of two pools that change all the time, followers by stream, webhook and broker, kills of
+all sides, and a partition that cuts every follower off.
 """
 
 from __future__ import annotations
@@ -10,19 +10,22 @@ import random
 import signal
 import threading
 import time
-from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from birdbath.client import Schedd
 from tests.crash.wire import Lost, NotSent, Refused, Wire
-from tests.following.hook import FailingReceiver, Taken
+from tests.following.audit import Report, Taken
+from tests.following.hook import SECRET, FailingReceiver
+from tests.following.network import Network
 from tests.following.processes import Follower, Listener, stream_follower
 from tests.rabbitmq import Broker
 from tests.server_process import ServerProcess, running_server
+
+POOLS = ("desk", "cluster")
+"""The server's own, and a further one."""
 
 CLIENTS = 4
 JOBS = 10
@@ -30,93 +33,92 @@ PATIENCE = 240.0
 """Seconds without a new event after which followers are taken to have lost something."""
 
 
-@dataclass
-class Report:
-    """What came of a campaign: `violations` is empty when nothing was lost."""
-
-    events: int = 0
-    kills: Counter[str] = field(default_factory=Counter)
-    repeated: Counter[str] = field(default_factory=Counter)
-    violations: list[str] = field(default_factory=list)
-
-    def summary(self) -> str:
-        kills = ", ".join(f"{count} of the {what}" for what, count in sorted(self.kills.items()))
-        again = ", ".join(f"{count} by {what}" for what, count in sorted(self.repeated.items()))
-        return f"{self.events} events; kills: {kills}; delivered again: {again or 'none'}"
-
-
 def run(home: Path, seed: str, events: int, kills: int, away: float, broker: Broker | None = None) -> Report:
-    """About `events` events, `kills` kills of the server, more of the consumers and, with a broker, of the
-    broker, and a receiver and a broker that are away for `away` seconds in the middle.
+    """About `events` events, `kills` kills of the server, more of the consumers, of the receiver of webhooks
+    and, with a broker, of the broker.
+
+    In the middle a partition cuts off the streams' readers, the receiver and the broker, this from the server
+    as from its consumers. It lasts from one kill of the server to the next at least, for `away` seconds at
+    least, and longer than any connection.
     """
     chance, report = random.Random(seed), Report()
     hook = FailingReceiver(0.01, random.Random(seed))
-    house = _House(home, broker)
     with ExitStack() as stack:
         stack.callback(hook.go)
+        network = stack.enter_context(Network().running())
+        house = _House(home, None if broker is None else network.way("relay", broker.port))
         stack.callback(house.stop)
         house.start()
-        hook.secret = _subscribe(house.port, hook.url)
-        followers = {"stream": stream_follower(house.port, home / "stream.journal")}
+        receiver, server = network.way("webhook", hook.port), network.way("stream", house.port)
+        followers: dict[str, Follower] = {}
+        for pool in POOLS:
+            _subscribe(house.port, pool, f"http://127.0.0.1:{receiver}/{pool}")
+            journal = home / f"{pool}.journal"
+            followers[f"stream of {pool}"] = stream_follower(server, f"/pools/{pool}/events", journal)
         if broker is not None:
-            followers["amqp"] = Listener(home / "amqp.journal", broker.url)
+            way = _broker_url(network.way("listener", broker.port))
+            followers["listener"] = Listener(home / "listener.journal", broker.url, way)
         for follower in followers.values():
             stack.enter_context(follower.running())
-        partition: threading.Thread | None = None
         producers = _Producers(house.port, events)
         stack.enter_context(producers.running())
         pauses = sorted(chance.random() for _ in range(kills))
+        reunion: float | None = None
         for number, share in enumerate(pauses):
             producers.until(int(share * events))
-            if number == kills // 2:
-                partition = threading.Thread(target=_be_away, args=(hook, broker, away))
-                partition.start()
-                stack.callback(partition.join)
-                report.kills["partition"] += 1
-            whom = [name for name in ("broker", *followers) if chance.random() < 0.5]
+            whom = [name for name in ("broker", "receiver", *followers) if chance.random() < 0.5]
             house.kill()
             report.kills["server"] += 1
-            if "broker" in whom and broker is not None and not (partition and partition.is_alive()):
+            if "broker" in whom and broker is not None:
                 broker.kill()
-                report.kills["broker"] += 1
-                house.start()
                 broker.start()
-            else:
-                house.start()
+                report.kills["broker"] += 1
+            if "receiver" in whom:
+                hook.go()
+                report.kills["receiver"] += 1
+            house.start()
+            if "receiver" in whom:
+                hook.come()
             for name in whom:
                 if name in followers:
                     followers[name].kill()
-                    report.kills[f"{name} consumer"] += 1
+                    report.kills[name] += 1
+            if reunion is not None and not report.severed and time.monotonic() >= reunion:
+                report.severed = network.mend()
+            if number == (kills - 1) // 2:
+                network.cut()
+                reunion = time.monotonic() + away
         producers.until(events)
         producers.stop()
-        written = _log(house.port)
-        _until_done(house.port, followers.values(), hook, written)
-    report.events = len(written)
+        if reunion is not None and not report.severed:
+            threading.Event().wait(max(0.0, reunion - time.monotonic()))
+            report.severed = network.mend()
+        written = {pool: _log(house.port, pool) for pool in POOLS}
+        everything = [event for pool in POOLS for event in written[pool]]
+        _until_done(house.port, followers.values(), hook, len(everything))
+    report.events = len(everything)
+    report.audit_log(everything)
     for name, follower in followers.items():
-        _audit(report, name, written, follower.taken())
-    _audit(report, "webhook", written, hook.taken)
-    if len(written) < producers.acknowledged:
-        report.violations.append(f"{producers.acknowledged} changes, but {len(written)} events")
+        report.audit(name, written.get(name.removeprefix("stream of "), everything), follower.taken())
+    report.audit("webhook", everything, hook.taken)
+    if len(everything) < producers.acknowledged:
+        report.violations.append(f"{producers.acknowledged} changes, but {len(everything)} events")
     return report
 
 
-def _be_away(hook: FailingReceiver, broker: Broker | None, seconds: float) -> None:
-    """A partition: nobody listens where the receiver was, and the broker's connections hang."""
-    hook.go()
-    if broker is not None:
-        broker.stand_still()
-    time.sleep(seconds)
-    if broker is not None:
-        broker.go_on()
-    hook.come()
+def _broker_url(port: int) -> str:
+    return f"amqp://guest:guest@127.0.0.1:{port}/?heartbeat=5"
 
 
 class _House:
-    """A server that is killed and started again, always on the same port."""
+    """A server that is killed and started again, always on the same port, and reaches a broker by one."""
 
-    def __init__(self, home: Path, broker: Broker | None) -> None:
-        self._home = home
-        self._broker = {} if broker is None else {"BIRDBATH_AMQP_URL": f"{broker.url}?heartbeat=5"}
+    def __init__(self, home: Path, broker: int | None) -> None:
+        self._home = home / "home"
+        self._broker = {} if broker is None else {"BIRDBATH_AMQP_URL": _broker_url(broker)}
+        self._settings = home / "birdbath.toml"
+        own, further = POOLS
+        self._settings.write_text(f'pool_name = "{own}"\n[pools.{further}]\npool = "laptop"\n')
         self.port = 0
         self._stack = ExitStack()
         self._server: ServerProcess | None = None
@@ -124,7 +126,7 @@ class _House:
     def start(self) -> None:
         environment = {"BIRDBATH_WEBHOOK_NETWORKS": "127.0.0.0/8", "COVERAGE_PROCESS_CONFIG": ""}
         environment |= self._broker
-        options = ("--port", str(self.port), "--log-level", "warning")
+        options = ("--port", str(self.port), "--config", str(self._settings), "--log-level", "warning")
         running = running_server(self._home, *options, environment=environment)
         self._server = self._stack.enter_context(running)
         self.port = int(self._server.url.rpartition(":")[2])
@@ -138,9 +140,9 @@ class _House:
         self._stack.close()
 
 
-def _subscribe(port: int, url: str) -> str:
-    body = json.dumps({"kind": "webhook", "url": url, "after": 0})
-    return str(_ask(port, "POST", "/events/subscriptions", body)["secret"])
+def _subscribe(port: int, pool: str, url: str) -> None:
+    body = json.dumps({"kind": "webhook", "url": url, "after": 0, "secret": SECRET})
+    _ask(port, "POST", f"/pools/{pool}/events/subscriptions", body)
 
 
 def _ask(port: int, method: str, path: str, body: str | None = None) -> Any:
@@ -153,7 +155,7 @@ def _ask(port: int, method: str, path: str, body: str | None = None) -> Any:
 
 
 class _Producers:
-    """Clients that hold and release jobs of their own, until there were enough changes."""
+    """Clients that hold and release jobs of their own, in each pool, until there were enough changes."""
 
     def __init__(self, port: int, events: int) -> None:
         self._port = port
@@ -189,7 +191,7 @@ class _Producers:
                 thread.join()
 
     def _jobs(self, number: int) -> None:
-        with Schedd(f"http://127.0.0.1:{self._port}").transaction() as transaction:
+        with Schedd(f"http://127.0.0.1:{self._port}{_schedd_of(number)}").transaction() as transaction:
             cluster = transaction.new_cluster()
             for _ in range(JOBS):
                 job = cluster.new_job()
@@ -197,7 +199,7 @@ class _Producers:
             self._clusters[number] = int(cluster.id)
 
     def _work(self, number: int) -> None:
-        wire, cluster = Wire(self._port), self._clusters[number]
+        wire, cluster = Wire(self._port, _schedd_of(number)), self._clusters[number]
         step = 0
         while self._done[number] < self._each and not self._stopping:
             operation = ("holdJob", "releaseJob")[step // JOBS % 2]
@@ -224,49 +226,39 @@ class _Producers:
         return False
 
 
-def _log(port: int) -> list[Taken]:
-    """The event log itself, by long polling without a wait."""
+def _schedd_of(client: int) -> str:
+    return f"/pools/{POOLS[client % len(POOLS)]}/schedd"
+
+
+def _log(port: int, pool: str) -> list[Taken]:
+    """The event log of a pool itself, by long polling without a wait."""
     found: list[Taken] = []
     while True:
-        last = found[-1][0] if found else 0
-        page = _ask(port, "GET", f"/events?after={last}&wait=0&max=1000")
+        last = found[-1].sequence if found else 0
+        page = _ask(port, "GET", f"/pools/{pool}/events?after={last}&wait=0&max=1000")
         if not page:
             return found
-        found += [(int(event["sequence"]), event["id"], event["subject"]) for event in page]
+        found += [Taken(one["source"], int(one["sequence"]), one["id"], one["subject"]) for one in page]
 
 
-def _until_done(
-    port: int, followers: Collection[Follower], hook: FailingReceiver, written: Sequence[Taken]
-) -> None:
-    """Wait until all followers have got as far as they will: to the end, or no further for too long."""
-    wanted, progress, since = len(written), [0], time.monotonic()
+def _until_done(port: int, followers: Collection[Follower], hook: FailingReceiver, events: int) -> None:
+    """Wait until all followers have got as far as they will: to the end, or no further for too long.
+
+    A stream has its pool's events only, a broker and the receiver those of all.
+    """
+    progress, since = [0], time.monotonic()
     while time.monotonic() - since < PATIENCE:
-        now = [len(set(hook.taken)), *(len(set(follower.taken())) for follower in followers)]
+        streams = [len(set(one.taken())) for one in followers if not isinstance(one, Listener)]
+        others = [len(set(one.taken())) for one in followers if isinstance(one, Listener)]
+        now = [sum(streams), len(set(hook.taken)), *others]
         if now != progress:
             progress, since = now, time.monotonic()
         with suppress(OSError):
-            known = _ask(port, "GET", "/events/subscriptions")["subscriptions"]
-            if min(now) >= wanted and not any(subscription["lag"] for subscription in known):
+            if min(now) >= events and not any(_lags(port, pool) for pool in POOLS):
                 return
         time.sleep(0.5)
 
 
-def _audit(report: Report, name: str, written: Sequence[Taken], taken: Sequence[Taken]) -> None:
-    first: dict[int, Taken] = {}
-    order: dict[str, int] = {}
-    for event in taken:
-        sequence, _, job = event
-        if sequence in first:
-            report.repeated[name] += 1
-            if event != first[sequence]:
-                report.violations.append(f"{name}: event {sequence} came as {event} and {first[sequence]}")
-            continue
-        first[sequence] = event
-        if order.get(job, 0) > sequence:
-            report.violations.append(f"{name}: event {sequence} of job {job} came after {order[job]}")
-        order[job] = max(sequence, order.get(job, 0))
-    missing = [event for event in written if first.get(event[0]) != event]
-    if missing:
-        report.violations.append(f"{name}: {len(missing)} of {len(written)} missing, such as {missing[:3]}")
-    if [sequence for sequence, _, _ in written] != list(range(1, len(written) + 1)):
-        report.violations.append("the log has gaps")
+def _lags(port: int, pool: str) -> bool:
+    known = _ask(port, "GET", f"/pools/{pool}/events/subscriptions")["subscriptions"]
+    return any(subscription["lag"] for subscription in known)

@@ -8,8 +8,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from standardwebhooks.webhooks import Webhook
 
-Taken = tuple[int, str, str]
-"""Sequence number, event id and job of an event that was taken."""
+from tests.following.audit import Taken
+
+SECRET = "whsec_" + "c2VjcmV0" * 4
+"""What the campaign's subscriptions sign with."""
 
 
 class FailingReceiver:
@@ -17,16 +19,11 @@ class FailingReceiver:
 
     def __init__(self, failing: float, chance: random.Random) -> None:
         self.taken: list[Taken] = []
-        self.secret = ""
         self._lock = threading.Lock()
         self._failing, self._chance = failing, chance
         self._server: ThreadingHTTPServer | None = None
         self.port = 0
         self.come()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/hook"
 
     def come(self) -> None:
         """Listen, on the same port as ever."""
@@ -68,7 +65,7 @@ class FailingReceiver:
 
     def judge(self, headers: dict[str, str], body: bytes) -> int:
         """The status of the answer; 0 to hang up instead."""
-        event = Webhook(self.secret).verify(body, headers)
+        event = Webhook(SECRET).verify(body, headers)
         assert event["id"] == headers["webhook-id"]
         with self._lock:
             fate = self._chance.random() / self._failing if self._failing else 1.0
@@ -76,5 +73,5 @@ class FailingReceiver:
                 return 503
             if fate < 0.7:
                 return 0
-            self.taken.append((int(event["sequence"]), event["id"], event["subject"]))
+            self.taken.append(Taken(event["source"], int(event["sequence"]), event["id"], event["subject"]))
             return 0 if fate < 1.0 else 204

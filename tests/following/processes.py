@@ -12,7 +12,7 @@ from pathlib import Path
 
 from birdbath.notify.amqp import EXCHANGE
 from tests.following import consumer
-from tests.following.hook import Taken
+from tests.following.audit import Taken
 from tests.notify.amqp.queues import declared
 from tests.server_process import REPOSITORY
 
@@ -53,7 +53,7 @@ class Follower:
     @staticmethod
     def _read(line: str) -> Taken | None:
         words = line.split()
-        return (int(words[0]), words[1], words[2]) if len(words) == 3 else None
+        return Taken(words[0], int(words[1]), words[2], words[3]) if len(words) == 4 else None
 
 
 class Listener(Follower):
@@ -61,11 +61,11 @@ class Listener(Follower):
 
     QUEUE = "campaign"
 
-    def __init__(self, journal: Path, broker: str) -> None:
+    def __init__(self, journal: Path, broker: str, way: str) -> None:
         # There before the first event, which nobody would get otherwise.
         asyncio.run(declared(broker, EXCHANGE, self.QUEUE))
         options = ["--queue", self.QUEUE, "--file", str(journal), "--form", "cloudevents"]
-        super().__init__(journal, [sys.executable, "-m", "birdbath", "listen", broker, *options])
+        super().__init__(journal, [sys.executable, "-m", "birdbath", "listen", way, *options])
 
     @staticmethod
     def _read(line: str) -> Taken | None:
@@ -73,9 +73,9 @@ class Listener(Follower):
             event = json.loads(line)
         except ValueError:  # torn by a kill, and written anew at the next start
             return None
-        return int(event["sequence"]), event["id"], event["subject"]
+        return Taken(event["source"], int(event["sequence"]), event["id"], event["subject"])
 
 
-def stream_follower(port: int, journal: Path) -> Follower:
-    """The consumer of the event stream."""
-    return Follower(journal, [sys.executable, consumer.__file__, str(port), str(journal)])
+def stream_follower(port: int, path: str, journal: Path) -> Follower:
+    """The consumer of an event stream."""
+    return Follower(journal, [sys.executable, consumer.__file__, str(port), path, str(journal)])

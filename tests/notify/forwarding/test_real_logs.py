@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from birdbath.events import EventRecord, form
+from birdbath.events import EventRecord, FormatOptions, form
 from birdbath.notify.forwarding import LogEvents, PlaceFile
 from tests.events.test_forms import read, shown
 
@@ -46,8 +46,15 @@ def test_the_same_events_come_out(path: Path, kind: str, tmp_path: Path) -> None
 TO_THE_BYTE = [
     path for path in LOGS if path.parent.name == "classic" and path.stem != "normal_with_job_ad_info"
 ]
+DATES = {"pool_event_log": "LEGACY"}
+"""The pool's log has the dates of old, without a year."""
 
 
 @pytest.mark.parametrize("path", TO_THE_BYTE, ids=lambda path: path.stem)
 def test_the_text_is_the_same_to_the_byte(path: Path, tmp_path: Path) -> None:
-    assert b"".join(form("text")(event) for event in forwarded(path, tmp_path)) == path.read_bytes()
+    text = form("text", options=FormatOptions.parse(DATES.get(path.stem, "")))
+    assert b"".join(text(event) for event in forwarded(path, tmp_path)) == path.read_bytes()
+
+
+def test_all_logs_are_there() -> None:
+    assert len(LOGS) == 48
