@@ -14,6 +14,9 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+import jwt
+from cryptography.hazmat.primitives.asymmetric import rsa
+
 from benchmarks.figures import Figure, alternated, compared
 from benchmarks.load import Program, Step, drive
 from benchmarks.messages import message
@@ -23,11 +26,14 @@ from benchmarks.small_calls import CONNECTIONS, VERSION, cpu_per_call
 from birdbath.credentials.passwords import change, hash_password
 from birdbath.credentials.tokens import IdTokens, new_signing_key
 from tests.guard.authority import Authority
+from tests.guard.world import write_keys
 
 GROUP = "guard"
 HELD = 1000
 _WSS = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-"
 _PASSWORD = "a good password"
+_ISSUERS = {"scitoken": "https://scitokens.example.org", "oidc": "https://oidc.example.org"}
+_NAMES = {"scitoken": "SciToken", "oidc": "OIDC access token"}
 
 
 def figures(folder: Path, scale: Scale) -> list[Figure]:
@@ -44,18 +50,27 @@ def _authentication(folder: Path, scale: Scale) -> list[Figure]:
     change(folder / "passwords", "ann", hash_password(_PASSWORD))
     change(folder / "digests", "ann", hash_password(_PASSWORD, clear=True))
     (folder / "POOL").write_bytes(new_signing_key())
-    token = IdTokens("here", folder / "POOL").create("ann@here")
+    key = rsa.generate_private_key(65537, 2048)
+    write_keys(folder / "keys", "one", key)
     table = (
         f'[{{"method": "basic", "passwords": "{folder}/passwords"}},'
         f'{{"method": "usernametoken", "passwords": "{folder}/digests"}},'
-        f'{{"method": "idtoken", "trust_domain": "here", "key": "{folder}/POOL"}}]'
+        f'{{"method": "idtoken", "trust_domain": "here", "key": "{folder}/POOL"}},'
+        + ",".join(
+            f'{{"method": "{method}", "issuer": "{issuer}", "keys": "{folder}/keys", "audience": ["here"]}}'
+            for method, issuer in _ISSUERS.items()
+        )
+        + "]"
     )
+    bearers = {"IDTOKEN": IdTokens("here", folder / "POOL").create("ann@here")}
+    bearers |= {method: _access_token(key, issuer) for method, issuer in _ISSUERS.items()}
     basic = base64.b64encode(f"ann:{_PASSWORD}".encode()).decode()
     ways = {
         "HTTP Basic": Step(VERSION.body, headers=f"Authorization: Basic {basic}"),
-        "IDTOKEN": Step(VERSION.body, headers=f"Authorization: Bearer {token}"),
         "UsernameToken, text": Step(_with_token(f"<w:Password>{_PASSWORD}</w:Password>")),
     }
+    for way, token in bearers.items():
+        ways[_NAMES.get(way, way)] = Step(VERSION.body, headers=f"Authorization: Bearer {token}")
     with (
         birdbath(folder / "open") as open_server,
         birdbath(folder / "asking", authentication=table) as asking,
@@ -75,6 +90,21 @@ def _authentication(folder: Path, scale: Scale) -> list[Figure]:
         for way, cost in zip(ways, each, strict=True)
     ]
     return [*told, _digest(folder, table, scale), _certificate(folder, scale)]
+
+
+def _access_token(key: rsa.RSAPrivateKey, issuer: str) -> str:
+    """What a SciToken and an OIDC access token have in common, and each has to have."""
+    now = int(time.time())
+    claims = {
+        "iss": issuer,
+        "sub": "ann",
+        "aud": "here",
+        "iat": now,
+        "exp": now + 3600,
+        "ver": "scitoken:2.0",
+    }
+    claims["scope"] = "condor:/READ condor:/WRITE"
+    return jwt.encode(claims, key, "RS256", headers={"kid": "one"})
 
 
 def _digest(folder: Path, table: str, scale: Scale) -> Figure:

@@ -84,7 +84,8 @@ class CondorSoap(Soap11):
 
     def decompose_incoming_envelope(self, ctx: MethodContext, message: Any = None) -> None:
         """Find the operation element."""
-        element = ctx.in_document.open(self._understands_security)
+        # Where the first Security header was cut out, another is one too many.
+        element = ctx.in_document.open(self._understands_security and ctx.token is None)
         ctx.in_body_doc = element
         ctx.method_request_string = element.tag
 

@@ -36,7 +36,7 @@ from birdbath.soap.faults import ClientFault, ServerFault, SoapFault
 from birdbath.soap.operations import Operations
 from birdbath.soap.protocol import CondorSoap, is_soap_12
 from birdbath.soap.replies import Outcome
-from birdbath.soap.security import UsernameToken, username_token
+from birdbath.soap.security import UsernameToken, cut_token, username_token
 from birdbath.store.trouble import StorageTrouble, trouble_of
 
 assert spyne_compat.SIX_MOVES
@@ -106,6 +106,7 @@ class CallContext(MethodContext):
     def __init__(self, server: SoapServer) -> None:
         super().__init__(server, MethodContext.SERVER)
         self.event = None
+        self.token: UsernameToken | None = None  # the one of the Security header, where that was cut out
 
     def fire_event(self, event: str, *args: object, **kwargs: object) -> None:
         pass
@@ -132,6 +133,7 @@ class SoapServer(ServerBase):
 
     def __init__(self, understands_security: bool = False, bounds: Bounds = USUAL) -> None:
         """With `understands_security`, `Call.security` tells what the WS-Security header says."""
+        self._understands_security = understands_security
         super().__init__(
             CondorApplication(
                 [services.Versions, services.Schedd, services.Collector],
@@ -166,11 +168,12 @@ class SoapServer(ServerBase):
         """
         call: Call | None = None
         try:
+            body, token = cut_token(body) if self._understands_security else (body, None)
             document, cut_out = cut(body)
             if len(document) > THREAD_BYTES:
-                call = await asyncio.to_thread(self._receive_apart, document, content_type)
+                call = await asyncio.to_thread(self._receive_apart, document, token, content_type)
             else:
-                call = self._received(document, cut_out, content_type)
+                call = self._received(document, cut_out, token, content_type)
             return call.reply() if call.is_refused else await run(call)
         except SoapFault as error:
             assert call is not None  # raised by whoever admits the call
@@ -185,11 +188,15 @@ class SoapServer(ServerBase):
 
     def receive(self, body: bytes, content_type: str = "") -> Call:
         """Understand a request; a call that is not understood `is_refused`."""
-        return self._received(*cut(body), content_type)
+        body, token = cut_token(body) if self._understands_security else (body, None)
+        return self._received(*cut(body), token, content_type)
 
-    def _received(self, document: bytes, cut_out: CutOut, content_type: str) -> Call:
+    def _received(
+        self, document: bytes, cut_out: CutOut, token: UsernameToken | None, content_type: str
+    ) -> Call:
         ctx = CallContext(self)
         ctx.in_string = [document, cut_out]
+        ctx.token = token
         (ctx,) = self.generate_contexts(ctx, content_type)
         if ctx.in_error is None:
             self.get_in_object(ctx)
@@ -197,14 +204,14 @@ class SoapServer(ServerBase):
             ctx.in_error = ctx.out_error = ctx.in_error.with_traceback(None)  # it leads back to the call
         return Call(self, ctx)
 
-    def _receive_apart(self, document: bytes, content_type: str) -> Call:
+    def _receive_apart(self, document: bytes, token: UsernameToken | None, content_type: str) -> Call:
         """`_received` in a thread that ends with it.
 
         lxml keeps the names of all documents for as long as the thread lives that parsed them, and a large
         request has room for many megabytes of names.
         """
         with ThreadPoolExecutor(1) as thread:
-            return thread.submit(self._received, document, None, content_type).result()
+            return thread.submit(self._received, document, None, token, content_type).result()
 
     def get_in_object(self, ctx: MethodContext) -> None:
         """Convert the request's values; unlike Spyne's, nothing of the request goes to the log."""
@@ -259,6 +266,9 @@ class Call:
     @property
     def security(self) -> UsernameToken | None:
         """The UsernameToken in the request's WS-Security header. Raises ClientFault for one that is none."""
+        token: UsernameToken | None = self._ctx.token
+        if token is not None:
+            return token
         element = self._ctx.in_document.security
         return None if element is None else username_token(element)
 

@@ -29,6 +29,9 @@ EXPECTED: dict[str, dict[str, float | None]] = {
     "guard": {
         "HTTP Basic, CPU": 1.2,
         "IDTOKEN, CPU": 1.2,
+        "SciToken, CPU": 1.2,
+        "OIDC access token, CPU": 1.2,
+        "UsernameToken, digest, CPU": 1.2,
         "answered at twice the capacity": None,
         "time to a 503 while all places are taken": None,
     },

@@ -15,7 +15,7 @@ from birdbath.classads import AdList
 from birdbath.http import HttpSettings, create_application
 from birdbath.http.asgi import BLOCK_BYTES, Message, blocks
 from birdbath.schedd import Transaction
-from birdbath.soap import Call, SoapServer, wsdl
+from birdbath.soap import Call, SoapServer, UsernameToken, wsdl
 from birdbath.soap.cutting import CutOut
 from birdbath.soap.server import THREAD_BYTES
 from tests.http.driver import application, exchange, get, post, scope
@@ -107,9 +107,9 @@ def test_what_has_read_a_large_request_does_not_stay() -> None:
     server = SoapServer()
     received = server._received
 
-    def recording(document: bytes, cut_out: CutOut, content_type: str) -> Any:
+    def recording(document: bytes, cut_out: CutOut, token: UsernameToken | None, content_type: str) -> Any:
         threads.append(threading.current_thread())
-        return received(document, cut_out, content_type)
+        return received(document, cut_out, token, content_type)
 
     server._received = recording  # type: ignore[method-assign]
     backend = schedd(version_string=VERSION)
