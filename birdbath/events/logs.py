@@ -166,7 +166,7 @@ def _by_hand(text: str) -> Ad:
     )
     ad.set("EventTime", f"{match['date'].replace('/', '-')}T{match['time']}")
     labels = {label: name for name, label in DATA_REUSE_LABELS.get(kind, {}).items()}
-    for line in body[:-1]:
+    for line in (match["head"], *body[:-1]):
         label, _, value = line.strip().partition(": ")
         if label in labels:
             number = value.isdecimal() and labels[label] in ("Size", "ReservedSpace", "ExpirationTime")

@@ -315,13 +315,16 @@ def _common_files(ad: Ad) -> Lines:
 
 
 def _data_reuse(kind: int) -> Callable[[Ad], Lines]:
-    """Events whose headline is empty: HTCondor writes them so, and its reader gives up at them."""
+    """Events without a headline. HTCondor's writer leaves that line empty, where its reader looks for the
+    first field, and gives up on the whole log: it is there.
+    """
 
     def lines(ad: Ad) -> Lines:
-        yield ""
+        indent = ""
         for name, label in DATA_REUSE_LABELS[kind].items():
             value = ad.get(name)
-            yield f"\t{label}: {_line('' if value is None else str(value))}"
+            yield f"{indent}{label}: {_line('' if value is None else str(value))}"
+            indent = "\t"
 
     return lines
 

@@ -22,6 +22,7 @@ NOTES = {"SubmitHost": "<h>", "LogNotes": "night run", "UserNotes": "ü", "Warni
 EVICTED = {"Checkpointed": False, "TerminatedAndRequeued": False, "TerminatedNormally": False}
 REQUEUED = {"Checkpointed": False, "TerminatedAndRequeued": True}
 STARTD = {"StartdAddr": "<h>", "StartdName": "s"}
+RESERVED = {"ExpirationTime": 1700000000, "ReservedSpace": 1000, "UUID": "u", "Tag": "t"}
 CACHED = {"Checksum": "c", "ChecksumType": "sha256"}
 
 SAMPLES: list[tuple[int, str, dict[str, Any]]] = [
@@ -98,22 +99,14 @@ SAMPLES: list[tuple[int, str, dict[str, Any]]] = [
     (38, "FactoryResumedEvent", {"Reason": "p"}),
     *((40, "FileTransferEvent", {"Type": step}) for step in range(1, 7)),
     (40, "FileTransferEvent", {"Type": 2, "Host": "<h>", "QueueingDelay": 5}),
+    (41, "ReserveSpaceEvent", RESERVED),
+    (42, "ReleaseSpaceEvent", {"UUID": "u"}),
+    (43, "FileCompleteEvent", {"Size": 5, **CACHED, "UUID": "u"}),
+    (44, "FileUsedEvent", {**CACHED, "Tag": "t"}),
+    (45, "FileRemovedEvent", {"Size": 5, **CACHED, "Tag": "t"}),
     (46, "DataflowJobSkippedEvent", {"Reason": "r"}),
     *(
         (47, "CommonFilesEvent", {"Type": step})
         for step in ("TransferQueued", "TransferStarted", "TransferFinished", "WaitStarted", "WaitFinished")
     ),
-]
-
-# HTCondor's reader stops at these in text form, in which HTCondor itself writes them with an empty headline.
-NO_TEXT: list[tuple[int, str, dict[str, Any]]] = [
-    (
-        41,
-        "ReserveSpaceEvent",
-        {"ExpirationTime": 1700000000, "ReservedSpace": 1000, "UUID": "u", "Tag": "t"},
-    ),
-    (42, "ReleaseSpaceEvent", {"UUID": "u"}),
-    (43, "FileCompleteEvent", {"Size": 5, **CACHED, "UUID": "u"}),
-    (44, "FileUsedEvent", {**CACHED, "Tag": "t"}),
-    (45, "FileRemovedEvent", {"Size": 5, **CACHED, "Tag": "t"}),
 ]

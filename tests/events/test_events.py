@@ -6,7 +6,7 @@ import pytest
 from birdbath.classads import Expression
 from birdbath.events import EventType, JobEvent, event_name, my_type, routing_key
 from birdbath.events.attributes import is_event_attribute
-from tests.events.samples import NO_TEXT, SAMPLES
+from tests.events.samples import SAMPLES
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_the_ad_of_an_event() -> None:
 
 
 def test_what_events_have_of_their_own() -> None:
-    for kind, _, fields in SAMPLES + NO_TEXT:
+    for kind, _, fields in SAMPLES:
         if kind != EventType.JOB_AD_INFORMATION:
             assert [name for name in fields if not is_event_attribute(name)] == []
     for name in ("Owner", "JobUniverse", "Job", "Cmd", "JobStatus", "QDate", "ServerTime"):

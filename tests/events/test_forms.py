@@ -21,7 +21,8 @@ from birdbath.events import (
     my_type,
 )
 from birdbath.events.reading import NotAnEvent, from_cloudevent
-from tests.events.samples import NO_TEXT, SAMPLES, WARNING
+from birdbath.events.text import DATA_REUSE_LABELS
+from tests.events.samples import SAMPLES, WARNING
 
 TIME = 1795175443.0
 LOG_FORMS = ("text", "json", "xml")
@@ -45,22 +46,21 @@ def shown(event: htcondor2.JobEvent) -> dict[str, str]:
 
 
 def test_all_types_have_a_sample() -> None:
-    assert {n for n, _, _ in SAMPLES + NO_TEXT} == {int(kind) for kind in EventType} - {EventType.NONE}
+    assert {n for n, _, _ in SAMPLES} == {int(kind) for kind in EventType} - {EventType.NONE}
 
 
-@pytest.mark.parametrize(("number", "name", "fields"), SAMPLES + NO_TEXT)
+@pytest.mark.parametrize(("number", "name", "fields"), SAMPLES)
 def test_htcondors_reader_gets_the_same_ad_from_every_form(
     number: int, name: str, fields: dict[str, Any], tmp_path: Path
 ) -> None:
     event = record(number, fields)
     assert event.ad.string("MyType") == name
-    forms = LOG_FORMS if number not in {n for n, _, _ in NO_TEXT} else LOG_FORMS[1:]
-    ads = {kind: shown(read(tmp_path / kind, form(kind)(event))[0]) for kind in forms}
+    ads = {kind: shown(read(tmp_path / kind, form(kind)(event))[0]) for kind in LOG_FORMS}
     assert all(ad == ads["json"] for ad in ads.values()), ads
     assert set(event.ad.compiled()) <= set(ads["json"])
 
 
-@pytest.mark.parametrize(("number", "name", "fields"), SAMPLES + NO_TEXT)
+@pytest.mark.parametrize(("number", "name", "fields"), SAMPLES)
 def test_the_text_is_that_of_htcondors_own_writer(
     number: int, name: str, fields: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -69,6 +69,8 @@ def test_the_text_is_that_of_htcondors_own_writer(
     if number == EventType.SUBMIT:  # without this line their reader takes one note for the other
         theirs = theirs.replace("\n    only mine", "\n    \n    only mine")
         theirs = theirs.replace(f"{WARNING.removesuffix('careful')}WARNING", "WARNING")
+    if number in DATA_REUSE_LABELS:  # their reader stops at the headline that is empty
+        theirs = theirs.replace(" \n\t", " ", 1)
     if number == EventType.ATTRIBUTE_UPDATE:  # their reader does not take theirs back
         theirs = theirs.replace(
             "Setting job attribute JobPrio to", "Changing job attribute JobPrio from undefined to"
@@ -163,7 +165,7 @@ def test_expressions_keep_their_meaning(tmp_path: Path) -> None:
     assert ads[0]["Requirements"] == 'Memory > 5 && Name != "C:\\\\dir"'
 
 
-@pytest.mark.parametrize(("number", "name", "fields"), SAMPLES + NO_TEXT)
+@pytest.mark.parametrize(("number", "name", "fields"), SAMPLES)
 def test_cloudevents_are_read_back(number: int, name: str, fields: dict[str, Any]) -> None:
     event = record(number, fields, TIME + 0.125)
     found = from_cloudevent(form("cloudevents", "urn:pool")(event))
