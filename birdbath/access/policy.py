@@ -35,9 +35,10 @@ class Ownership(enum.Flag):
 
 
 class Unit(enum.Enum):
-    """The kind of unit of work that an operation runs in."""
+    """The kind of unit of work that an operation runs in; OWN: one for a write, which it arranges itself."""
 
     NONE = "none"
+    OWN = "own"
     READ = "read"
     WRITE = "write"
 
@@ -63,6 +64,11 @@ class OperationInfo:
     level: Level
     unit: Unit
     ownership: Ownership = Ownership.NOTHING
+
+    @property
+    def changes_something(self) -> bool:
+        """Whether it is there to change something, were it a subscription that is the caller's own."""
+        return self.unit in (Unit.WRITE, Unit.OWN) or self.level not in (Level.NONE, Level.READ)
 
     @property
     def answers_status(self) -> bool:
@@ -120,12 +126,12 @@ EVENTS: Final = "birdbathEvents"
 
 EVENT_OPERATIONS: Final[dict[str, OperationInfo]] = _table(
     ("getEvents", (EVENTS,), Level.READ, Unit.NONE, Ownership.OWN),
-    ("subscribe", (EVENTS,), Level.WRITE, Unit.NONE, Ownership.OWN),
-    ("renew", (EVENTS,), Level.WRITE, Unit.NONE, Ownership.OWN),
-    ("updateFilter", (EVENTS,), Level.WRITE, Unit.NONE, Ownership.OWN),
-    ("unsubscribe", (EVENTS,), Level.WRITE, Unit.NONE, Ownership.OWN),
+    ("subscribe", (EVENTS,), Level.READ, Unit.OWN, Ownership.OWN),
+    ("renew", (EVENTS,), Level.READ, Unit.OWN, Ownership.OWN),
+    ("updateFilter", (EVENTS,), Level.READ, Unit.OWN, Ownership.OWN),
+    ("unsubscribe", (EVENTS,), Level.READ, Unit.OWN, Ownership.OWN),
 )
-"""The operations of urn:birdbath:events; they arrange for their own units of work."""
+"""The operations of urn:birdbath:events. Whoever may read may follow, with a cursor that the server keeps."""
 
 QUERIES: Final = "birdbathQueries"
 
@@ -162,9 +168,9 @@ ROUTES: Final[dict[str, Policy]] = {
     "GET /health/ready": Policy(Level.NONE),
     "GET /metrics": Policy(Level.READ),
     "GET /events*": Policy(Level.READ, Ownership.OWN),
-    "POST /events/*": Policy(Level.WRITE, Ownership.OWN),
-    "PATCH /events/*": Policy(Level.WRITE, Ownership.OWN),
-    "DELETE /events/*": Policy(Level.WRITE, Ownership.OWN),
+    "POST /events/*": Policy(Level.READ, Ownership.OWN),  # a webhook, which has the server call, WRITE
+    "PATCH /events/*": Policy(Level.READ, Ownership.OWN),
+    "DELETE /events/*": Policy(Level.READ, Ownership.OWN),
     "GET /pool/clock": Policy(Level.READ),
     "POST /pool/clock": Policy(Level.ADMINISTRATOR),
     "GET /pools": Policy(Level.READ),

@@ -33,6 +33,7 @@ class _From:
     url: str
     exchange: str
     queue: str | None
+    unbind: Sequence[str]
     state: Path | None
     topics: Sequence[str]
     constraint: str | None
@@ -100,6 +101,13 @@ def listen(
             rich_help_panel="Broker",
         ),
     ] = None,
+    unbind: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Topic pattern that an earlier listener had bound the durable queue by; repeat it.",
+            rich_help_panel="Broker",
+        ),
+    ] = None,
     state: Annotated[
         Path | None,
         typer.Option(
@@ -137,7 +145,7 @@ def listen(
     Ctrl-C end it. A server that asks who calls is given BIRDBATH_TOKEN, or the account in the URL;
     BIRDBATH_CA names a file of the authorities that its certificate is verified by.
     """
-    given = _From(source, exchange, queue, state, topic or (), constraint, filter_file)
+    given = _From(source, exchange, queue, unbind or (), state, topic or (), constraint, filter_file)
     sinks: list[Callable[[], Sink]] = []
     if file is not None:
         sinks.append(lambda: _file_sink(file, form, max_size, max_rotations))
@@ -200,6 +208,8 @@ def _filter(given: _From) -> Filter:
 
 
 def _source(given: _From, filter: Filter) -> Source:
+    if given.unbind and (given.queue is None or not given.url.startswith(("amqp://", "amqps://"))):
+        raise ListenUsage("--unbind is for a --queue of a broker (amqp://..., amqps://...)")
     if given.url.startswith(("http://", "https://")):
         from birdbath.notify.http_source import HttpSource
 
@@ -208,7 +218,7 @@ def _source(given: _From, filter: Filter) -> Source:
     from birdbath.notify.brokers import check_url
     from birdbath.notify.brokers import source as broker_source
 
-    return broker_source(check_url(given.url), filter, given.exchange, given.queue)
+    return broker_source(check_url(given.url), filter, given.exchange, given.queue, tuple(given.unbind))
 
 
 def _file_sink(path: Path, form_name: str, max_size: int, max_rotations: int) -> Sink:

@@ -172,6 +172,8 @@ class EventRoutes:
         form(wanted.form)
         options: dict[str, Any] = {}
         if wanted.kind == "webhook":
+            if Level.WRITE not in caller.levels:
+                raise PermissionDenied("A webhook, which has the server make requests, needs WRITE")
             if wanted.url is None:
                 raise InvalidWebhook("A webhook needs a url")
             options = await self._webhooks.options(wanted.url, wanted.secret, wanted.form)

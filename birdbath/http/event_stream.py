@@ -68,7 +68,8 @@ async def _send_all(notifier: Notifier, following: AnyFollower, asked: Question,
     told = following.filter
     with suppress(LogClosed):
         while True:
-            batch = await following.next(asked.most, HEARTBEAT)
+            wait = HEARTBEAT if following.filter == told else 0.0
+            batch = await following.next(asked.most, wait, heed_filter=True)
             parts: list[bytes] = []
             if following.filter != told:
                 told = following.filter

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
-from birdbath.access import Caller, Level, Unit, check, operation_info
+from birdbath.access import Caller, Unit, check, operation_info
 from birdbath.http.asgi import Headers, Scope, header
 from birdbath.http.audit import Audit, Refusals
 from birdbath.http.authentication import Authentication
@@ -136,7 +136,7 @@ class SoapCalls:
         if (token := call.security) is not None:
             caller = await self._authentication.message_caller(caller, token, request.secure)
         self._authentication.demand(caller, info.level)
-        if info.unit is Unit.WRITE or info.level is Level.WRITE:
+        if info.changes_something:
             check_soap_type(request.scope, request.by_page)
         return caller
 
@@ -180,8 +180,7 @@ class SoapCalls:
             self._metrics.request(operation, outcome, seconds)
         if call is None:
             return
-        info = operation_info(operation)
-        if info.unit is Unit.WRITE or info.level not in (Level.NONE, Level.READ):
+        if operation_info(operation).changes_something:
             self._audit.call(operation, request.caller, call.ids, outcome, seconds, request.reference)
 
 

@@ -36,12 +36,20 @@ def publishing(url: str, exchange: str = EXCHANGE) -> AbstractAsyncContextManage
     return publisher.publishing(url, exchange)
 
 
-def source(url: str, filter: Filter, exchange: str = EXCHANGE, queue: str | None = None) -> Source:
-    """Where a listener gets the events of an exchange, by a queue of its own or one that is shared."""
+def source(
+    url: str,
+    filter: Filter,
+    exchange: str = EXCHANGE,
+    queue: str | None = None,
+    unbind: tuple[str, ...] = (),
+) -> Source:
+    """Where a listener gets the events of an exchange, by a queue of its own or one that is shared; this is
+    unbound from the topics of `unbind`, which only AMQP 0-9-1 can do.
+    """
     if is_amqp10(url):
         from birdbath.notify.amqp10.consumer import PeerSettings, PeerSource
 
         return PeerSource(PeerSettings(PeerAddress.parse(url), exchange, queue), filter)
     from birdbath.notify.amqp.consumer import AmqpSource, ConsumerSettings
 
-    return AmqpSource(ConsumerSettings(url, exchange, queue), filter)
+    return AmqpSource(ConsumerSettings(url, exchange, queue, unbind=unbind), filter)

@@ -41,6 +41,7 @@ class Follower:
         self.position = position
         self.filter = filter
         self.filter_since = position
+        self._sleep: asyncio.Timeout | None = None
 
     def use(self, filter: Filter) -> int:
         """Apply another filter to every event that was not yet handed out by `next`, and no other.
@@ -48,12 +49,17 @@ class Follower:
         Returns the sequence number after which it holds, which is `filter_since` too.
         """
         self.filter, self.filter_since = filter, self.position
+        if self._sleep is not None and not self._sleep.expired():
+            self._sleep.reschedule(0.0)  # whoever sleeps in `next` looks again
         return self.position
 
-    async def next(self, most: int = READ_AT_ONCE, wait: float | None = None) -> Batch:
+    async def next(
+        self, most: int = READ_AT_ONCE, wait: float | None = None, heed_filter: bool = False
+    ) -> Batch:
         """The next events that pass: at least one, unless something was missed or `wait` seconds are over.
 
         Returns as soon as there is something. With `wait` 0 it looks at all that is committed, and returns.
+        With `heed_filter` it returns, with nothing, when the filter is replaced while it waits.
         """
         missed = self._skip_deleted()
         deadline = None if wait is None else asyncio.get_running_loop().time() + wait
@@ -68,7 +74,9 @@ class Follower:
                 self.position = entries[-1].event.sequence
             if passing or missed:
                 return Batch(passing, self.position, missed)
-            if not entries and not await self._newer(deadline):
+            if entries or await self._newer(deadline):
+                continue
+            if filter is self.filter or heed_filter:
                 return Batch((), self.position)
 
     def _skip_deleted(self) -> int:
@@ -86,8 +94,10 @@ class Follower:
 
     async def _newer(self, deadline: float | None) -> bool:
         try:
-            async with asyncio.timeout_at(deadline):
+            async with asyncio.timeout_at(deadline) as self._sleep:
                 await self._log.newer(self.position)
         except TimeoutError:
             await self._log.caught_up()
+        finally:
+            self._sleep = None
         return self._log.newest > self.position

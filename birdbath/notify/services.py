@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from threading import Lock
 
 from sqlalchemy import Engine
 
 from birdbath.classads import Ad
 from birdbath.errors import BirdbathError
-from birdbath.events import EventRecord, form
+from birdbath.events import EventRecord, Form, form
 from birdbath.notify.amqp10.address import is_amqp10
 from birdbath.notify.filters import Filter
 from birdbath.notify.notifier import Notifier
@@ -20,10 +22,13 @@ from birdbath.store.reader import Reader
 
 
 def add_services(notifier: Notifier, settings: Settings, engine: Engine) -> None:
-    """Add to `notifier` the services that `settings` ask for. Raises InvalidSettings for nonsense in them."""
+    """Add to `notifier` the services that `settings` ask for. Raises InvalidSettings for nonsense in them,
+    also in what no service needs now.
+    """
+    chosen = _published(settings, notifier.source)
     try:
         if settings.amqp_url is not None:
-            _add_amqp(notifier, settings, settings.amqp_url, engine)
+            _add_amqp(notifier, settings, settings.amqp_url, chosen, engine)
         else:
             notifier.unserved.add(RELAY)
         if settings.smtp_server is not None:
@@ -36,20 +41,36 @@ def add_services(notifier: Notifier, settings: Settings, engine: Engine) -> None
         raise InvalidSettings(str(error)) from None
 
 
-def _add_amqp(notifier: Notifier, settings: Settings, url: str, engine: Engine) -> None:
+def _published(settings: Settings, source: str) -> tuple[Form, Filter]:
+    """The form of what is published, and which events are."""
+    with _setting("amqp_form"):
+        chosen = form(settings.amqp_form, source)
+    with _setting("amqp_topics"):
+        Filter.of(settings.amqp_topics)
+    with _setting("amqp_constraint"):
+        return chosen, Filter.of(settings.amqp_topics, settings.amqp_constraint)
+
+
+@contextmanager
+def _setting(name: str) -> Iterator[None]:
+    """Say of nonsense which setting it is in."""
+    try:
+        yield
+    except BirdbathError as error:
+        raise InvalidSettings(f"{name}: {error}") from None
+
+
+def _add_amqp(
+    notifier: Notifier, settings: Settings, url: str, chosen: tuple[Form, Filter], engine: Engine
+) -> None:
     # A broker's client takes a while to load, which servers without a broker shall not pay.
     from birdbath.notify.amqp.relay import Relay, RelaySettings
     from birdbath.notify.amqp.requests import Answers, Responder
     from birdbath.notify.brokers import check_url
 
     logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # what it complains of is said once already
-    chosen = RelaySettings(
-        check_url(url),
-        form(settings.amqp_form, notifier.source),
-        Filter.of(settings.amqp_topics, settings.amqp_constraint),
-        settings.amqp_exchange,
-    )
-    notifier.services["AMQP relay"] = Relay(notifier, chosen).run
+    relayed = RelaySettings(check_url(url), *chosen, settings.amqp_exchange)
+    notifier.services["AMQP relay"] = Relay(notifier, relayed).run
     if settings.amqp_requests and not is_amqp10(url):
         jobs = _Jobs(engine)
         answers = Answers(jobs.history, jobs.ad, notifier.visibility.sees, notifier.source)

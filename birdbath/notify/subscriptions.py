@@ -337,9 +337,11 @@ class SubscribedFollower:
         """See `Follower.use`."""
         return self._follower.use(filter)
 
-    async def next(self, most: int = READ_AT_ONCE, wait: float | None = None) -> Batch:
+    async def next(
+        self, most: int = READ_AT_ONCE, wait: float | None = None, heed_filter: bool = False
+    ) -> Batch:
         """See `Follower.next`. Raises Superseded."""
-        batch = await self._follower.next(most, wait)
+        batch = await self._follower.next(most, wait, heed_filter)
         if self.superseded:
             raise Superseded("The subscription has another follower now, or was removed")
         return batch

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from birdbath.access import OPERATIONS, ROUTES, Caller, Level, Ownership, Unit, check
-from birdbath.access.policy import COLLECTOR, SCHEDD, Forbidden
+from birdbath.access.policy import COLLECTOR, EVENT_OPERATIONS, SCHEDD, Forbidden
 from birdbath.errors import PermissionDenied
 from birdbath.http.clock_routes import ClockRoutes
 from birdbath.http.event_routes import EventRoutes
@@ -63,6 +63,12 @@ def test_everything_that_changes_something_needs_more_than_reading() -> None:
     for name, info in OPERATIONS.items():
         if info.unit is Unit.WRITE:
             assert info.level in (Level.WRITE, Level.ADVERTISE, Level.ADMINISTRATOR), name
+
+
+def test_whoever_may_read_may_follow() -> None:
+    for info in EVENT_OPERATIONS.values():
+        check(info, Caller("192.0.2.7", "ann", frozenset({Level.NONE, Level.READ})))
+        assert info.changes_something == (info.name != "getEvents"), info.name
 
 
 @pytest.mark.parametrize("name", OPERATIONS)

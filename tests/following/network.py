@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections import Counter
 from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -71,8 +71,10 @@ class Network:
             carried.add(task)
             self._arrived.set()
             try:
-                await self._whole.wait()
-                await self._carry(reader, writer, port)
+                # Python 3.11 complains of a connection whose task was cancelled.
+                with suppress(asyncio.CancelledError):
+                    await self._whole.wait()
+                    await self._carry(reader, writer, port)
             finally:
                 carried.discard(task)
                 writer.transport.abort()

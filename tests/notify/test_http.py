@@ -177,10 +177,11 @@ async def test_the_filter_of_a_stream_is_changed_in_order(house: Open) -> None:
             location = f"{SUBSCRIPTIONS}/{made['id']}"
             changed = (await client.patch(location, json={"topics": ["job.released.#"]})).json()
             assert (changed["filter_holds_after"], changed["topics"]) == (1, ["job.released.#"])
-            await open_house.write(event(2), event(3, RELEASED))
-            told = await anext(stream)
+            told = await anext(stream)  # at once, while nothing happens
             wanted = {"topics": ["job.released.#"], "constraint": "", "filter_holds_after": 1}
             assert (told["event"], data(told)) == ("filter", wanted)
+            assert await anext(stream) == {"id": "1"}
+            await open_house.write(event(2), event(3, RELEASED))
             assert (await anext(stream))["id"] == "3"
         refused = await client.patch(location, json={"topics": ["job.hold.#"]})
         assert refused.status_code == 400
@@ -245,6 +246,23 @@ async def test_the_servers_own_subscriptions_are_for_administrators(house: Open)
             assert (await client.get("/events", params=query, headers=by)).status_code == status
         assert (await client.delete(location)).status_code == 404
         assert (await client.delete(location, headers={"x-account": "root"})).status_code == 204
+
+
+async def test_who_may_only_read_may_subscribe_but_not_have_the_server_call(house: Open) -> None:
+    rules = AccessRules.of({Level.READ: ["*"], Level.WRITE: ["root"]}, {})
+    webhook = {"kind": "webhook", "url": "http://127.0.0.1:9/hook"}
+    async with house() as open_house, serving(open_house, rules=rules) as client:
+        made = await client.post(SUBSCRIPTIONS, json={"after": 0})
+        location = made.headers["location"]
+        await open_house.write(event(1))
+        assert of_cluster(await client.get("/events", params={"subscription": made.json()["id"]})) == ["1.0"]
+        assert (await client.post(f"{location}/acknowledge", json={"through": 1})).json()["cursor"] == 1
+        assert (await client.patch(location, json={"topics": ["job.held.#"]})).status_code == 200
+        assert (await client.delete(location)).status_code == 204
+        refused = await client.post(SUBSCRIPTIONS, json=webhook)
+        assert (refused.status_code, "needs WRITE" in refused.json()["detail"]) == (403, True)
+        allowed = await client.post(SUBSCRIPTIONS, json=webhook, headers={"x-account": "root"})
+        assert allowed.status_code == 201
 
 
 async def test_nobody_gets_anything_of_another_owners_jobs(house: Open) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import subprocess
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -13,8 +12,11 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, insert
+from typer.testing import CliRunner
 
+from birdbath.access import AccessRules, Level
 from birdbath.classads import Ad
+from birdbath.cli import app
 from birdbath.events import EventRecord
 from birdbath.notify import Filter
 from birdbath.notify.brokers import source as broker_source
@@ -227,6 +229,21 @@ async def test_without_a_state_file_the_subscription_ends_with_the_listener(hous
         assert opened.notifier.subscriptions.all() == []
 
 
+async def test_reading_is_enough_to_listen(house: Open) -> None:
+    readers = AccessRules.of({Level.READ: ["*"], Level.WRITE: ["root"]}, {})
+    async with house() as opened, serving(opened, rules=readers) as client:
+        deliveries = HttpSource(str(client.base_url), Filter.of(), pauses=quick).deliveries()
+        upcoming = asyncio.ensure_future(anext(deliveries))
+        while not opened.notifier.subscriptions.all():
+            await asyncio.sleep(0.001)
+        await opened.write(event(1))
+        delivery = await upcoming
+        assert [found.cluster for found in delivery.events] == [1]
+        await delivery.acknowledge()
+        assert [known.cursor for known in opened.notifier.subscriptions.all()] == [1]
+        await deliveries.aclose()
+
+
 async def test_a_server_that_refuses_is_not_asked_for_ever(house: Open) -> None:
     async with house() as opened, serving(opened) as client:
         source = HttpSource(str(client.base_url), Filter(("no.such.topic",)), pauses=quick)
@@ -351,6 +368,7 @@ def test_mistakes_are_said_in_a_line(tmp_path: Path) -> None:
         (["http://127.0.0.1:1"], "--file, --mail, --chat and --apprise"),
         (["http://127.0.0.1:1", "--file", "-", "--mail", "a@b.c"], "one of"),
         (["nonsense", "--file", "-"], "The broker's address"),
+        (["amqp://127.0.0.1", "--file", "-", "--unbind", "job.#"], "--unbind is for a --queue"),
         (["http://127.0.0.1:1", "--file", "-", "--topic", "x.y"], "can match nothing"),
         (["amqp://127.0.0.1", "--file", "-", "--constraint", "JobUniverse == 5"], "looks at JobUniverse"),
         (["http://127.0.0.1:1", "--chat", "a@b.c"], "--jid"),
@@ -366,8 +384,7 @@ def test_mistakes_are_said_in_a_line(tmp_path: Path) -> None:
         (["http://127.0.0.1:1", *CHAT, "--chat", "a@@b"], "'a@@b' is no XMPP address"),
         (["http://127.0.0.1:1", "--file", "-", "--form", "yaml"], "No event form"),
     ):
-        command = [sys.executable, "-m", "birdbath", "listen", *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-        assert done.returncode == 1, done.stderr
+        done = CliRunner().invoke(app, ["listen", *arguments])
+        assert done.exit_code == 1, done.output
         assert reason in done.stderr
         assert done.stderr.count("\n") == 1

@@ -16,8 +16,10 @@ from birdbath.events.reading import NotAnEvent, from_cloudevent
 from birdbath.notify.amqp import EXCHANGE
 from birdbath.notify.amqp.connection import BROKER_ERRORS, connected, shown
 from birdbath.notify.deliveries import Delivery
+from birdbath.notify.entries import Entry
 from birdbath.notify.filters import Filter
 from birdbath.notify.pauses import Pauses
+from birdbath.notify.topics import Topic
 
 _log = logging.getLogger(__name__)
 
@@ -30,14 +32,17 @@ class ConsumerSettings:
     """Which broker, which exchange, and which queue.
 
     A named queue is durable and keeps events while nobody listens; all consumers on it share them
-    (round-robin). Without a name the queue is exclusive: it is gone with the connection, and with it what
-    came meanwhile. `prefetch` bounds what is handed out and not yet acknowledged.
+    (round-robin). It stays bound by what former listeners asked for, which the broker does not tell: `unbind`
+    are those of their topics that are not wanted any more. Without a name the queue is exclusive: it is gone
+    with the connection, and with it what came meanwhile. `prefetch` bounds what is handed out and not yet
+    acknowledged.
     """
 
     url: str
     exchange: str = EXCHANGE
     queue: str | None = None
     prefetch: int = PREFETCH
+    unbind: tuple[str, ...] = ()
 
 
 @dataclass
@@ -70,7 +75,9 @@ class AmqpSource:
     ) -> None:
         self._settings = settings
         self._topics = filter.topics or EVERYTHING
-        self._bound_before: tuple[str, ...] = ()
+        self._bound_before = settings.unbind
+        self._asked = set(self._topics)
+        self._told = False
         self._pauses = pauses()
         self._session: _Session | None = None
 
@@ -81,6 +88,7 @@ class AmqpSource:
     async def use(self, filter: Filter) -> None:
         """See `Source.use`. While there is no connection it takes effect with the next one."""
         self._topics = filter.topics or EVERYTHING
+        self._asked.update(self._topics)
         if self._session is not None:
             try:
                 await self._session.bind(self._topics)
@@ -96,6 +104,7 @@ class AmqpSource:
                     session = await self._begin(connection)
                     self._pauses.reset()
                     while (delivery := await _next(session)) is not None:
+                        self._say_of_strangers(delivery.events)
                         yield delivery
                     raise ConnectionResetError("the connection was lost")
             except BROKER_ERRORS as error:
@@ -104,6 +113,22 @@ class AmqpSource:
                 _log.warning("The broker at %s: %s; again in %.1f s", shown(settings.url), reason, pause)
                 self._session = None
                 await asyncio.sleep(pause)
+
+    def _say_of_strangers(self, events: Sequence[EventRecord]) -> None:
+        """Say once that the queue has what nobody here has asked for, which is left out."""
+        if self._settings.queue is None or self._told or self._asked.issuperset(EVERYTHING):
+            return
+        asked = [Topic(pattern) for pattern in self._asked]
+        for entry in (Entry(event, lambda: None) for event in events):
+            if not any(topic.matches_words(entry.words) for topic in asked):
+                self._told = True
+                _log.warning(
+                    "The queue %s is bound by other topics, too, and gets events such as %s, which are left"
+                    " out; unbind what earlier listeners asked for (--unbind)",
+                    self._settings.queue,
+                    entry.key,
+                )
+                return
 
     async def _begin(self, connection: AbstractConnection) -> _Session:
         settings = self._settings

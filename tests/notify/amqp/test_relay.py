@@ -166,6 +166,28 @@ async def test_new_topics_are_for_the_broker(house: Open, broker: Broker) -> Non
             await deliveries.aclose()
 
 
+async def test_a_queue_that_an_earlier_listener_bound_is_told_of_and_unbound(
+    house: Open, broker: Broker, caplog: pytest.LogCaptureFixture
+) -> None:
+    exchange, queue = a_name(), a_name()
+    await declared(broker.url, exchange, queue, "job.held.#")
+    async with house() as opened, relaying(opened, broker.url, exchange):
+        await opened.write(event(1))
+        found = await consume(broker.url, exchange, 1, queue, "job.released.#")
+        assert [one.cluster for one in found] == [1]
+        assert f"The queue {queue} is bound by other topics, too" in caplog.text
+        assert "such as job.held.ann.1.0" in caplog.text
+        settings = ConsumerSettings(broker.url, exchange, queue, unbind=("job.held.#",))
+        source = AmqpSource(settings, Filter.of(["job.released.#"]), quick)
+        deliveries = source.deliveries()
+        upcoming = asyncio.ensure_future(anext(deliveries))
+        while source._session is None:
+            await asyncio.sleep(0.01)
+        await opened.write(event(2), event(3, RELEASED))
+        assert [one.cluster for one in (await upcoming).events] == [3]
+        await deliveries.aclose()
+
+
 async def test_what_could_not_be_acknowledged_comes_again(house: Open, broker: Broker) -> None:
     exchange, queue = a_name(), a_name()
     await declared(broker.url, exchange, queue)

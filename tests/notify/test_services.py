@@ -1,0 +1,38 @@
+"""What the settings ask for: nonsense in them is refused, whether or not it would be used."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from birdbath.notify.services import add_services
+from birdbath.settings import InvalidSettings, load_settings
+from tests.notify.house import Open
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize("broker", [{}, {"amqp_url": "amqp://127.0.0.1:9/"}])
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"amqp_form": "yaml"}, "^amqp_form: No event form 'yaml'"),
+        ({"amqp_topics": ("job.hold.#",)}, "^amqp_topics: .*there is no event 'hold'"),
+        ({"amqp_constraint": "HoldReasonCode =="}, "^amqp_constraint: The constraint is"),
+        ({"amqp_constraint": "false"}, ""),
+    ],
+)
+async def test_nonsense_is_said_at_once(
+    house: Open, engine: Engine, settings: dict[str, Any], said: str, broker: dict[str, Any]
+) -> None:
+    wanted = load_settings(None, **settings, **broker)
+    async with house() as opened:
+        if not said:
+            add_services(opened.notifier, wanted, engine)
+            assert ("AMQP relay" in opened.notifier.services) == bool(broker)
+            return
+        with pytest.raises(InvalidSettings, match=said):
+            add_services(opened.notifier, wanted, engine)
+        assert opened.notifier.services == {}
