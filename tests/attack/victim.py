@@ -241,10 +241,8 @@ class Canary:
 
 @contextlib.contextmanager
 def victim(home: Path, *options: str) -> Iterator[Victim]:
-    """A server that has answered before, so that nothing of its start is counted; nor is measuring coverage,
-    which takes as long as the work itself.
-    """
-    with running_server(home, *options, environment={"COVERAGE_PROCESS_CONFIG": ""}) as server:
+    """A server that has answered before, so that nothing of its start is counted."""
+    with running_server(home, *options) as server:
         found = Victim(server)
         found.warm_up()
         yield found

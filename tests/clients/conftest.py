@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -118,9 +118,9 @@ def gsoap_programs(simulated: str, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture(scope="session")
-def axis_class_path(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
-    """What `java -cp` needs to run the Axis client, whose stubs come from the WSDLs of the server there."""
+def axis_class_path(simulated: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What `java -cp` needs to run the Axis client, with stubs from the WSDLs that the server serves."""
     for program in ("java", "javac"):
         require(f"{program} (Debian package default-jdk-headless)", shutil.which(program) is not None)
     require("Axis 1.4 (Debian package libaxis-java)", all(jar.exists() for jar in AXIS_JARS))
-    return lambda server: build_axis(server, CLIENTS / "axis", tmp_path_factory.mktemp("axis"))
+    return build_axis(simulated, CLIENTS / "axis", tmp_path_factory.mktemp("axis"))

@@ -50,11 +50,10 @@ class Lives:
         self._over = False
         self._pid: int | None = None
         self._messages: queue.SimpleQueue[list[str]] = queue.SimpleQueue()
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
         self._nursery = subprocess.Popen(
             [sys.executable, "-m", "tests.crash.nursery", str(home), str(self.port)],
             cwd=ROOT,
-            env=environment | {"PYTHONPATH": str(ROOT)},
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -124,7 +124,7 @@ class _House:
         self._server: ServerProcess | None = None
 
     def start(self) -> None:
-        environment = {"BIRDBATH_WEBHOOK_NETWORKS": "127.0.0.0/8", "COVERAGE_PROCESS_CONFIG": ""}
+        environment = {"BIRDBATH_WEBHOOK_NETWORKS": "127.0.0.0/8"}
         environment |= self._broker
         options = ("--port", str(self.port), "--config", str(self._settings), "--log-level", "warning")
         running = running_server(self._home, *options, environment=environment)
