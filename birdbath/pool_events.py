@@ -126,10 +126,14 @@ class PoolEvents:
         job = JobId(ad.integer("Cluster"), ad.integer("Proc"))
         if not own:
             return job
-        known, _, proc = own.partition(".")
-        if known.isdecimal() and self._journal.schedd_cluster(int(known)) == job.cluster:
-            return JobId(int(known), int(proc))
-        return None
+        cluster, _, proc = own.partition(".")
+        if not (cluster.isdecimal() and proc.isdecimal()):
+            return None
+        known = JobId(int(cluster), int(proc))
+        first = self._journal.place(known.cluster)
+        if first is None or job != JobId(first.cluster, first.proc + known.proc):
+            return None
+        return known
 
 
 def _trigger(ad: Ad) -> dict[str, int]:

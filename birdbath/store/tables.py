@@ -226,11 +226,13 @@ htcondor_clusters = Table(
     Column("owner", String(255), nullable=False),
     Column("schedd_cluster", Integer, nullable=False, index=True),
     Column("left_at", Float, index=True),
+    Column("first_proc", Integer, nullable=False, server_default="0"),
 )
 """Clusters that were committed to a real pool, by the ids that clients know, with those of the schedd.
 
-`left_at` is when none of its jobs was found in the queue any more: events of theirs may still come, and the
-history names them. A row goes `history_max_age` later.
+Several may share a cluster of the schedd: `first_proc` is what proc 0 of this one is there. `left_at` is when
+none of its jobs was found in the queue any more: events of theirs may still come, and the history names them.
+A row goes `history_max_age` later.
 """
 
 htcondor_commits = Table(

@@ -55,7 +55,7 @@ def test_who_gave_up_or_comes_at_the_end_stops_nobody() -> None:
     given_up, waits = decisions.take_off("b"), decisions.take_off("c")
     assert given_up.cancel()
     schedd.asked[0][1].set_result(None)
-    assert schedd.asked[1][0] == "(b) || (c)"
+    assert schedd.asked[1][0] == "(c)"
     schedd.asked[1][1].cancel()
     with pytest.raises(PoolUnreachable):
         waits.result(0)

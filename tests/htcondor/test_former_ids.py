@@ -9,8 +9,8 @@ import pytest
 
 from birdbath.classads import Constraint
 from birdbath.events import EventType
-from birdbath.pool.base import JobStatus
-from birdbath.pool.htcondor.journal import Journal
+from birdbath.pool.base import JobId, JobStatus
+from birdbath.pool.htcondor.journal import Journal, Queued
 from birdbath.store import Writer, open_engine
 from tests.htcondor.harness import HTCondorHarness
 from tests.htcondor.sweeper import Sweeper
@@ -35,21 +35,24 @@ def test_ids_are_remembered_until_the_history_is_too_old(tmp_path: Path) -> None
     journal = Journal(engine, "htcondor")
     try:
         writer.write_now(lambda unit: journal.begin(unit, "run-1", OWN))
-        writer.write_now(lambda unit: journal.decide(unit, "run-1", [(OWN, 3, "alice", SCHEDDS)]))
+        writer.write_now(lambda unit: journal.decide(unit, "run-1", [Queued(OWN, 3, "alice", SCHEDDS, 4)]))
         assert (journal.clusters(), journal.count("alice")) == ({OWN: 3}, 3)
+        last = JobId(SCHEDDS, 6)
+        assert (journal.own_job(last), journal.has_own(SCHEDDS)) == (JobId(OWN, 2), True)
+        assert [journal.own_job(JobId(SCHEDDS, proc)) for proc in (3, 7)] == [None, None]
 
         writer.write_now(lambda unit: journal.leave(unit, OWN))
         assert (journal.clusters(), journal.count(None), journal.count("alice")) == ({}, 0, 0)
-        assert journal.own_cluster(SCHEDDS) is None
-        assert (journal.schedd_cluster(OWN), journal.former_cluster(SCHEDDS)) == (SCHEDDS, OWN)
+        assert (journal.own_job(last), journal.has_own(SCHEDDS)) == (None, False)
+        assert (journal.place(OWN), journal.former_job(last)) == (JobId(SCHEDDS, 4), JobId(OWN, 2))
 
         now[0] += 50
         writer.write_now(lambda unit: journal.leave(unit, OWN))  # it has left long since
         writer.write_now(lambda unit: journal.forget(unit, 60))
-        assert journal.former_cluster(SCHEDDS) == OWN
+        assert journal.former_job(last) == JobId(OWN, 2)
         now[0] += 20
         writer.write_now(lambda unit: journal.forget(unit, 60))
-        assert (journal.schedd_cluster(OWN), journal.former_cluster(SCHEDDS)) == (None, None)
+        assert (journal.place(OWN), journal.former_job(last)) == (None, None)
     finally:
         journal.close()
         writer.close()

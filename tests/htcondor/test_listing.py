@@ -13,6 +13,7 @@ from lxml import etree
 from birdbath.classads import Ad, AdMemory, AdRecord, Constraint
 from birdbath.client import Collector, Schedd
 from birdbath.errors import Unavailable
+from birdbath.pool.base import JobId
 from birdbath.pool.htcondor import names
 from birdbath.pool.htcondor.listing import Portions, by_ids, by_names, joined
 from birdbath.pool.htcondor.reading import MARK, Reader
@@ -72,10 +73,11 @@ def test_ids_of_others_are_told_as_clients_know_them() -> None:
     claimed = [*MACHINE, 'JobId = "5.3"', 'GlobalJobId = "here#5.3#9"']
     ours = reader.daemon_element("\n".join(claimed), 1)
     theirs = reader.daemon_element("\n".join([*claimed[:-1], 'GlobalJobId = "there#5.3#9"']), 1)
-    portions = Portions({5: 1_000_000_001}.get)
+    own = {JobId(5, 0): JobId(1_000_000_001, 0), JobId(5, 3): JobId(1_000_000_001, 2)}
+    portions = Portions(own.get)
     shown = portions.whole((3, f"{job}{ours}{theirs}".encode())).first.decode()
     assert "<name>DAGManJobId</name><type>INTEGER-ATTR</type><value>1000000001<" in shown
-    assert shown.count("<value>1000000001.3<") == 1
+    assert shown.count("<value>1000000001.2<") == 1
     assert shown.count("<value>5.3<") == 1
     assert MARK not in shown
 

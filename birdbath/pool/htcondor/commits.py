@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import asdict, replace
 from functools import partial
 from itertools import count, groupby
@@ -20,11 +21,12 @@ from birdbath.pool import asking
 from birdbath.pool.base import ActionDetails, JobAction, JobId, JobStatus, NewJob, incomplete
 from birdbath.pool.htcondor import journal as journals
 from birdbath.pool.htcondor import names
-from birdbath.pool.htcondor.connection import PoolRefused, PoolUnreachable
+from birdbath.pool.htcondor.connection import PoolRefused, PoolUnreachable, RefusedTogether
 from birdbath.pool.htcondor.decisions import Decisions
 from birdbath.pool.htcondor.jobs import SLOWEST, Jobs
-from birdbath.pool.htcondor.journal import Deferred, Journal
+from birdbath.pool.htcondor.journal import Deferred, Journal, Queued
 from birdbath.pool.htcondor.requests import Submission
+from birdbath.pool.htcondor.sharing import Sharing, may_share
 from birdbath.pool.htcondor.submission import (
     CannotSubmit,
     StagedFiles,
@@ -61,6 +63,7 @@ class Commits:
         self._jobs = jobs
         self._sandbox = sandbox
         self._decisions = Decisions(partial(jobs.ask, "decide"))
+        self._sharing = Sharing(self._ask_to_prepare)
         self._run = secrets.token_hex(8)
         self._numbers = count(1)
         self._concluding: set[str] = set()
@@ -121,7 +124,7 @@ class Commits:
     # Steps
 
     def _prepare(self, answers: asking.Answers, jobs: Sequence[NewJob]) -> Any:
-        """Queue the jobs in the schedd, guarded; returns the marker and what `Journal.decide` wants."""
+        """Queue the jobs in the schedd, guarded; returns the marker and the clusters."""
         marker = self._marker(answers)
         submissions = self._submissions(jobs, marker)
         if any(is_unmatched(new.ad) for new in jobs):
@@ -131,23 +134,42 @@ class Commits:
         crash_point("htcondor:journaled")
         size = sum(file.size for new in jobs for file in self._sandbox(new.id).entries())
         seconds = self._jobs.seconds + size / SLOWEST + 0.02 * len(jobs)
-        prepared = []
-        for owner, their in groupby(sorted(submissions, key=lambda one: one.owner), lambda one: one.owner):
-            theirs = list(their)
-            found = yield from self._prepared(Call("prepare", (theirs,), seconds), owner)
-            prepared += [
-                (submitted.cluster, submitted.procs, owner, schedd_cluster)
-                for submitted, schedd_cluster in zip(theirs, found, strict=True)
-            ]
+        if len(submissions) == 1 and may_share(submissions[0], size):
+            prepared = [(yield from self._with_others(submissions[0], marker, seconds))]
+        else:
+            prepared = yield from self._alone(submissions, seconds)
         crash_point("htcondor:prepared")
         return marker, prepared
 
-    def _prepared(self, call: Call, owner: str) -> Any:
-        if not self._as_owners:
-            return (yield self._jobs.transfers.ask(call))
+    def _with_others(self, submission: Submission, marker: str, seconds: float) -> Any:
         try:
-            return (yield self._jobs.transfers.ask(replace(call, account=owner)))
+            return (yield from self._believed(self._sharing.submit(submission, seconds), submission.owner))
+        except RefusedTogether:
+            yield self._jobs.ask("undo", self._jobs.view.of_commit(marker))
+        crash_point("htcondor:parted")
+        return (yield from self._alone([submission], seconds))[0]
+
+    def _alone(self, submissions: Sequence[Submission], seconds: float) -> Any:
+        prepared = []
+        for owner, their in groupby(sorted(submissions, key=lambda one: one.owner), lambda one: one.owner):
+            theirs = list(their)
+            call = Call("prepare", (theirs,), seconds)
+            found = yield from self._believed(self._ask_to_prepare(call, owner), owner)
+            prepared += [
+                Queued(one.cluster, one.procs, owner, schedd_cluster)
+                for one, schedd_cluster in zip(theirs, found, strict=True)
+            ]
+        return prepared
+
+    def _ask_to_prepare(self, call: Call, owner: str) -> Future[Any]:
+        return self._jobs.transfers.ask(replace(call, account=owner) if self._as_owners else call)
+
+    def _believed(self, call: Future[Any], owner: str) -> Any:
+        try:
+            return (yield call)
         except PoolUnreachable as error:
+            if not self._as_owners:
+                raise
             yield self._jobs.ask("ping")  # fails as well where it is not the token
             raise PoolRefused(f"The pool does not believe the token of {owner}: {error}") from None
 

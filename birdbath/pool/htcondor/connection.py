@@ -13,6 +13,10 @@ class PoolRefused(BirdbathError):
     """The pool does not do that; the text is its own."""
 
 
+class RefusedTogether(PoolRefused):
+    """The pool refused what several asked for in one call: one of them, it does not say which."""
+
+
 class PoolUnreachable(BirdbathError):
     """The schedd, or the collector, cannot be reached or does not answer in time."""
 

@@ -11,7 +11,7 @@ from typing import Any
 from birdbath.classads import Ad, AdList, AdMemory, AdRecord, Constraint, Expression
 from birdbath.errors import BirdbathError, Unavailable
 from birdbath.pool.asking import answer
-from birdbath.pool.base import AdKind
+from birdbath.pool.base import AdKind, JobId
 from birdbath.pool.htcondor import names
 from birdbath.pool.htcondor.journal import Journal
 from birdbath.pool.htcondor.listing import NAMED, Portions, by_names, joined
@@ -95,7 +95,7 @@ class HTCondorDirectory:
         journal: Journal,
     ) -> None:
         self._journal = journal
-        self._portions = Portions(journal.own_cluster)
+        self._portions = Portions(journal.own_job)
         self._collector = collector
         self._memory = memory
         self._seconds = seconds
@@ -234,12 +234,12 @@ class HTCondorDirectory:
         ad = Ad.from_json(text)
         cluster, _, proc = ad.string("JobId").partition(".")
         name = ad.string("GlobalJobId").partition("#")[0]
-        if not cluster.isdecimal() or self._schedd not in (None, name):
+        if not (cluster.isdecimal() and proc.isdecimal()) or self._schedd not in (None, name):
             return text
-        own = self._journal.own_cluster(int(cluster))
+        own = self._journal.own_job(JobId(int(cluster), int(proc)))
         if own is None:
             return text
-        ad.set("JobId", f"{own}.{proc}")
+        ad.set("JobId", str(own))
         return ad.to_json()
 
     def _ask(self, name: str, *arguments: Any) -> Any:

@@ -59,9 +59,9 @@ class Jobs:
         self.seconds = seconds
         self._tells_mail = tells_mail
         self._schedd = schedd
-        self._portions = Portions(journal.own_cluster)
+        self._portions = Portions(journal.own_job)
         self._lock = threading.Lock()
-        self._ids: dict[int, int] = {}
+        self._ids: dict[int, JobId] = {}
         self._fetched: dict[JobId, tuple[int, int, int]] = {}
         self._fetching: dict[JobId, Future[Any]] = {}
 
@@ -73,13 +73,14 @@ class Jobs:
         """The job's id in the schedd; None when a client cannot mean one."""
         if job.cluster < 1 or job.proc < 0:
             return None
-        cluster = self._schedd_cluster(job.cluster)
-        return None if cluster is None else f"{cluster}.{job.proc}"
+        first = self._place(job.cluster)
+        return None if first is None else str(JobId(first.cluster, first.proc + job.proc))
 
-    def _schedd_cluster(self, cluster: int) -> int | None:
+    def _place(self, cluster: int) -> JobId | None:
+        """What the schedd calls proc 0 of a cluster."""
         if cluster < FIRST_CLUSTER:
-            return cluster if self.journal.own_cluster(cluster) is None else None
-        found = self._ids.get(cluster) or self.journal.schedd_cluster(cluster)
+            return None if self.journal.has_own(cluster) else JobId(cluster, 0)
+        found = self._ids.get(cluster) or self.journal.place(cluster)
         if found is not None:
             with self._lock:
                 if len(self._ids) >= _KNOWN_IDS:
@@ -89,10 +90,11 @@ class Jobs:
 
     def look_up(self, job: JobId, memory: AdMemory) -> Any:
         """The record of a visible job, or None."""
-        cluster = self._schedd_cluster(job.cluster)
-        if cluster is None:
+        first = self._place(job.cluster)
+        if first is None:
             return None
-        found = yield self.ask("query_jobs", self.view.one(cluster, job.proc), [], 1)
+        wanted = self.view.one(first.cluster, first.proc + job.proc)
+        found = yield self.ask("query_jobs", wanted, [], 1)
         return AdRecord(self.with_own_dag(found[0][2]), memory, job) if found else None
 
     def listing(self, wanted: str, now: int) -> Any:
@@ -105,7 +107,7 @@ class Jobs:
         if found[0] < FIRST:
             return self._portions.whole(found)
         ids = yield self.ask("job_ids", wanted)
-        parts = [f"{ids_of_them} && ({wanted})" for ids_of_them in by_ids([(c, p) for c, p, _ in ids])]
+        parts = [f"{ids_of_them} && ({wanted})" for ids_of_them in by_ids([id for id, _ in ids])]
         return (yield from self._portions.in_parts(ask, parts or [wanted], len(ids)))
 
     def part(self, wanted: str, part: Part) -> Any:
@@ -113,31 +115,29 @@ class Jobs:
         the schedd's own constraint selects, and of the one after it.
         """
         ids = yield self.ask("job_ids", wanted)
-        after = sorted((JobId(own, proc), cluster) for cluster, proc, own in ids)
-        chosen = {job: cluster for job, cluster in after if job > part.after}
-        chosen = dict(islice(chosen.items(), part.most + 1))
+        after = sorted((JobId(*own), id) for id, own in ids if own > part.after)
+        chosen = dict(islice(after, part.most + 1))
         projection = [*names.OF_ALL, *part.names, *map(kept_name, part.names)] if part.names else []
         found = []
-        for few in by_ids([(cluster, job.proc) for job, cluster in chosen.items()]):
+        for few in by_ids(list(chosen.values())):
             listed = yield self.ask("query_jobs", f"{few} && ({wanted})", projection, -1)
             found += [(cluster, proc, text) for cluster, proc, text in listed if (cluster, proc) in chosen]
         return found
 
     def with_own_dag(self, text: str) -> str:
         """The ad, as JSON, of a job; one that DAGMan submitted names DAGMan's by the client's id."""
-        return _with_dag(text, self.journal.own_cluster)
+        return _with_dag(text, self.journal.own_job)
 
     def with_former_dag(self, text: str) -> str:
         """The same of a job in the history."""
-        return _with_dag(text, self.journal.former_cluster)
+        return _with_dag(text, self.journal.former_job)
 
     def procs(self, cluster: int) -> Any:
         """The procs of a cluster that are visible, in order."""
-        schedd_cluster = self._schedd_cluster(cluster)
-        if schedd_cluster is None:
+        first = self._place(cluster)
+        if first is None:
             return []
-        constraint = self.view.cluster(schedd_cluster)
-        found = yield self.ask("query_jobs", constraint, ["ClusterId", "ProcId"], -1)
+        found = yield self.ask("query_jobs", self.view.cluster(first.cluster, cluster), names.IDS, -1)
         return sorted(proc for _, proc, _ in found)
 
     def act(self, action: JobAction, job: JobId, details: ActionDetails) -> Any:
@@ -213,12 +213,12 @@ class Jobs:
         return name
 
 
-def _with_dag(text: str, own_cluster: Callable[[int], int | None]) -> str:
+def _with_dag(text: str, own_job: Callable[[JobId], JobId | None]) -> str:
     if '"DAGManJobId"' not in text:
         return text
     ad = Ad.from_json(text)
-    own = own_cluster(ad.integer("DAGManJobId"))
+    own = own_job(JobId(ad.integer("DAGManJobId"), 0))
     if own is None:
         return text
-    ad.set("DAGManJobId", own)
+    ad.set("DAGManJobId", own.cluster)
     return ad.to_json()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import orjson
@@ -32,10 +32,18 @@ _POOL = bindparam("of_pool", type_=String)
 _GATEWAY = select(htcondor_pools.c.gateway).where(htcondor_pools.c.pool == _POOL)
 _NAME = insert(htcondor_pools)
 _ADD_CLUSTER = insert(htcondor_clusters)
-_FIND = select(_c.schedd_cluster, _c.procs).where(_c.pool == _POOL, _c.cluster_id == bindparam("cluster"))
-_OF_SCHEDD = select(_c.cluster_id).where(_c.pool == _POOL, _c.schedd_cluster == bindparam("cluster"))
-_REVERSE = _OF_SCHEDD.where(_c.left_at.is_(None))
-_LATEST = _OF_SCHEDD.order_by(_c.cluster_id.desc()).limit(1)
+_FIND = select(_c.schedd_cluster, _c.first_proc).where(
+    _c.pool == _POOL, _c.cluster_id == bindparam("cluster")
+)
+_OF_SCHEDD = select(_c.cluster_id, _c.first_proc).where(
+    _c.pool == _POOL, _c.schedd_cluster == bindparam("cluster")
+)
+_ANY = _OF_SCHEDD.where(_c.left_at.is_(None)).limit(1)
+_WITH_PROC = _OF_SCHEDD.where(
+    _c.first_proc <= bindparam("proc"), _c.first_proc + _c.procs > bindparam("proc")
+)
+_REVERSE = _WITH_PROC.where(_c.left_at.is_(None))
+_LATEST = _WITH_PROC.order_by(_c.cluster_id.desc()).limit(1)
 _CLUSTERS = select(_c.cluster_id, _c.procs).where(_c.pool == _POOL, _c.left_at.is_(None))
 _COUNT = select(func.coalesce(func.sum(_c.procs), 0)).where(_c.pool == _POOL, _c.left_at.is_(None))
 _COUNT_OF = _COUNT.where(_c.owner == bindparam("whose"))
@@ -77,6 +85,19 @@ _ACTION_DONE = delete(htcondor_actions).where(
 
 
 @dataclass(frozen=True)
+class Queued:
+    """A cluster that is in the schedd's queue: its id and owner as clients know them, and which procs of
+    which of the schedd's clusters it is.
+    """
+
+    cluster: int
+    procs: int
+    owner: str
+    schedd_cluster: int
+    first_proc: int = 0
+
+
+@dataclass(frozen=True)
 class Deferred:
     """Something that a decided commit has still to do to a job."""
 
@@ -111,22 +132,26 @@ class Journal:
 
     # Ids
 
-    def schedd_cluster(self, cluster: int) -> int | None:
-        """The schedd's id of a committed cluster that is remembered, or None."""
+    def place(self, cluster: int) -> JobId | None:
+        """What the schedd calls proc 0 of a committed cluster that is remembered; its other procs follow."""
         rows = self._rows(_FIND, cluster=cluster)
-        return int(rows[0].schedd_cluster) if rows else None
+        return JobId(rows[0].schedd_cluster, rows[0].first_proc) if rows else None
 
-    def own_cluster(self, schedd_cluster: int) -> int | None:
-        """The id that clients know of one of the schedd's clusters in the queue, or None."""
-        return self._own(_REVERSE, schedd_cluster)
+    def has_own(self, schedd_cluster: int) -> bool:
+        """Whether one of the schedd's clusters in the queue is the gateway's own."""
+        return bool(self._rows(_ANY, cluster=schedd_cluster))
 
-    def former_cluster(self, schedd_cluster: int) -> int | None:
-        """The same of a cluster that may have left the queue, as long as it is remembered."""
-        return self._own(_LATEST, schedd_cluster)
+    def own_job(self, job: JobId) -> JobId | None:
+        """The id that clients know of a job that the schedd calls `job`, if it is in the queue."""
+        return self._own(_REVERSE, job)
 
-    def _own(self, statement: Any, schedd_cluster: int) -> int | None:
-        rows = self._rows(statement, cluster=schedd_cluster)
-        return int(rows[0].cluster_id) if rows else None
+    def former_job(self, job: JobId) -> JobId | None:
+        """The same of a job that may have left the queue, as long as its cluster is remembered."""
+        return self._own(_LATEST, job)
+
+    def _own(self, statement: Any, job: JobId) -> JobId | None:
+        rows = self._rows(statement, cluster=job.cluster, proc=job.proc)
+        return JobId(rows[0].cluster_id, job.proc - rows[0].first_proc) if rows else None
 
     def clusters(self) -> dict[int, int]:
         """Committed clusters that may have jobs in the queue, and how many procs they had."""
@@ -156,24 +181,17 @@ class Journal:
             expires = unit.now + _LONG
             unit.execute(_MARK, {"transaction": transaction, "commit": marker, "expires": expires})
 
-    def decide(self, unit: UnitOfWork, marker: str, clusters: Sequence[tuple[int, int, str, int]]) -> None:
-        """The commit is decided with the unit: (cluster, procs, owner, the schedd's id) are in the queue.
+    def decide(self, unit: UnitOfWork, marker: str, clusters: Sequence[Queued]) -> None:
+        """The commit is decided with the unit: its clusters are in the queue.
 
         Raises LookupError when it is not being prepared any more.
         """
         if not unit.execute(_STATE, {"commit": marker, "before": PREPARING, "after": DECIDED}):
             raise LookupError(f"commit {marker} was given up")
-        for cluster, procs, owner, schedd_cluster in clusters:
-            unit.execute(
-                _ADD_CLUSTER,
-                {
-                    "cluster_id": cluster,
-                    "pool": self._pool,
-                    "procs": procs,
-                    "owner": owner,
-                    "schedd_cluster": schedd_cluster,
-                },
-            )
+        for queued in clusters:
+            values = {"pool": self._pool, "cluster_id": queued.cluster, **asdict(queued)}
+            del values["cluster"]
+            unit.execute(_ADD_CLUSTER, values)
 
     def decide_actions(self, unit: UnitOfWork, marker: str) -> None:
         """A commit that has nothing to submit, but something to do, is decided with the unit."""

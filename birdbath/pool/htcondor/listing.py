@@ -13,6 +13,8 @@ from concurrent.futures import Future
 from typing import Any
 
 from birdbath.classads.elements import Written
+from birdbath.pool.base import JobId
+from birdbath.pool.htcondor.futures import then
 from birdbath.pool.htcondor.reading import MARK
 
 FIRST = 250
@@ -23,18 +25,17 @@ NAMED = 2000
 AHEAD = 2
 """Portions that are asked for before the client wants them."""
 
-_MARKED = re.compile(rb"%s([0-9]+)(\.[0-9]+)?%s" % (MARK.encode(), MARK.encode()))
+_MARKED = re.compile(rb"%s([0-9]+)(?:\.([0-9]+))?%s" % (MARK.encode(), MARK.encode()))
 
 Listed = tuple[int, bytes]
 Ask = Callable[[str], Future[Listed]]
-Id = tuple[int, int]
 
 
 class Portions:
-    """Answers in portions. `own_cluster` tells the id that clients know of a schedd's cluster, if any."""
+    """Answers in portions. `own_job` tells the id that clients know of a schedd's job, if any."""
 
-    def __init__(self, own_cluster: Callable[[int], int | None]) -> None:
-        self._own_cluster = own_cluster
+    def __init__(self, own_job: Callable[[JobId], JobId | None]) -> None:
+        self._own_job = own_job
 
     def whole(self, listed: Listed) -> Written:
         """An answer that is short enough."""
@@ -51,7 +52,7 @@ class Portions:
     def _later(self, ask: Ask, wanted: Iterable[str]) -> Iterator[Future[bytes]]:
         asked: deque[Future[bytes]] = deque()
         for constraint in wanted:
-            asked.append(_then(ask(constraint), lambda listed: self._translated(listed[1])))
+            asked.append(then(ask(constraint), lambda listed: self._translated(listed[1])))
             if len(asked) >= AHEAD:
                 yield asked.popleft()
         yield from asked
@@ -63,16 +64,17 @@ class Portions:
         known: dict[bytes, bytes] = {}
 
         def told(found: re.Match[bytes]) -> bytes:
-            cluster = found[1]
-            if cluster not in known:
-                own = self._own_cluster(int(cluster))
-                known[cluster] = cluster if own is None else b"%d" % own
-            return known[cluster] + (found[2] or b"")
+            name = found[0]
+            if name not in known:
+                own = self._own_job(JobId(int(found[1]), int(found[2] or b"0")))
+                shown = name.strip(MARK.encode()) if own is None else str(own).encode()
+                known[name] = shown if found[2] else shown.partition(b".")[0]
+            return known[name]
 
         return _MARKED.sub(told, items)
 
 
-def by_ids(ids: Sequence[Id], size: int = PORTION) -> list[str]:
+def by_ids(ids: Sequence[tuple[int, int]], size: int = PORTION) -> list[str]:
     """Constraints that select the jobs with these ids in the schedd, in order, so many each."""
     ids = sorted(ids)
     return [_between(part[0], part[-1]) for part in _cut(ids, size)]
@@ -93,7 +95,7 @@ def _cut(items: Sequence[Any], size: int) -> list[Sequence[Any]]:
     return [items[start : start + size] for start in range(0, len(items), size)]
 
 
-def _between(first: Id, last: Id) -> str:
+def _between(first: tuple[int, int], last: tuple[int, int]) -> str:
     if first[0] == last[0]:
         return f"ClusterId == {first[0]} && ProcId >= {first[1]} && ProcId <= {last[1]}"
     return (
@@ -101,21 +103,6 @@ def _between(first: Id, last: Id) -> str:
         f" && (ClusterId != {first[0]} || ProcId >= {first[1]})"
         f" && (ClusterId != {last[0]} || ProcId <= {last[1]})"
     )
-
-
-def _then(asked: Future[Listed], convert: Callable[[Listed], bytes]) -> Future[bytes]:
-    found: Future[bytes] = Future()
-
-    def told(done: Future[Listed]) -> None:
-        if not found.set_running_or_notify_cancel():
-            return
-        try:
-            found.set_result(convert(done.result()))
-        except BaseException as error:  # whoever awaits it is told
-            found.set_exception(error)
-
-    asked.add_done_callback(told)
-    return found
 
 
 def joined(parts: Sequence[Written]) -> Written:

@@ -13,6 +13,10 @@ from birdbath.classads import Constraint
 GATEWAY = "BirdbathGateway"
 """Which gateway submitted the job: the name that its database has had since it was made."""
 CLUSTER = "BirdbathCluster"
+PROC = "BirdbathProc"
+"""These two are the ids that the client knows; jobs of several clients may share a cluster of the schedd."""
+PROCS = "BirdbathProcs"
+"""How many jobs the client's cluster was committed with."""
 JOB = "BirdbathJob"
 """`cluster.proc` as the client knows them; the pool's event log can show it."""
 GLOBAL_ID = "BirdbathGlobalJobId"
@@ -28,13 +32,17 @@ INSERTION = "BirdbathInsertion"
 """Of the same: which insertion it came with; no other ever has the same."""
 MAIL = "BirdbathMail"
 """Whom to mail about the event of the last action: see `mail_wish`."""
-IDS = ("ClusterId", "ProcId", GATEWAY, CLUSTER)
+IDS = ("ClusterId", "ProcId", GATEWAY, CLUSTER, PROC)
 """A projection that tells which job it is, in whatever terms."""
-OF_ALL = (*IDS, GLOBAL_ID, WAITS, "JobStatus", "HoldReasonCode", "MyType", "TargetType")
+OF_ALL = (*IDS, PROCS, GLOBAL_ID, WAITS, "JobStatus", "HoldReasonCode", "MyType", "TargetType")
 """Attributes without which an ad cannot be shown to clients, however few of it they want."""
 OWN = frozenset(
-    {"birdbathgateway", "birdbathkey", "birdbathcluster", "birdbathjob", "birdbathglobaljobid"}
-) | frozenset({"birdbathcommit", "birdbathcommitted", "birdbathmail", "birdbathwaits", "birdbathinsertion"})
+    name.lower()
+    for name in (
+        *(GATEWAY, CLUSTER, PROC, PROCS, JOB, GLOBAL_ID),
+        *(COMMIT, COMMITTED, WAITS, KEY, INSERTION, MAIL),
+    )
+)
 """The attributes above, in lower case: neither taken from clients nor shown to them."""
 
 FIRST_CLUSTER = 1_000_000_000
@@ -94,6 +102,8 @@ class View:
         spooling = f"{self._is_own} && JobStatus =?= 5 && {waits}"
         self._references = {
             "clusterid": f"({self._is_own} ? {CLUSTER} : ClusterId)",
+            "procid": f"({self._is_own} && {PROC} =!= undefined ? {PROC} : ProcId)",
+            "totalsubmitprocs": f"({self._is_own} && {PROCS} =!= undefined ? {PROCS} : TotalSubmitProcs)",
             "globaljobid": f"({self._is_own} ? {GLOBAL_ID} : GlobalJobId)",
             "jobstatus": f"({spooling} ? 1 : JobStatus)",
             "holdreason": f"({spooling} ? undefined : HoldReason)",
@@ -110,8 +120,8 @@ class View:
 
     def history(self, wanted: Constraint, now: float, before: tuple[int, int] | None) -> str:
         """What to ask the schedd's history for `wanted`, and for the job `before` in any case."""
-        cluster = self._references["clusterid"]
-        place = "" if before is None else f" || ({cluster} =?= {before[0]} && ProcId =?= {before[1]})"
+        cluster, proc = self._references["clusterid"], self._references["procid"]
+        place = "" if before is None else f" || ({cluster} =?= {before[0]} && {proc} =?= {before[1]})"
         committed = f'({GATEWAY} =!= "{self.gateway}" || {COMMITTED} =?= true)'
         return f"{committed} && (({self._in_pools_terms(wanted, now)}){place})"
 
@@ -124,9 +134,9 @@ class View:
         """What to ask for one job by its ids in the schedd, whoever submitted it, if it is visible."""
         return f"ClusterId == {cluster} && ProcId == {proc} && {self._visible}"
 
-    def cluster(self, cluster: int) -> str:
-        """What to ask for the visible jobs of a cluster by its id in the schedd."""
-        return f"ClusterId == {cluster} && {self._visible}"
+    def cluster(self, cluster: int, own: int) -> str:
+        """What to ask for the visible jobs of a cluster by its ids in the schedd and for clients."""
+        return f"ClusterId == {cluster} && {self._references['clusterid']} == {own} && {self._visible}"
 
     def of_commit(self, marker: str) -> str:
         """What to ask for all jobs of a commit, decided or not."""

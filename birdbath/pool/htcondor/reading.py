@@ -24,8 +24,15 @@ _REASONS = frozenset({"HoldReason", "ReleaseReason", "RemoveReason", "LastHoldRe
 _BY_GATEWAY = re.compile(r' \(by user [^()"]*\)"\Z')
 """What the schedd adds to a reason: the account of the gateway, which acted for its client."""
 _KEPT = f"{names.KEPT}SUBMIT_".lower()
-_IDS = re.compile(r"\n(ClusterId|GlobalJobId) = .*")
-_OWN_IDS = re.compile(rf"\n({names.CLUSTER}|{names.GLOBAL_ID}) = (.*)")
+_OWN = {
+    "ClusterId": names.CLUSTER,
+    "ProcId": names.PROC,
+    "TotalSubmitProcs": names.PROCS,
+    "GlobalJobId": names.GLOBAL_ID,
+}
+"""What the schedd tells of a job, and where the same is that the job's client knows."""
+_IDS = re.compile(rf"\n({'|'.join(_OWN)}) = .*")
+_OWN_IDS = re.compile(rf"\n({'|'.join(_OWN.values())}) = (.*)")
 _HAS_CODE = re.compile(r"\nHoldReasonCode = [0-9]")
 _TIME_LITERALS = ('absTime("', 'relTime("')
 _OTHERS = re.compile(r'DAGManJobId = ([0-9]+)\Z|JobId = "([0-9]+\.[0-9]+)"\Z')
@@ -99,8 +106,9 @@ class Reader:
 
     def job_id(self, ad: Mapping[str, Any]) -> tuple[int, int]:
         """The ids of a job as clients know it."""
-        own = ad.get(names.GATEWAY) == self._gateway
-        return int(ad[names.CLUSTER if own else "ClusterId"]), int(ad["ProcId"])
+        if ad.get(names.GATEWAY) != self._gateway:
+            return int(ad["ClusterId"]), int(ad["ProcId"])
+        return int(ad[names.CLUSTER]), int(ad.get(names.PROC, ad["ProcId"]))
 
     def daemon(self, text: str) -> str:
         """The ad of a daemon as JSON."""
@@ -190,8 +198,7 @@ def _as_seen(line: str) -> str:
 def _with_own_ids(text: str) -> str:
     """The text of the gateway's own job with the ids, and the state, that its client knows."""
     own = dict(_OWN_IDS.findall(text))
-    known = {"ClusterId": own.get(names.CLUSTER), "GlobalJobId": own.get(names.GLOBAL_ID)}
-    text = _IDS.sub(lambda m: m[0] if (told := known[m[1]]) is None else f"\n{m[1]} = {told}", text)
+    text = _IDS.sub(lambda m: m[0] if (told := own.get(_OWN[m[1]])) is None else f"\n{m[1]} = {told}", text)
     spools = f"\nHoldReasonCode = {names.SPOOLING}\n" in text
     waits = f"\n{names.WAITS} = true\n" in text and not _HAS_CODE.search(text)
     if (spools or waits) and "\nJobStatus = 5\n" in text:

@@ -74,7 +74,7 @@ def submission(
     is_dagman = all(_is_dagman(new.ad) for new in jobs)
     if is_dagman and dagman_configuration is not None:
         jobs = [NewJob(new.id, _configured(new.ad, dagman_configuration)) for new in jobs]
-    ads = [_proc(new, staged[new.id], gateway, marker) for new in jobs]
+    ads = [_proc(new, staged[new.id], gateway, marker) | {names.PROCS: str(len(jobs))} for new in jobs]
     owners = {new.ad.string("Owner") for new in jobs}
     if len(owners) != 1:
         raise CannotSubmit("The jobs of a cluster have several owners")
@@ -180,7 +180,7 @@ def _proc(new: NewJob, staged: StagedFiles, gateway: str, marker: str) -> dict[s
         names.GLOBAL_ID: ad.string("GlobalJobId"),
     }
     found |= {name: text_of((name, "s", text)) for name, text in own.items() if text}
-    found[names.CLUSTER] = str(new.id.cluster)
+    found |= {names.CLUSTER: str(new.id.cluster), names.PROC: str(new.id.proc)}
     if is_unmatched(ad):
         if not ad.string("GridResource"):
             raise CannotSubmit("A job of universe grid needs a GridResource")
