@@ -30,20 +30,12 @@ settings.register_profile(
 settings.load_profile("birdbath")
 
 
-NO_REFUSED_JOBS = (
-    "SUBMIT_REQUIREMENT_NAMES = Refused",
-    "SUBMIT_REQUIREMENT_Refused = TestRefused =!= true",
-    'SUBMIT_REQUIREMENT_Refused_REASON = "This pool takes no job with TestRefused"',
-)
-"""With these a test can have the schedd refuse a job."""
-
-
 @pytest.fixture(scope="session")
 def htcondor_pool() -> Iterator[pools.HTCondorPool]:
     """A running HTCondor pool of one machine, the same for all tests of the run."""
     missing = pools.install()
     require(f"HTCondor ({missing})", found=not missing)
-    with pools.running(*NO_REFUSED_JOBS) as pool:
+    with pools.running(*pools.NO_REFUSED_JOBS) as pool:
         yield pool
 
 

@@ -14,6 +14,12 @@ from tests.htcondor.waiting import pause
 from tests.ports import free_port
 
 SCRIPT = Path(__file__).resolve().parent.parent / "scripts" / "htcondor-pool"
+NO_REFUSED_JOBS = (
+    "SUBMIT_REQUIREMENT_NAMES = Refused",
+    "SUBMIT_REQUIREMENT_Refused = TestRefused =!= true",
+    'SUBMIT_REQUIREMENT_Refused_REASON = "This pool takes no job with TestRefused"',
+)
+"""With these a test can have the schedd refuse a job."""
 
 
 def install() -> str:

@@ -29,13 +29,14 @@ FEDERATION_CRASH_POINTS = ("federation:prepared", "federation:decided", "federat
 
 POOL_CRASH_POINTS = (
     "htcondor:journaled",
+    "htcondor:parted",
     "htcondor:prepared",
     "htcondor:decided",
     "htcondor:released",
     "htcondor:given-up",
 )
 """The points that a commitTransaction passes besides when the pool is a real one; the last one when the pool
-refuses it.
+refuses it, `parted` when it refused it together with others.
 """
 
 

@@ -6,8 +6,9 @@ import os
 import random
 import signal
 import sqlite3
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from birdbath.client import Schedd
 from birdbath.client.errors import BirdbathError, OperationFailed
 from tests.crash.lives import Lives, Plan
 from tests.htcondor.waiting import until
-from tests.htcondor_pool import HTCondorPool, install, running
+from tests.htcondor_pool import NO_REFUSED_JOBS, HTCondorPool, install, running
 from tests.toolkit import in_ci, require
 
 pytestmark = [pytest.mark.toolkit, pytest.mark.slow, pytest.mark.timeout(2400)]
@@ -26,10 +27,12 @@ KILLS = 200 if in_ci() else 20
 POINTS = (
     *("commit:checked", "htcondor:journaled", "htcondor:prepared", "htcondor:decided", "commit:jobs-written"),
     *("commit:transaction-ended", "batch:written", "batch:files-synced", "batch:committed"),
-    *("htcondor:released", "htcondor:given-up"),
+    *("htcondor:released", "htcondor:given-up", "htcondor:parted"),
 )
 CLUSTERS = (2, 1)
-"""The procs of the clusters in each transaction."""
+"""The procs of the clusters in a transaction that is alone."""
+TOGETHER = 3
+"""Transactions of one job that are committed at the same time, so that some share a cluster of the schedd."""
 
 
 class Campaign:
@@ -39,27 +42,20 @@ class Campaign:
         self._home = home
         self._pool = pool
         self._lives = Lives(home)
-        self._schedd = Schedd(f"http://127.0.0.1:{self._lives.port}")
+        self._threads = ThreadPoolExecutor(TOGETHER)
+        self.clusters: dict[int, tuple[int, ...]] = {}
+        """The procs of the clusters in each transaction."""
         self.told: dict[int, bool | None] = {}
         self.why: dict[int, str] = {}
-        self.ended_at: Counter[str] = Counter()
 
-    def run(self, number: int, point: str, restarts_schedd: bool) -> None:
-        """One life: it commits a transaction, or is killed while it does."""
+    def run(self, number: int, point: str, restarts_schedd: bool, together: bool) -> None:
+        """One life: it commits transactions, one or some together, or is killed while it does."""
         self._lives.start_for_good(Plan(crash_at=point))
         if restarts_schedd:
             os.kill(self._pool.daemon("SCHEDD"), signal.SIGKILL)
-        self.told[number] = None
-        try:
-            self._commit(number, refused=point.startswith("htcondor:given-up"))
-        except OperationFailed as error:
-            self.told[number] = False
-            self.why[number] = str(error)
-        except BirdbathError:
-            pass  # the reply was lost
-        else:
-            self.told[number] = True
-        self.ended_at[point.partition(":")[2].partition(":")[0]] += self.told[number] is None
+        numbers = [number * TOGETHER + one for one in range(TOGETHER if together else 1)]
+        owner = "root" if "given-up" in point else "alice"
+        list(self._threads.map(lambda one: self._try(one, owner, together, "parted" in point), numbers))
         with suppress(AssertionError):  # it has ended already
             self._lives.kill()
         if restarts_schedd:
@@ -71,16 +67,27 @@ class Campaign:
             return True
         return False
 
-    def _commit(self, number: int, refused: bool) -> None:
-        transaction = self._schedd.begin(600)
-        for procs in CLUSTERS:
+    def _try(self, number: int, owner: str, together: bool, one_is_refused: bool) -> None:
+        self.told[number] = None
+        self.clusters[number] = (1,) if together else CLUSTERS
+        try:
+            self._commit(number, owner, one_is_refused and number % TOGETHER == 1)
+        except OperationFailed as error:
+            self.told[number] = False
+            self.why[number] = str(error)
+        except BirdbathError:
+            pass  # the reply was lost
+        else:
+            self.told[number] = True
+
+    def _commit(self, number: int, owner: str, refused: bool) -> None:
+        transaction = Schedd(f"http://127.0.0.1:{self._lives.port}").begin(600)
+        for procs in self.clusters[number]:
             cluster = transaction.new_cluster()
             for _ in range(procs):
                 job = cluster.new_job()
-                ad = job.template(
-                    "/bin/cat", "in", owner="root" if refused else "alice", requirements="FALSE"
-                )
-                ad["CampaignNumber"] = number
+                ad = job.template("/bin/cat", "in", owner=owner, requirements="FALSE")
+                ad.update({"CampaignNumber": number, "TestRefused": refused})
                 job.upload(b"some input", name="in")
                 job.submit(ad)
         transaction.commit()
@@ -96,10 +103,10 @@ class Campaign:
             return int(database.execute("SELECT count(*) FROM htcondor_commits").fetchone()[0])
 
     def _jobs(self, constraint: str) -> list[tuple[int, int, int]]:
-        """CampaignNumber, BirdbathCluster and ProcId of jobs in the queue."""
+        """CampaignNumber, BirdbathCluster and BirdbathProc of jobs in the queue."""
         lines = self._pool.run(
             *("condor_q", "-all", "-constraint", f"CampaignNumber =!= undefined && ({constraint})"),
-            *("-af", "CampaignNumber", "BirdbathCluster", "ProcId"),
+            *("-af", "CampaignNumber", "BirdbathCluster", "BirdbathProc"),
         ).splitlines()
         return [(int(number), int(cluster), int(proc)) for number, cluster, proc in map(str.split, lines)]
 
@@ -110,7 +117,7 @@ class Campaign:
         for number, told in self.told.items():
             own = [(cluster, proc) for of, cluster, proc in jobs if of == number]
             sizes = sorted(Counter(cluster for cluster, _ in own).values())
-            whole = sizes == sorted(CLUSTERS) and len(set(own)) == len(own)
+            whole = sizes == sorted(self.clusters[number]) and len(set(own)) == len(own)
             if not (whole or not own) or (told is not None and told != whole):
                 told_so = f"told {told} {self.why.get(number, '')}"
                 found.append(f"transaction {number}: {told_so}; in the queue {own}; {self._past(number)}")
@@ -123,7 +130,17 @@ class Campaign:
             *("condor_history", "-constraint", f"CampaignNumber == {number}", "-af", *wanted)
         )
 
+    def shared(self) -> int:
+        """How many clusters of the schedd had jobs of several transactions, also if they were taken back."""
+        found: dict[str, set[str]] = defaultdict(set)
+        for program, of_all in (("condor_q", ["-all"]), ("condor_history", [])):
+            lines = self._pool.run(program, *of_all, "-af", "ClusterId", "BirdbathCluster").splitlines()
+            for schedds, own in map(str.split, lines):
+                found[schedds].add(own)
+        return sum(len(own) > 1 for own in found.values())
+
     def close(self) -> None:
+        self._threads.shutdown()
         self._lives.close()
 
 
@@ -132,7 +149,7 @@ def pool() -> Iterator[HTCondorPool]:
     """A pool for this test alone: its schedd is killed, and hundreds of jobs are left in it."""
     missing = install()
     require(f"HTCondor ({missing})", found=not missing)
-    with running() as own:
+    with running(*NO_REFUSED_JOBS) as own:
         yield own
 
 
@@ -149,13 +166,18 @@ def test_a_killed_gateway_commits_exactly_once_or_not_at_all(
     try:
         for number in range(KILLS):
             point = POINTS[number % len(POINTS)]
-            passes = rng.randint(10, 30) if point.startswith("batch:") else 1
-            campaign.run(number, f"{point}:{passes}", restarts_schedd=number % 16 == 5)
+            together = point == "htcondor:parted" or (number // len(POINTS)) % 2 == 1
+            passes = (
+                rng.randint(10, 30) if point.startswith("batch:") else rng.randint(1, 3 if together else 1)
+            )
+            campaign.run(number, f"{point}:{passes}", number % 16 == 5, together)
         campaign.settle()
         violations = campaign.violations()
         assert not violations, "\n".join(violations)
+        shared = campaign.shared()
     finally:
         campaign.close()
     told = Counter(campaign.told.values())
-    print(f"{KILLS} transactions: {told[True]} committed, {told[False]} refused, {told[None]} replies lost")
+    print(f"{KILLS} lives: {told[True]} committed, {told[False]} refused, {told[None]} replies lost")
     assert told[None] >= KILLS // 2, told
+    assert shared > 0

@@ -71,7 +71,8 @@ def test_a_committed_grid_job_is_idle_and_one_that_was_committed_as_held_stays_s
     with schedd.transaction() as transaction:
         free = grid_job(transaction, "free")
         held = grid_job(transaction, "held", JobStatus=HELD, HoldReason="not yet")
-    assert schedd.job_ad(*free)["JobStatus"] == IDLE
+    visible = f"ClusterId == {free.cluster}"
+    until(lambda: [ad["JobStatus"] for ad in schedd.job_ads(visible)] == [IDLE])
     until(lambda: in_schedd(htcondor_pool, "free") == [("1", "undefined", "condor here there")])
     until(lambda: schedd.job_ad(*held)["JobStatus"] == HELD)
     assert schedd.job_ad(*held)["HoldReason"] == "not yet"
