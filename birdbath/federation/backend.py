@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, TypeVar
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
 
 from birdbath.access import Caller, check, operation_info
 from birdbath.backend import Backend
@@ -30,6 +31,22 @@ Within = Callable[[UnitOfWork, Callable[[], T]], T]
 
 MACHINES_LIFETIME: Final = 2.0
 """Seconds that a pool's machines are remembered for recommendations."""
+
+
+@dataclass(frozen=True)
+class _Call(Generic[T]):
+    """A client's call: what `Backend.run` or, with `within`, `run_once` is given."""
+
+    operation: str
+    caller: Caller
+    work: Callable[[Operations], T]
+    within: Within[T] | None = None
+
+    async def on(self, backend: Backend, work: Callable[[Operations], T] | None = None) -> T:
+        """Make it at a backend, with other `work` if there is any."""
+        if self.within is None:
+            return await backend.run(self.operation, self.caller, work or self.work)
+        return await backend.run_once(self.operation, self.caller, work or self.work, self.within)
 
 
 class FederationBackend:
@@ -63,13 +80,13 @@ class FederationBackend:
 
     async def run(self, operation: str, caller: Caller, work: Callable[[Operations], T]) -> T:
         """Run `work` where it belongs. See `Backend.run`."""
-        return await self._run(operation, caller, work, None)
+        return await self._run(_Call(operation, caller, work))
 
     async def run_once(
         self, operation: str, caller: Caller, work: Callable[[Operations], T], within: Within[T]
     ) -> T:
         """See `Backend.run_once`; the reply is kept where the call was done."""
-        return await self._run(operation, caller, work, within)
+        return await self._run(_Call(operation, caller, work, within))
 
     async def write(self, work: Callable[[UnitOfWork], T]) -> T:
         """Run `work` in a unit of the federation's own database, durable when this returns."""
@@ -89,56 +106,34 @@ class FederationBackend:
         found = await self._ask_all("queryScheddAds", Caller("local"), question)
         return {pool: answer for pool, answer in found.items() if isinstance(answer, str)}
 
-    async def _run(
-        self, operation: str, caller: Caller, work: Callable[[Operations], T], within: Within[T] | None
-    ) -> T:
-        check(operation_info(operation), caller)
+    async def _run(self, call: _Call[T]) -> T:
+        check(operation_info(call.operation), call.caller)
         try:
-            return work(sorter(self._clusters))
+            return call.work(sorter(self._clusters))
         except Belongs as found:
             belongs = found
         if belongs.where is Where.COMMIT:
-            task = asyncio.ensure_future(self._commit(operation, caller, work, belongs, within))
+            task = asyncio.ensure_future(self._commit(call, belongs))
             return await asyncio.shield(task)  # a client that leaves does not leave half of a commit
         if belongs.where is Where.OWN:
-            return await self._on(self._own, operation, caller, work, within)
+            return await call.on(self._own)
         if belongs.where is Where.STAGED:
-            return await self._stage(operation, caller, work, belongs, within)
+            return await self._stage(call, belongs)
         if belongs.where is Where.POOL:
-            return await self._in_pool(operation, caller, work, belongs, within)
-        answered = await self._answered(operation, caller, belongs)
-        return await asyncio.to_thread(work, answered)
-
-    async def _on(
-        self,
-        backend: Backend,
-        operation: str,
-        caller: Caller,
-        work: Callable[[Operations], T],
-        within: Within[T] | None,
-    ) -> T:
-        if within is None:
-            return await backend.run(operation, caller, work)
-        return await backend.run_once(operation, caller, work, within)
+            return await self._in_pool(call, belongs)
+        answered = await self._answered(call.operation, call.caller, belongs)
+        return await asyncio.to_thread(call.work, answered)
 
     # One pool
 
-    async def _in_pool(
-        self,
-        operation: str,
-        caller: Caller,
-        work: Callable[[Operations], T],
-        belongs: Belongs,
-        within: Within[T] | None,
-    ) -> T:
+    async def _in_pool(self, call: _Call[T], belongs: Belongs) -> T:
         place = belongs.place
         assert place is not None
-        if belongs.transaction is not None and (refused := await self._renewal(caller, belongs.transaction)):
-            return work(_raising(refused))
+        transaction = belongs.transaction
+        if transaction is not None and (refused := await self._renewal(call.caller, transaction)):
+            return call.work(_raising(refused))
         there = self._translated(place)
-        return await self._on(
-            self._pools[place.pool], operation, caller, lambda theirs: work(there(theirs)), within
-        )
+        return await call.on(self._pools[place.pool], lambda theirs: call.work(there(theirs)))
 
     async def _renewal(self, caller: Caller, txn: Transaction) -> BirdbathError | None:
         def renew(own: Operations) -> BirdbathError | None:
@@ -165,14 +160,7 @@ class FederationBackend:
 
         return on
 
-    async def _stage(
-        self,
-        operation: str,
-        caller: Caller,
-        work: Callable[[Operations], T],
-        belongs: Belongs,
-        within: Within[T] | None,
-    ) -> T:
+    async def _stage(self, call: _Call[T], belongs: Belongs) -> T:
         """Stage an action on committed jobs of a pool."""
         place = belongs.place
         assert place is not None
@@ -184,21 +172,21 @@ class FederationBackend:
 
         reading = "getJobAds" if belongs.name == "remove_cluster" else "getJobAd"
         try:
-            found = await self._pools[place.pool].run(reading, caller, look)
+            found = await self._pools[place.pool].run(reading, call.caller, look)
         except RequestFault:
             raise
         except NotJobOwner as error:
             assert belongs.transaction is not None
-            return work(_raising(await self._renewal(caller, belongs.transaction) or error))
+            return call.work(_raising(await self._renewal(call.caller, belongs.transaction) or error))
         except BirdbathError:  # the own queue says what is to be said of an unknown job
             found = AdList([], 0)
         records = self._views.jobs(place.pool, found.records)
 
         def staged(own: Operations) -> T:
             with self._queue.showing(records):
-                return work(own)
+                return call.work(own)
 
-        return await self._on(self._own, operation, caller, staged, within)
+        return await call.on(self._own, staged)
 
     # All pools
 
@@ -300,30 +288,23 @@ class FederationBackend:
 
     # Submission
 
-    async def _commit(
-        self,
-        operation: str,
-        caller: Caller,
-        work: Callable[[Operations], T],
-        belongs: Belongs,
-        within: Within[T] | None,
-    ) -> T:
+    async def _commit(self, call: _Call[T], belongs: Belongs) -> T:
         try:
-            decided = await self.commits.commit(caller, belongs.transaction)
+            decided = await self.commits.commit(call.caller, belongs.transaction)
         except RequestFault:
             raise
         except BirdbathError as error:
             refused = _raising(error)
-            return await self._on(self._own, operation, caller, lambda own: work(refused), within)
+            return await call.on(self._own, lambda own: call.work(refused))
         if decided is None:
-            return await self._on(self._own, operation, caller, work, within)
+            return await call.on(self._own)
 
         def finish(unit: UnitOfWork, answer: Callable[[], T]) -> T:
             self.commits.finish(unit, decided)
-            return answer() if within is None else within(unit, answer)
+            return answer() if call.within is None else call.within(unit, answer)
 
         done = operations(lambda name, arguments: None)
-        return await self._own.run_once(operation, caller, lambda own: work(done), finish)
+        return await self._own.run_once(call.operation, call.caller, lambda own: call.work(done), finish)
 
     async def _recommendation(self, caller: Caller, items: Any) -> Recommendation:
         ad = ad_from_items(items or (), "undefined")

@@ -78,39 +78,53 @@ def answering(answers: Answers | None) -> Iterator[None]:
         _current.reset(token)
 
 
+class _Course:
+    """Steps on their way: `step` is what has to be done now, None when they have come to `answer`."""
+
+    def __init__(self, steps: Any) -> None:
+        self._steps = steps
+        self.answer: Any = None
+        self.done(None)
+
+    def done(self, value: object) -> None:
+        """The step came to `value`."""
+        self._go(self._steps.send, value)
+
+    def failed(self, error: BirdbathError) -> None:
+        """The step came to an error, which the steps may handle."""
+        self._go(self._steps.throw, error)
+
+    def _go(self, on: Callable[[Any], Any], outcome: object) -> None:
+        try:
+            self.step = on(outcome)
+        except StopIteration as end:
+            self.step, self.answer = None, end.value
+
+
 def run_steps(steps: Any, write: Callable[[Callable[[UnitOfWork], object]], object]) -> Any:
     """Run steps in this thread, which may wait."""
-    value: object = None
-    error: BaseException | None = None
-    while True:
-        try:
-            step = steps.send(value) if error is None else steps.throw(error)
-        except StopIteration as end:
-            return end.value
-        value, error = None, None
+    course = _Course(steps)
+    while (step := course.step) is not None:
         try:
             value = step.result() if isinstance(step, Future) else write(step)
-        except BirdbathError as refused:
-            error = refused
+        except BirdbathError as error:
+            course.failed(error)
+        else:
+            course.done(value)
+    return course.answer
 
 
 async def await_steps(steps: Any, write: Callable[[Callable[[UnitOfWork], object]], Any]) -> Any:
     """Run steps on the event loop."""
-    value: object = None
-    error: BaseException | None = None
-    while True:
+    course = _Course(steps)
+    while (step := course.step) is not None:
         try:
-            step = steps.send(value) if error is None else steps.throw(error)
-        except StopIteration as end:
-            return end.value
-        value, error = None, None
-        try:
-            if isinstance(step, Future):
-                value = await asyncio.wrap_future(step)
-            else:
-                value = await write(step)
-        except BirdbathError as refused:
-            error = refused
+            value = await (asyncio.wrap_future(step) if isinstance(step, Future) else write(step))
+        except BirdbathError as error:
+            course.failed(error)
+        else:
+            course.done(value)
+    return course.answer
 
 
 def answer(key: object, steps: Callable[[], Any]) -> Any:
