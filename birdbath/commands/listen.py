@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from birdbath.notify.listener import Listener
 
 
+_SCHEMES = ("http", "https", "amqp", "amqps", "amqp1", "amqps1")
+
+
 class ListenUsage(BirdbathError):
     """The options of the command do not fit together."""
 
@@ -208,9 +211,17 @@ def _filter(given: _From) -> Filter:
 
 
 def _source(given: _From, filter: Filter) -> Source:
-    if given.unbind and (given.queue is None or not given.url.startswith(("amqp://", "amqps://"))):
+    scheme, _, rest = given.url.partition("://")
+    if scheme not in _SCHEMES or not rest.strip("/"):
+        raise ListenUsage(f"A source is a URL such as {', '.join(f'{one}://host' for one in _SCHEMES)}")
+    is_server = scheme in ("http", "https")
+    if given.unbind and (given.queue is None or scheme not in ("amqp", "amqps")):
         raise ListenUsage("--unbind is for a --queue of a broker (amqp://..., amqps://...)")
-    if given.url.startswith(("http://", "https://")):
+    if given.queue is not None and is_server:
+        raise ListenUsage("--queue is for a broker; what a server keeps for a listener is a --state")
+    if given.state is not None and not is_server:
+        raise ListenUsage("--state is for a server; what a broker keeps for a listener is a --queue")
+    if is_server:
         from birdbath.notify.http_source import HttpSource
 
         token, authorities = os.environ.get("BIRDBATH_TOKEN"), os.environ.get("BIRDBATH_CA")
@@ -228,7 +239,9 @@ def _file_sink(path: Path, form_name: str, max_size: int, max_rotations: int) ->
     chosen = form(form_name, "urn:condor:listener")
     if str(path) == "-":
         return OutputSink(sys.stdout.buffer, chosen)
-    return FileSink(path, chosen, max_size, max_rotations)
+    sink = FileSink(path, chosen, max_size, max_rotations)
+    sink.open()
+    return sink
 
 
 def _mail_sink(

@@ -27,6 +27,8 @@ from birdbath.store.files import make_directory, sync_directory
 _log = logging.getLogger(__name__)
 
 BATCH = 1000
+REMEMBERED = 100_000
+"""Clusters whose owner, as the log told it, is kept in memory."""
 
 Publish = Callable[[Sequence[EventRecord]], Awaitable[None]]
 """Returns when the events are safe; raises otherwise."""
@@ -110,6 +112,8 @@ class LogEvents:
         cluster = ad.integer("Cluster", -1)
         if owner := ad.string("Owner"):  # in a job ad information event
             self._owners[cluster] = owner
+            if len(self._owners) > REMEMBERED:
+                del self._owners[next(iter(self._owners))]
         return record(
             ad,
             time=event_time(ad),

@@ -89,10 +89,14 @@ class LogFile:
 
     def read(self, most: int = 1000) -> list[LoggedBytes]:
         """The next complete events, at most `most`; none when there are none yet. Raises OSError and
-        UnreadableLog, which names the file.
+        UnreadableLog, which name the file.
         """
         try:
             return self._read(most)
+        except OSError as error:
+            if error.filename is None:
+                error.filename = str(self.path)
+            raise
         except UnreadableLog as error:
             raise UnreadableLog(f"{self.path}: {error}") from None
 

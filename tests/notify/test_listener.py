@@ -367,7 +367,11 @@ def test_mistakes_are_said_in_a_line(tmp_path: Path) -> None:
     for arguments, reason in (
         (["http://127.0.0.1:1"], "--file, --mail, --chat and --apprise"),
         (["http://127.0.0.1:1", "--file", "-", "--mail", "a@b.c"], "one of"),
-        (["nonsense", "--file", "-"], "The broker's address"),
+        (["nonsense", "--file", "-"], "A source is a URL such as http://host"),
+        (["http://", "--file", "-"], "A source is a URL such as http://host"),
+        (["http://127.0.0.1:1", "--file", "-", "--queue", "q"], "--queue is for a broker"),
+        (["amqp://127.0.0.1", "--file", "-", "--state", "s"], "--state is for a server"),
+        (["http://127.0.0.1:1", "--file", str(tmp_path / "none" / "x")], "none/x: No such file or directory"),
         (["amqp://127.0.0.1", "--file", "-", "--unbind", "job.#"], "--unbind is for a --queue"),
         (["http://127.0.0.1:1", "--file", "-", "--topic", "x.y"], "can match nothing"),
         (["amqp://127.0.0.1", "--file", "-", "--constraint", "JobUniverse == 5"], "looks at JobUniverse"),

@@ -16,6 +16,7 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
 from slixmpp import ClientXMPP
 
 from birdbath.events import form
+from birdbath.events.forms import FORMS
 from birdbath.notify.deliveries import SinkFailed
 from birdbath.notify.sinks.chat import ChatAccount, ChatSink
 from birdbath.notify.sinks.files import FileSink
@@ -75,9 +76,43 @@ async def test_an_event_that_a_crash_tore_is_written_anew(kind: str, cut: int, t
     assert log.read_bytes() == b"".join(whole)
 
 
+@pytest.mark.parametrize("kind", FORMS)
+def test_a_torn_event_may_be_the_first_one(kind: str, tmp_path: Path) -> None:
+    log, whole = tmp_path / "log", form(kind)(HELD)
+    for left in range(1, len(whole) - 1):
+        log.write_bytes(whole[:left])
+        FileSink(log, form(kind)).open()
+        assert log.read_bytes() == b"", left
+
+
+@pytest.mark.parametrize("kind", FORMS)
+async def test_what_is_no_event_is_left_alone(kind: str, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_bytes(b"somebody's text")
+    sink = FileSink(log, form(kind))
+    with pytest.raises(SinkFailed, match=f"does not end with an event in the form {kind}"):
+        sink.open()
+    for _ in range(2):
+        with pytest.raises(SinkFailed, match="does not end with an event"):
+            await sink.deliver([HELD])
+    assert log.read_bytes() == b"somebody's text"
+
+
+async def test_an_event_log_in_another_form_is_left_alone(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    for was, now in (("json", "text"), ("json", "xml"), ("xml", "text"), ("text", "xml")):
+        log.write_bytes(form(was)(HELD))
+        with pytest.raises(SinkFailed, match="does not end with an event"):
+            FileSink(log, form(now)).open()
+        assert log.read_bytes() == form(was)(HELD)
+
+
 async def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
+    sink = FileSink(tmp_path / "none" / "log", form("text"))
     with pytest.raises(SinkFailed, match="No such file"):
-        await FileSink(tmp_path / "none" / "log", form("text")).deliver([HELD])
+        sink.open()
+    with pytest.raises(SinkFailed, match="No such file"):
+        await sink.deliver([HELD])
 
 
 async def test_a_mail_for_each_event() -> None:

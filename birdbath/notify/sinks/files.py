@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -13,6 +14,15 @@ from birdbath.notify.deliveries import SinkFailed
 from birdbath.store.files import sync_directory
 
 _TAIL = 1 << 16
+_ENDS: Mapping[str, bytes] = {"text": b"\n...\n", "xml": b"</c>\n"}
+_BEGINNINGS: Mapping[str, re.Pattern[bytes]] = {
+    "text": re.compile(rb"[0-9]{1,3}\Z|[0-9]{3} (\(|\Z)"),
+    "xml": re.compile(rb"<(c>|c?\Z)"),
+    "json": re.compile(rb"\{"),
+    "cloudevents": re.compile(rb"\{"),
+    "classad": re.compile(rb"\["),
+}
+"""What the beginning of an event looks like, however short."""
 
 
 class FileSink:
@@ -29,16 +39,35 @@ class FileSink:
         self._max_rotations = max_rotations
         self._descriptor: int | None = None
 
+    def open(self) -> None:
+        """Open the file now rather than with the first event. Raises SinkFailed when it cannot be, or holds
+        something else than events of the form at its end.
+        """
+        try:
+            self._open()
+        except OSError as error:
+            self._close()
+            raise SinkFailed(f"{self.path}: {error.strerror or error}") from None
+        except SinkFailed:
+            self._close()
+            raise
+
     async def deliver(self, events: Sequence[EventRecord]) -> None:
         """See `Sink.deliver`."""
         try:
             await asyncio.to_thread(self._append, [self._line(event) for event in events])
         except OSError as error:
-            await self.close()
+            self._close()
             raise SinkFailed(f"{self.path}: {error.strerror or error}") from None
+        except SinkFailed:
+            self._close()
+            raise
 
     async def close(self) -> None:
         """See `Sink.close`."""
+        self._close()
+
+    def _close(self) -> None:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
@@ -66,16 +95,22 @@ class FileSink:
         return self._descriptor
 
     def _cut_torn_event(self) -> None:
-        """Take away the beginning of an event that a crash left at the end: the whole event comes again."""
+        """Take away the beginning of an event that a crash left at the end: the whole event comes again.
+
+        Raises SinkFailed for anything else: it may be somebody's, and events after it would not be read.
+        """
         assert self._descriptor is not None
         size = os.fstat(self._descriptor).st_size
         start = max(0, size - _TAIL)
         tail = os.pread(self._descriptor, _TAIL, start)
-        end = {"text": b"\n...\n", "xml": b"</c>\n"}.get(self._form.name, b"\n")
-        if tail and not tail.endswith(end):
-            found = tail.rfind(end)
-            if found >= 0 or start == 0:
-                os.ftruncate(self._descriptor, start + found + len(end) if found >= 0 else 0)
+        end = _ENDS.get(self._form.name, b"\n")
+        if not tail or tail.endswith(end):
+            return
+        found = tail.rfind(end)
+        whole = found + len(end) if found >= 0 else 0
+        if (found < 0 and start) or not _BEGINNINGS[self._form.name].match(tail, whole):
+            raise SinkFailed(f"{self.path} does not end with an event in the form {self._form.name}")
+        os.ftruncate(self._descriptor, start + whole)
 
     def _rotated(self) -> int:
         if self._descriptor is not None:

@@ -74,6 +74,7 @@ def test_mistakes_are_said_in_a_line(tmp_path: Path) -> None:
     for arguments, reason in (
         ([tmp_path / "log"], f"{tmp_path / 'log'}: no event log"),
         ([tmp_path / "nolog"], "No such file"),
+        ([tmp_path], f"{tmp_path}: Is a directory"),
         ([tmp_path / "log", "--form", "yaml"], "No event form"),
         ([tmp_path / "log", "--amqp", "http://x"], "The broker's address"),
     ):
