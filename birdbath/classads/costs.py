@@ -20,7 +20,7 @@ from typing import Final
 
 from birdbath.classads.limits import limits
 from birdbath.classads.patterns import steps
-from birdbath.classads.syntax import TOKEN, to_new_syntax
+from birdbath.classads.syntax import MAX_NESTING, TOKEN, to_new_syntax
 from birdbath.errors import InvalidAd
 
 LIGHT: Final = 400
@@ -43,6 +43,7 @@ _MULTIPLYING: Final = frozenset(
     | {"stringlistsintersect", "stringlistsubsetmatch", "stringlistisubsetmatch", "anycompare", "allcompare"}
 )
 """Functions whose work or result may be one argument times another."""
+_LOOKED_INTO: Final = _PATTERN_FIRST | _MULTIPLYING | {"eval"}
 
 
 class TooCostly(InvalidAd):
@@ -71,6 +72,14 @@ class Shape:
         self.defined += other.defined
         self.nested = max(self.nested, other.nested)
 
+    def absorb(self, other: Shape) -> None:
+        """`add` what is not used any more: the less goes to the more, or else all that is within a hundred
+        brackets would be counted a hundred times.
+        """
+        if len(self.names) < len(other.names):
+            self.names, other.names = other.names, self.names
+        self.add(other)
+
     def call(self, function: str, pattern: str | None, inner: Shape) -> None:
         """Take in the call of a function that costs more than its arguments."""
         self.calls.append((function, pattern, inner))
@@ -97,11 +106,13 @@ def shape(text: str) -> Shape:
     return _kept_shape(text) if len(text) <= 1024 else _shape(text)
 
 
-@dataclass
+@dataclass(slots=True)
 class _Open:
-    """A bracket that is still open."""
+    """A bracket that is still open: an ad's, or that of a function which costs more than its arguments. For
+    any other, what it is in stands once more.
+    """
 
-    function: str
+    function: str = ""
     in_ad: bool = False
     shape: Shape = field(default_factory=Shape)
     first: str | None = None
@@ -123,31 +134,39 @@ class _Open:
 
 
 def _shape(text: str) -> Shape:
-    levels = [_Open("")]
+    levels = [_Open()]
     scope = last = ""
     for match in TOKEN.finditer(text):
-        token, kind = match.group(), match.lastgroup
-        if kind in ("comment", "space"):
+        kind = match.lastgroup
+        if kind == "comment" or kind == "space":
             continue
-        level = levels[-1]
-        if token in "([{":
+        level, token = levels[-1], match.group()
+        if kind == "operand":
+            level.shape.base += 1
+            scope = _operand(level, token, scope if last == "." else "")
+            last = token.lower().strip("'")
+        elif token in "([{":
             function = last if token == "(" else ""
-            levels.append(_Open(function, token == "["))
+            apart = token == "[" or function in _LOOKED_INTO
+            levels.append(_Open(function, token == "[") if apart else level)
+            if len(levels) > MAX_NESTING + 1:  # in a text that is evaluated; nobody has looked at it before
+                return Shape(inf)
+            last = token
         elif token in ")]}":
             if len(levels) > 1:
                 _close(levels)
-        elif token == "=" and level.in_ad and last:
-            level.define(last)
-        elif token == ";":
-            level.end_definition()
+            last = token
         else:
-            level.shape.base += 1
-            if kind == "operand":
-                scope = _operand(level, token, scope if last == "." else "")
-            elif level.tokens == 1 and token != ",":
-                level.first = None  # it is only part of the argument
+            if token == "=" and level.in_ad and last:
+                level.define(last)
+            elif token == ";":
+                level.end_definition()
+            else:
+                level.shape.base += 1
+                if level.tokens == 1 and token != ",":
+                    level.first = None  # it is only part of the argument
+            last = token
         level.tokens += 1
-        last = token.lower().strip("'")
     while len(levels) > 1:
         _close(levels)
     return levels[0].shape
@@ -170,16 +189,19 @@ def _operand(level: _Open, token: str, scope: str) -> str:
 
 def _close(levels: list[_Open]) -> None:
     closed = levels.pop()
+    if closed is levels[-1]:
+        return
     closed.end_definition()
+    outer = levels[-1].shape
     if closed.in_ad and closed.first is None and closed.shape.names and not closed.shape.defined:
         closed.shape.names[ANY] += 1  # ad[...]: nobody knows which
-    outer = levels[-1].shape
     if closed.function == "eval":
-        closed.shape.add(Shape(inf) if closed.first is None else shape(closed.first))
+        text = closed.first
+        closed.shape.add(Shape(inf) if text is None or len(text) > limits().operators else shape(text))
     if closed.function in _PATTERN_FIRST or closed.function in _MULTIPLYING:
         outer.call(closed.function, closed.first, closed.shape)
     else:
-        outer.add(closed.shape)
+        outer.absorb(closed.shape)
 
 
 _kept_shape = lru_cache(maxsize=8192)(_shape)

@@ -44,7 +44,7 @@ CompiledAd: TypeAlias = classad2.ClassAd
 EVALUATION_ERRORS = (classad2.ClassAdException, ValueError, OverflowError)
 """What an evaluation may raise: too deep; a string cut inside a character; a time that Python cannot hold."""
 
-_INTEGER = re.compile(r"\s*([+-]?)\s*([0-9]{1,18})\s*\Z")
+_INTEGER = re.compile(r"\s*+([+-]?)\s*+([0-9]{1,18})\s*\Z")
 _SIGNED_NUMBER = re.compile(rf"\s*(?:\+\s*|(-)\s+)({NUMBER})\s*\Z")
 _MANY_DIGITS = re.compile(r"[0-9.]{16}")
 

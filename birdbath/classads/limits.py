@@ -13,6 +13,13 @@ class ExpressionLimits(NamedTuple):
     length: int = 64 * 1024
     cost: int = 200_000
 
+    @property
+    def operators(self) -> int:
+        """How many operators, brackets and commas one expression may have: what people and programs write
+        has fewer in the longest; reading as many as there are characters would take a quarter of a second.
+        """
+        return self.length // 8
+
 
 USUAL: Final = ExpressionLimits()
 _in_force = USUAL

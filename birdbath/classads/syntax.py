@@ -8,7 +8,7 @@ this module keeps from `classad2` what crashes or silently misleads it (pool ref
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from birdbath.classads.limits import limits
 from birdbath.errors import InvalidAd
@@ -17,23 +17,34 @@ MAX_DEPTH = 300
 """`classad2` gives up at a depth of 400; the rest is left to the attributes that an expression refers to."""
 MAX_NESTING = 160
 """`classad2` parses 165 brackets inside each other."""
+_LEAF = 8
+"""Operands of a chain that need no brackets: they are as deep as their tree with its brackets."""
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _RESERVED = frozenset({"true", "false", "undefined", "error", "is", "isnt", "parent"})
 
 _LITERAL_BACKSLASH = re.compile(r'\\(?!"(?!\s*\Z))')
-_COMMENT = r"//[^\n]*|/\*.*?\*/"
 # All that is plain at once: to go by characters takes 160 bytes for each, as long as the end is looked for.
-_NAME_IN_QUOTES = r"'[^'\\]*(?:\\.[^'\\]*)*'"
-_QUOTED = r'"[^"\\]*(?:\\.[^"\\]*)*"' + f"|{_NAME_IN_QUOTES}"
+# What has no end, and so is no expression, goes to the end of the text: looked for again from each quotation
+# mark within, the end would not be found for seconds.
+_COMMENT = r"//[^\n]*|/\*[^*]*+(?:\*(?!/)[^*]*+)*+(?:\*/|\Z)"
+_NAME_IN_QUOTES = r"'[^'\\]*+(?:\\.[^'\\]*+)*+(?:'|\\?\Z)"
+_QUOTED = r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)' + f"|{_NAME_IN_QUOTES}"
 NUMBER = r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"
 _WORD = r"[A-Za-z_][A-Za-z0-9_]*"
+_IS = r"(?i:is|isnt)(?![A-Za-z0-9_])"
+_SIGNS = r"&&|\|\||=\?=|=!=|[=!<>]=|<<|>>>?|\?:|."
 TOKEN = re.compile(
-    rf"(?P<comment>{_COMMENT})|(?P<operand>{_QUOTED}|{NUMBER}|{_WORD})|(?P<space>\s+)"
-    r"|&&|\|\||=\?=|=!=|[=!<>]=|<<|>>>?|\?:|.",
-    re.DOTALL,
+    rf"(?P<comment>{_COMMENT})|(?P<operand>{_QUOTED}|{NUMBER}|{_WORD})|(?P<space>\s+)|{_SIGNS}", re.DOTALL
 )
-_OLD_QUOTED = r'"[^"\\]*(?:(?:\\(?!")|\\"(?!\s*\Z)|\\(?="\s*\Z))[^"\\]*)*"' + f"|{_NAME_IN_QUOTES}"
+_OPERATORS = re.compile(
+    rf"(?:{_COMMENT}|{_QUOTED}|{NUMBER}|(?!{_IS}){_WORD}|\s+)*+({_IS}|{_SIGNS}|\Z)", re.DOTALL
+).findall
+"""The tokens that are neither operands, blanks nor comments, and "" for the end; `is` and `isnt` count as
+operators.
+"""
+_COMPLETE = re.compile(r"//|/\*.*\*/\Z", re.DOTALL).match
+_OLD_QUOTED = r'"[^"\\]*+(?:(?:\\(?!")|\\"(?!\s*\Z)|\\(?="\s*\Z))[^"\\]*+)*+(?:"|\Z)' + f"|{_NAME_IN_QUOTES}"
 _OLD_NUMBERS = re.compile(rf"{_OLD_QUOTED}|{_WORD}|({NUMBER})")
 _NEW_NUMBERS = re.compile(rf"{_QUOTED}|{_WORD}|({NUMBER})")
 _SCOPED = re.compile(
@@ -43,6 +54,7 @@ _SCOPED = re.compile(
 
 _MAX_INTEGER, _TWO_TO_63 = str(2**63 - 1), str(2**63)
 _OPENING, _CLOSING = frozenset("([{"), frozenset(")]}")
+_COMMAS = frozenset(",;")
 _SEPARATORS = frozenset({",", ";", "=", "?", ":", "?:"})
 """What binds weaker than || and so bounds its operands."""
 
@@ -100,10 +112,15 @@ def prepared(text: str) -> str:
     text = to_new_syntax(text)
     if "//" in text or "/*" in text:
         text = _without_comments(text)
-    if len(text) <= MAX_DEPTH or _depth(text) <= MAX_DEPTH:
+    if len(text) <= MAX_DEPTH:
+        return text
+    operators = _OPERATORS(text)
+    if len(operators) > limits().operators:
+        raise InvalidAd(f"an expression has more than {limits().operators} operators, brackets and commas")
+    if _depth(operators) <= MAX_DEPTH:
         return text
     text = _balanced(text)
-    if _depth(text) > MAX_DEPTH:
+    if _depth(_OPERATORS(text)) > MAX_DEPTH:
         raise _too_deep()
     return text
 
@@ -113,21 +130,15 @@ def _too_deep() -> InvalidAd:
 
 
 def _without_comments(text: str) -> str:
+    """Raises InvalidAd when one has no end."""
+    if any(match["comment"] and not _COMPLETE(match["comment"]) for match in TOKEN.finditer(text)):
+        raise InvalidAd("a comment in an expression has no end")
     return "".join(" " if match["comment"] else match.group() for match in TOKEN.finditer(text))
 
 
-def _operators(text: str) -> Iterator[str]:
-    """The tokens that are neither operands, blanks nor comments; `is` and `isnt` count as operators."""
-    for match in TOKEN.finditer(text):
-        if match.lastgroup is None or (
-            match.lastgroup == "operand" and match.group().lower() in ("is", "isnt")
-        ):
-            yield match.group()
-
-
-def _depth(text: str) -> int:
-    """An upper bound of the depth of the tree that `text` parses to. Raises InvalidAd when brackets nest
-    too deep.
+def _depth(operators: list[str]) -> int:
+    """An upper bound of the depth of the tree that a text with these operators parses to. Raises InvalidAd
+    when brackets nest too deep.
 
     Every operator may stand above everything else between the same separators of the same brackets. More
     than MAX_DEPTH is not counted to its end.
@@ -135,7 +146,7 @@ def _depth(text: str) -> int:
     # Of each open bracket: operators since the last comma, deepest operand since, deepest part before
     # that comma.
     levels = [[0, 1, 0]]
-    for token in _operators(text):
+    for token in operators:
         level = levels[-1]
         if token in _OPENING:
             levels.append([0, 1, 0])
@@ -147,9 +158,9 @@ def _depth(text: str) -> int:
                 outer = levels[-1]
                 outer[0] += token == "]"  # subscripts chain like operators
                 outer[1] = max(outer[1], level[0] + level[1] + 1, level[2] + 1)
-        elif token in ",;":
+        elif token in _COMMAS:
             level[:] = 0, 1, max(level[2], level[0] + level[1])
-        else:
+        elif token:
             level[0] += 1
             if level[0] > MAX_DEPTH:
                 return level[0]  # too deep already, whatever follows
@@ -185,7 +196,7 @@ def _balanced(text: str) -> str:
 
 
 def _count(operator: str, above: list[int]) -> None:
-    if operator in ",;":
+    if operator in _COMMAS:
         above[:] = 0, 0
     elif operator in _SEPARATORS:
         above[:] = above[0] + 1, 0
@@ -219,7 +230,7 @@ def _balanced_chain(tokens: list[str], operator: str) -> str:
 
 
 def _tree(operands: list[str], operator: str) -> str:
-    if len(operands) <= 2:
+    if len(operands) <= _LEAF:
         return operator.join(operands)
     middle = len(operands) // 2
     left, right = _tree(operands[:middle], operator), _tree(operands[middle:], operator)
@@ -230,26 +241,55 @@ def conjuncts(text: str) -> list[str]:
     """The terms of which all must be true for a prepared `text` to be true; `text` itself when it is no
     conjunction.
     """
-    text = text.strip()
-    depth, start, terms = 0, 0, []
-    closes_early = False
+    if "&&" not in text and len(text) > MAX_DEPTH:  # whether there are brackets around it matters little
+        return [text]
+    tokens: list[str] = []
+    starts: list[int] = []
     for match in TOKEN.finditer(text):
-        token = match.group()
+        if match.lastgroup != "space":
+            tokens.append(match.group())
+            starts.append(match.start())
+    pairs = _pairs(tokens)
+    found: list[str] = []
+    ranges = [(0, len(tokens))]
+    while ranges:
+        first, end = ranges.pop()
+        if parts := _terms(tokens, pairs, first, end):
+            ranges += reversed(parts)
+        elif first < end:
+            found.append(text[starts[first] : starts[end - 1] + len(tokens[end - 1])])
+    return found or [text]
+
+
+def _pairs(tokens: list[str]) -> dict[int, int]:
+    """Which token closes the bracket that one opens, by their numbers."""
+    pairs: dict[int, int] = {}
+    opened: list[int] = []
+    for number, token in enumerate(tokens):
         if token in _OPENING:
-            depth += 1
-        elif token in _CLOSING:
-            depth -= 1
-            closes_early = closes_early or (depth == 0 and match.end() < len(text))
-        elif depth == 0 and (token in _SEPARATORS or token == "||"):
-            return [text]
-        elif depth == 0 and token == "&&":
-            terms.append(text[start : match.start()])
-            start = match.end()
-    if terms:
-        return [part for term in (*terms, text[start:]) for part in conjuncts(term)]
-    if text.startswith("(") and text.endswith(")") and not closes_early:
-        return conjuncts(text[1:-1])
-    return [text]
+            opened.append(number)
+        elif token in _CLOSING and opened:
+            pairs[opened.pop()] = number
+    return pairs
+
+
+def _terms(tokens: list[str], pairs: dict[int, int], first: int, end: int) -> list[tuple[int, int]]:
+    """The terms of tokens `first` to `end`, as such ranges, or what is in the parentheses around all of them;
+    none when they are one term that cannot be taken apart.
+    """
+    if end - first > 2 and tokens[first] == "(" and pairs.get(first) == end - 1:
+        return [(first + 1, end - 1)]
+    parts: list[tuple[int, int]] = []
+    begin = number = first
+    while number < end:
+        token = tokens[number]
+        if token == "||" or token in _SEPARATORS:
+            return []
+        if token == "&&":
+            parts.append((begin, number))
+            begin = number + 1
+        number = pairs.get(number, number) + 1
+    return [*parts, (begin, end)] if parts else []
 
 
 def replace_references(text: str, replacement: Callable[[str, str], str | None]) -> str:

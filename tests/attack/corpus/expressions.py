@@ -36,6 +36,29 @@ CONSTRAINTS = {
     "operators of one operand": "!" * 30_000 + "TRUE",
     "a text without an end": 'Name == "' + "a" * 60_000,
     "lists in lists": "{" * 20_000 + "}" * 20_000,
+    "quotation marks that no text ends": '"\\' * 30_000,
+    "pairs of backslashes before quotation marks": '"\\\\' * 20_000,
+    "texts that begin within a comment without an end": "(" + '/*"' * 20_000,
+    "comments": "/**/" * 15_000 + "TRUE",
+    "a comment without an end": "TRUE " + "/*" * 30_000,
+    "digits": "9" * 60_000,
+    "numbers that are too long": "9999999999999999999999 + " * 2_600 + "1",
+    "blanks": "a" + " " * 60_000 + "b",
+    "a chain that is bracketed as a tree": "a||" * 20_000 + "a",
+    "as many operators as there may be": "a||" * 8_000 + "a",
+    "conditions in each other": "a ? b : " * 8_000 + "c",
+    "arguments in a hundred brackets": "(" * 150 + "f(" + "a," * 5_000 + "a)" + ")" * 150,
+    "names in a hundred brackets": "(" * 150
+    + "f("
+    + ",".join(f"a{n}" for n in range(5_000))
+    + ")"
+    + ")" * 150,
+    "conjunctions in a hundred brackets": "(" * 150 + "a" + " && a" * 5_000 + ")" * 150,
+    "ads in ads, in a text": 'eval("' + "[a=" * 20_000,
+    "quotation marks in a text": 'eval("' + '\\"' * 20_000,
+    "subscripts": "a" + "[1]" * 20_000,
+    "dots": "a" + ".a" * 30_000,
+    "controls": "\t\n" * 30_000,
 }
 for name, text in CONSTRAINTS.items():
     constraint = f"<constraint>{escape(text)}</constraint>"
