@@ -30,6 +30,11 @@ T = TypeVar("T")
 CONCLUDED_WITHIN = 5.0
 """Seconds that a call waits for what follows its commit in the pool."""
 
+STAGING = frozenset(
+    {"beginTransaction", "extendTransaction", "newCluster", "newJob", "declareFile", "sendFile", "submit"}
+)
+"""Writes that are nothing to anybody until the transaction is committed."""
+
 LISTINGS = frozenset(
     {
         "getJobAds",
@@ -90,7 +95,11 @@ class Backend:
         schedd: ScheddSettings,
         collector: CollectorSettings,
         notifier: Notifier,
+        deferring: bool = False,
     ) -> None:
+        """With `deferring` what a transaction stages is on disk when it is committed; the process may be
+        killed before, but a loss of power ends the transaction (see `schedd.resuming`).
+        """
         self._notifier = notifier
         self._writer = writer
         self._queue = queue
@@ -100,6 +109,7 @@ class Backend:
         # One long listing at a time: two would only take the interpreter from each other, and twice the
         # memory.
         self._listing = threading.Lock()
+        self._deferring = deferring
         self._concluding: set[asyncio.Task[None]] = set()
 
     async def run(self, operation: str, caller: Caller, work: Callable[[Operations], T]) -> T:
@@ -207,8 +217,11 @@ class Backend:
     async def _run(self, operation: str, caller: Caller, work: Callable[[Operations], T]) -> T:
         unit = operation_info(operation).unit
         if unit is Unit.WRITE:
-            # A chunk is on disk with the file; only strict checks ask the database which chunks have come.
-            relaxed = operation == "sendFile" and not self._schedd.strict
+            if self._deferring:
+                relaxed = operation in STAGING
+            else:
+                # A chunk is on disk with the file; only strict checks ask the database which have come.
+                relaxed = operation == "sendFile" and not self._schedd.strict
             return await self._writer.write(lambda unit: work(self._operations(caller, unit)), relaxed)
         if operation in LISTINGS:
             return await self._run_patiently(operation, caller, work, None)
@@ -240,6 +253,6 @@ class Backend:
     ) -> CallOperations:
         answers = current()
         marker = None if answers is None else answers.marker
-        context = ScheddContext(self._schedd, self._queue, caller, unit, patient, marker)
+        context = ScheddContext(self._schedd, self._queue, caller, unit, patient, marker, self._deferring)
         collector = Collector(self._collector, self._directory, unit, self._queue.time())
         return CallOperations(Schedd(context, renewal), collector, EventCalls(self._notifier, caller))

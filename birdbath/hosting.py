@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -25,11 +26,14 @@ from birdbath.pool.htcondor.pool import HTCondorPool
 from birdbath.pool.simulated.clock import VirtualClock
 from birdbath.pool.simulated.pool import SimulatedPool
 from birdbath.pool_events import PoolEvents
-from birdbath.schedd import ScheddSettings
+from birdbath.schedd import ScheddSettings, settle_all
 from birdbath.settings import Settings
 from birdbath.soap import Bounds
 from birdbath.store import Writer
+from birdbath.store.boots import Boots
 from birdbath.tables import FEDERATION
+
+_log = logging.getLogger(__name__)
 
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -45,10 +49,15 @@ class Parts:
     schedd: ScheddSettings
     backend: Backend
     notifier: Notifier
+    boots: Boots
 
     def close(self) -> None:
         """Give back the database."""
         self.notifier.close()
+        try:
+            self.boots.end(self.writer, lambda unit: settle_all(unit, self.pool.queue))
+        except Exception:  # the next start after a loss of power ends the open transactions: no more is lost
+            _log.exception("What open transactions have staged could not be synced")
         self.pool.close()
         self.writer.close()
         self.engine.dispose()

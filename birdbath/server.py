@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import platform
 import resource
 import socket
@@ -40,13 +41,16 @@ from birdbath.pool.simulated.pool import SimulatedPool
 from birdbath.pool.simulated.state import read_clock, save_clock
 from birdbath.pool_tables import HTCONDOR, connection_of, pools_of
 from birdbath.running import run
-from birdbath.schedd import ScheddSettings, renew_all
+from birdbath.schedd import Caller, ScheddContext, ScheddSettings, resume
 from birdbath.settings import Settings
 from birdbath.store import UnitOfWork, Writer, open_engine
+from birdbath.store.boots import Boots
 from birdbath.store.files import make_directory
 from birdbath.store.sandbox import Spool
 
 __all__ = ["CannotStart", "Parts", "listen", "restart", "serve", "url_of"]
+
+_log = logging.getLogger(__name__)
 
 RELEASED = datetime(2026, 11, 20, tzinfo=UTC)
 
@@ -61,11 +65,12 @@ def platform_string() -> str:
     return f"$CondorPlatform: {platform.machine()}_{platform.system()} $"
 
 
-def build(settings: Settings, address: str) -> Parts:
+def build(settings: Settings, address: str, alone: bool = True) -> Parts:
     """Build the parts on the database and spool of `settings`; every open transaction's lease is renewed
     once.
 
-    `address` is the `host:port` that the pool's ads name.
+    `address` is the `host:port` that the pool's ads name. `alone` says that no federation uses the pool: that
+    has written down what it is going to commit there.
     """
     check_expressions(settings)
     try:
@@ -91,10 +96,16 @@ def build(settings: Settings, address: str) -> Parts:
             history=HistoryRetention(settings.history_max_age, settings.history_max_jobs),
         )
     schedd, collector = _schedd_settings(settings), _collector_settings(settings)
-    writer.write_now(renew_all)
+    boots = Boots(engine)
+    deferring = alone and not settings.strict and isinstance(pool, SimulatedPool) and boots.tell
+    ended = writer.write_now(
+        lambda unit: resume(ScheddContext(schedd, pool.queue, Caller("local"), unit), boots, deferring)
+    )
+    if ended:
+        _log.warning("The machine was restarted meanwhile: %d open transactions are over", ended)
     notifier = following.notifier(settings, engine, writer, pool.queue.time)
-    backend = Backend(writer, pool.queue, pool.directory, schedd, collector, notifier)
-    return Parts(settings, engine, writer, pool, schedd, backend, notifier)
+    backend = Backend(writer, pool.queue, pool.directory, schedd, collector, notifier, deferring)
+    return Parts(settings, engine, writer, pool, schedd, backend, notifier, boots)
 
 
 def _htcondor_pool(
@@ -261,7 +272,9 @@ async def serve(settings: Settings, ready: Callable[[list[str]], None]) -> list[
     federation: Federation | None = None
     try:
         for name, of_pool in each.items():
-            pools[name] = await asyncio.to_thread(build, of_pool, advertised_address(settings, urls[0]))
+            pools[name] = await asyncio.to_thread(
+                build, of_pool, advertised_address(settings, urls[0]), alone=len(each) == 1
+            )
         if len(pools) > 1:
             federation = await asyncio.to_thread(_federation, pools)
         _collect_garbage_seldom()

@@ -5,6 +5,7 @@ ownership.
 from birdbath.access import Caller
 from birdbath.schedd.context import Elsewhere, ScheddContext, ScheddSettings
 from birdbath.schedd.ending import discard, expire_transactions
+from birdbath.schedd.resuming import resume, settle_all
 from birdbath.schedd.service import Renewal, Schedd
 from birdbath.schedd.transactions import Transaction, renew_all
 from birdbath.store.sandbox import FileInfo
@@ -21,4 +22,6 @@ __all__ = [
     "discard",
     "expire_transactions",
     "renew_all",
+    "resume",
+    "settle_all",
 ]

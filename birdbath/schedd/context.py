@@ -65,7 +65,8 @@ class ScheddContext:
 
     `unit_of_work` is None for a read. `patient` says that the call may take its time, because it does not run
     on the event loop; one that is not raises Elsewhere rather than take long. `committing` is the commit that
-    the call is in the middle of: the pool has the transaction's jobs already.
+    the call is in the middle of: the pool has the transaction's jobs already. With `deferring` files that a
+    transaction is given may wait for its commit to be synced.
     """
 
     settings: ScheddSettings
@@ -74,6 +75,7 @@ class ScheddContext:
     unit_of_work: UnitOfWork | None
     patient: bool = True
     committing: str | None = None
+    deferring: bool = False
 
     @property
     def unit(self) -> UnitOfWork:

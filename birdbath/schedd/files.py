@@ -40,7 +40,7 @@ def declare(
     hash: str | None,
 ) -> None:
     """Declare a file of a staged job; it exists in the sandbox, whatever it held before, when this is
-    answered.
+    answered, and is on disk when the transaction's part of the database is.
     """
     if not staging.is_writable(context.unit, lease.id, job):
         raise UnknownJob("Unknown cluster or job")
@@ -49,7 +49,7 @@ def declare(
     if any(file.name == name for file in declared):
         raise AlreadyExists(f"The file {name} has been declared already")
     with _system_errors():
-        context.sandbox(job).declare(context.unit, name)
+        context.sandbox(job).declare(context.unit, name, later=context.deferring)
     staging.add_file(context.unit, job, len(declared), StagedFile(name, size, hash_type, hash, []))
 
 
@@ -57,7 +57,7 @@ def send(
     context: ScheddContext, lease: Lease, job: JobId, name: str | None, offset: int, data: bytes | None
 ) -> None:
     """Write a chunk of a declared file, anywhere and in any order; the bytes are on disk when this is
-    answered.
+    answered, or a small one's at the latest when the transaction is committed.
     """
     if not staging.is_writable(context.unit, lease.id, job):
         raise UnknownJob("Unknown cluster or job")
@@ -78,6 +78,7 @@ def send(
             offset,
             data,
             admit=lambda size: limits.stage(context, lease.id, end - size),
+            later=context.deferring,
         )
     received = ranges.add(file.ranges, offset, end)
     if received != file.ranges and len(received) <= MAX_RANGES:

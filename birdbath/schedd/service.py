@@ -18,6 +18,7 @@ from birdbath.pool.template import job_template
 from birdbath.schedd import actions, files, limits, staging, transactions
 from birdbath.schedd.context import Elsewhere, ScheddContext
 from birdbath.schedd.ending import SMALL_COMMIT, discard
+from birdbath.schedd.resuming import settle
 from birdbath.schedd.software import of_both
 from birdbath.schedd.submission import apply_items, completed, incomplete_files, new_ad
 from birdbath.schedd.transactions import Lease, Transaction
@@ -68,6 +69,9 @@ class Schedd:
         lease = self._renew(txn)
         unit = self._context.unit
         self._context.expect(small=staging.size(unit, lease.id) <= SMALL_COMMIT)
+        files = staging.own_files(unit, lease.id)
+        self._context.expect(small=len(files) <= SMALL_COMMIT)
+        settle(unit, self._context.queue, files)
         jobs = [NewJob(job, completed(self._context, job, ad)) for job, ad in staging.jobs(unit, lease.id)]
         staged = staging.actions(unit, lease.id)
         crash_point("commit:checked")

@@ -79,6 +79,18 @@ _DELETE = [
     delete(t).where(t.c.transaction_id == _OF_TRANSACTION)
     for t in (staged_jobs, staged_actions, staged_clusters)
 ]
+_JOB_FILES = (
+    select(staged_jobs.c.cluster_id, staged_jobs.c.proc_id, staged_files.c.name)
+    .join_from(
+        staged_jobs,
+        staged_files,
+        (staged_files.c.cluster_id == staged_jobs.c.cluster_id)
+        & (staged_files.c.proc_id == staged_jobs.c.proc_id),
+        isouter=True,
+    )
+    .order_by(staged_jobs.c.cluster_id, staged_jobs.c.proc_id)
+)
+_OWN_FILES = _JOB_FILES.where(staged_jobs.c.transaction_id == _OF_TRANSACTION)
 _ALL_JOBS_COUNT = select(func.count()).select_from(staged_jobs)
 _ADD_ACTION = insert(staged_actions)
 _LAST_ACTION = select(func.max(staged_actions.c.position)).where(
@@ -220,6 +232,17 @@ def add_file(unit: UnitOfWork, job: JobId, position: int, file: StagedFile) -> N
 def files(unit: UnitOfWork, job: JobId) -> list[StagedFile]:
     """The declared files of a staged job in order of declaration."""
     return [_file(row) for row in unit.execute(_FILES, _key(job))]
+
+
+def own_files(unit: UnitOfWork, transaction: int) -> list[tuple[JobId, str | None]]:
+    """The declared files of a transaction beside their jobs, by job; a job that has none is beside None."""
+    rows = unit.execute(_OWN_FILES, {"transaction": transaction})
+    return [(JobId(row[0], row[1]), row[2]) for row in rows]
+
+
+def all_files(unit: UnitOfWork) -> list[tuple[JobId, str | None]]:
+    """The same for all transactions."""
+    return [(JobId(row[0], row[1]), row[2]) for row in unit.execute(_JOB_FILES)]
 
 
 def file(unit: UnitOfWork, job: JobId, name: str) -> StagedFile | None:

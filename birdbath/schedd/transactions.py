@@ -68,6 +68,7 @@ _DELETE = delete(transactions).where(transactions.c.id == bindparam("transaction
 _EXPIRED = select(transactions.c.id).where(
     transactions.c.expires_at <= bindparam("now"), transactions.c.committing.is_(None)
 )
+_OPEN = select(transactions.c.id).where(transactions.c.committing.is_(None))
 _RENEW_ALL = update(transactions).values(expires_at=transactions.c.duration + bindparam("now"))
 
 
@@ -149,6 +150,11 @@ def expired(unit: UnitOfWork) -> list[int]:
     So one is not ended while a call that came in time, later than this, still waits for its turn.
     """
     return [row.id for row in unit.execute(_EXPIRED, {"now": unit.asked_at})]
+
+
+def open_ones(unit: UnitOfWork) -> list[int]:
+    """The ids of all transactions."""
+    return [row.id for row in unit.execute(_OPEN)]
 
 
 def renew_all(unit: UnitOfWork) -> None:

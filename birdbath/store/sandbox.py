@@ -12,28 +12,28 @@ import contextlib
 import errno
 import os
 import re
-import shutil
-import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from birdbath.errors import BirdbathError, UnknownFile
+from birdbath.errors import UnknownFile
+from birdbath.store.entries import (
+    InvalidFileName,
+    check_file_name,
+    make_entry,
+    open_regular,
+    remove_entry,
+    scan,
+)
 from birdbath.store.files import copy_range, make_directory, read_range, write_all
+from birdbath.store.settled import Settled
 from birdbath.store.unit_of_work import UnitOfWork
 
+__all__ = ["FileInfo", "InvalidFileName", "Sandbox", "Spool", "check_file_name"]
+
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_FILE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _NO_DIRECTORY = frozenset({errno.ELOOP, errno.ENOTDIR})
-_NO_FILE = frozenset({errno.ELOOP, errno.ENXIO, errno.ENODEV, errno.EISDIR})
-MAX_NAME_BYTES = 255
-
-_SETTLED_LIMIT = 20_000
 _JOB = re.compile(r"cluster([0-9]{1,10})\.proc([0-9]{1,10})\.subproc0")
-
-
-class InvalidFileName(BirdbathError):
-    """The name is not that of a file directly in the sandbox, or the sandbox is not where it should be."""
 
 
 @dataclass(frozen=True)
@@ -44,28 +44,13 @@ class FileInfo:
     size: int
 
 
-def check_file_name(name: str | None) -> str:
-    """`name` if it can only mean an entry of the directory it is looked up in. Raises InvalidFileName."""
-    if not name:
-        raise InvalidFileName("The file name is empty")
-    if name in (".", "..") or "/" in name or "\0" in name:
-        raise InvalidFileName(f"Not a plain file name: {name[:80]!r}")
-    try:
-        size = len(name.encode())
-    except UnicodeEncodeError:
-        raise InvalidFileName("The file name is not valid text") from None
-    if size > MAX_NAME_BYTES:
-        raise InvalidFileName(f"The file name is longer than {MAX_NAME_BYTES} bytes")
-    return name
-
-
 class Spool:
     """The spool folder. Sandboxes lie where HTCondor 7.5.5 and later put them (reference section 3.4)."""
 
     def __init__(self, root: Path) -> None:
         make_directory(root)
         self.root = root.resolve()
-        self._settled: set[str] = set()
+        self._settled = Settled()
 
     def sandbox(self, cluster: int, proc: int) -> Sandbox:
         """The sandbox of a job; it need not exist."""
@@ -75,7 +60,7 @@ class Spool:
     def jobs(self) -> Iterator[tuple[int, int]]:
         """(cluster, proc) of every sandbox there is."""
         for folder in self._folders(self._folders([self.root])):
-            for entry in _scan(folder):
+            for entry in scan(folder):
                 match = _JOB.fullmatch(entry.name)
                 if match and entry.is_dir(follow_symlinks=False):
                     yield int(match[1]), int(match[2])
@@ -83,17 +68,9 @@ class Spool:
     @staticmethod
     def _folders(above: Iterator[Path] | list[Path]) -> Iterator[Path]:
         for folder in above:
-            for entry in _scan(folder):
+            for entry in scan(folder):
                 if entry.name.isdecimal() and entry.is_dir(follow_symlinks=False):
                     yield Path(entry.path)
-
-
-def _scan(folder: Path) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            return list(entries)
-    except FileNotFoundError:  # removed meanwhile, with the last job in it
-        return []
 
 
 class Sandbox:
@@ -103,11 +80,10 @@ class Sandbox:
     is no regular file, and when a link lies on the way.
     """
 
-    def __init__(self, root: Path, *steps: str, settled: set[str] | None = None) -> None:
+    def __init__(self, root: Path, *steps: str, settled: Settled | None = None) -> None:
         self._root = root
         self._steps = steps
-        # Paths of sandboxes that are known to be on disk, with all the directories above them.
-        self._settled = set() if settled is None else settled
+        self._settled = Settled() if settled is None else settled
         self._place = "/".join((str(root), *steps))  # pathlib would take longer than the system calls
 
     @property
@@ -139,12 +115,19 @@ class Sandbox:
             return False
         return True
 
-    def declare(self, unit: UnitOfWork, name: str) -> None:
+    def declare(self, unit: UnitOfWork, name: str, later: bool = False) -> None:
         """Create the file if need be, without changing what it holds; its entry is on disk when the unit
-        is.
+        is, or `later`, when `settle` was called.
         """
         check_file_name(name)
-        os.close(self._create_entry(unit, name, os.O_RDWR))
+        if later and self._settled.may_wait(self._place, name, 0):
+            directory = self._make(None)
+            try:
+                os.close(open_regular(directory, name, os.O_RDWR | os.O_CREAT))
+            finally:
+                os.close(directory)
+        else:
+            os.close(self._create_entry(unit, name, os.O_RDWR))
 
     def write(
         self,
@@ -153,15 +136,33 @@ class Sandbox:
         offset: int,
         data: bytes,
         admit: Callable[[int], object] = lambda size: None,
+        later: bool = False,
     ) -> None:
-        """Write `data` at byte `offset` of an existing file; the bytes are on disk when the unit is.
+        """Write `data` at byte `offset` of an existing file; the bytes are on disk when the unit is, or when
+        `settle` was called if they may wait till `later`: many may not.
 
         `admit` is told the file's size first: nothing is written when it raises.
         """
         descriptor = self._open_entry(name, os.O_RDWR)
-        with self._synced(unit, name, descriptor):
+        waits = later and self._settled.may_wait(self._place, name, len(data))
+        with _closed(descriptor) if waits else self._synced(unit, name, descriptor):
             admit(os.fstat(descriptor).st_size)
             write_all(descriptor, data, offset)
+
+    def settle(self, unit: UnitOfWork, names: Iterable[str]) -> None:
+        """Let the directory, with those above it, and these files in it be on disk when the unit is, as far
+        as they exist.
+        """
+        self._settled.has_come(self._place)
+        with contextlib.suppress(FileNotFoundError):
+            directory = self._make_once(unit, make=False)
+            try:
+                for name in names:
+                    with contextlib.suppress(FileNotFoundError, InvalidFileName):
+                        descriptor = open_regular(directory, name, os.O_RDONLY)
+                        unit.sync_later(f"{self._place}/{name}", descriptor)
+            finally:
+                self._synced_with(unit, directory)
 
     def replace(self, unit: UnitOfWork, name: str, data: bytes, append: bool = False) -> None:
         """Make `data` the file's whole content, or its end; created if need be, on disk when the unit is."""
@@ -200,7 +201,7 @@ class Sandbox:
                 names = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
             for name in names:
                 with contextlib.suppress(InvalidFileName, FileNotFoundError):
-                    descriptor = _open_regular(directory, name, os.O_RDONLY)
+                    descriptor = open_regular(directory, name, os.O_RDONLY)
                     os.fchown(descriptor, uid, gid)
                     os.close(descriptor)
         finally:
@@ -259,7 +260,7 @@ class Sandbox:
 
     def remove(self) -> None:
         """Delete the sandbox with all it holds; the numbered folders above it too when that empties them."""
-        self._settled.discard(self._place)
+        self._settled.forget(self._place)
         if self._is_absent():
             return
         for level in range(len(self._steps) - 1, -1, -1):
@@ -268,7 +269,7 @@ class Sandbox:
             except (OSError, InvalidFileName):
                 return
             try:
-                _remove(self._steps[level], parent, whole=level == len(self._steps) - 1)
+                remove_entry(self._steps[level], parent, whole=level == len(self._steps) - 1)
             except OSError:
                 return  # there are other jobs in it
             finally:
@@ -299,12 +300,12 @@ class Sandbox:
                 return self._make_once(unit)
         return self._make_once(unit)
 
-    def _make_once(self, unit: UnitOfWork | None) -> int:
+    def _make_once(self, unit: UnitOfWork | None, make: bool = True) -> int:
         settled = self._place in self._settled
         descriptor = os.open(self._root, _DIRECTORY)
         for level, step in enumerate(self._steps):
             try:
-                made = _make_directory(descriptor, step)
+                made = make and make_entry(descriptor, step)
                 if unit is not None and (made or not settled):
                     unit.sync_later("/".join((str(self._root), *self._steps[:level])), os.dup(descriptor))
             except BaseException:
@@ -313,25 +314,26 @@ class Sandbox:
             descriptor = _enter(descriptor, step)
         return descriptor
 
-    def _settle(self) -> None:
-        if len(self._settled) >= _SETTLED_LIMIT:
-            self._settled.clear()
-        self._settled.add(self._place)
+    def _synced_with(self, unit: UnitOfWork, directory: int) -> None:
+        """Hand the open directory to the unit; not before what is opened in it, for the unit closes at once
+        what it has open already.
+        """
+        unit.sync_later(self._place, directory)
+        unit.after_commit(lambda: self._settled.add(self._place))
 
     def _create_entry(self, unit: UnitOfWork, name: str, flags: int) -> int:
         directory = self._make(unit)
         try:
-            return _open_regular(directory, name, flags | os.O_CREAT)
-        finally:  # not before: the unit closes at once what it has open already
-            unit.sync_later(self._place, directory)
-            unit.after_commit(self._settle)
+            return open_regular(directory, name, flags | os.O_CREAT)
+        finally:
+            self._synced_with(unit, directory)
 
     def _open_entry(self, name: str, flags: int) -> int:
         check_file_name(name)
         try:
             directory = self._open()
             try:
-                return _open_regular(directory, name, flags)
+                return open_regular(directory, name, flags)
             finally:
                 os.close(directory)
         except FileNotFoundError:
@@ -348,6 +350,14 @@ class Sandbox:
             unit.sync_later(f"{self._place}/{name}", descriptor)
 
 
+@contextlib.contextmanager
+def _closed(descriptor: int) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def _enter(directory: int, step: str) -> int:
     """Open a directory in another, which is closed."""
     try:
@@ -360,41 +370,9 @@ def _enter(directory: int, step: str) -> int:
         os.close(directory)
 
 
-def _make_directory(directory: int, name: str) -> bool:
-    try:
-        os.mkdir(name, 0o700, dir_fd=directory)
-    except FileExistsError:
-        return False
-    return True
-
-
-def _open_regular(directory: int, name: str, flags: int) -> int:
-    """Open one entry and make sure that it is a regular file that has no second name elsewhere."""
-    try:
-        descriptor = os.open(name, flags | _FILE, 0o600, dir_fd=directory)
-    except OSError as error:
-        if error.errno in _NO_FILE:
-            raise InvalidFileName(f"Not a regular file: {name}") from None
-        raise
-    status = os.fstat(descriptor)
-    if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
-        os.close(descriptor)
-        raise InvalidFileName(f"Not a regular file: {name}")
-    return descriptor
-
-
 def _info(entry: os.DirEntry[str]) -> FileInfo | None:
     try:
         size = entry.stat(follow_symlinks=False).st_size
     except FileNotFoundError:  # removed while the directory was read
         return None
     return FileInfo(os.fsencode(entry.name).decode(errors="replace"), size)
-
-
-def _remove(name: str, parent: int, whole: bool) -> None:
-    if not whole:
-        os.rmdir(name, dir_fd=parent)
-        return
-    shutil.rmtree(name, ignore_errors=True, dir_fd=parent)
-    with contextlib.suppress(OSError):
-        os.unlink(name, dir_fd=parent)  # a link where the directory should be

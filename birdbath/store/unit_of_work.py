@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -22,10 +23,21 @@ _ADVANCE = text(
     " ON CONFLICT (name) DO UPDATE SET value = counters.value + excluded.value"
 )
 _COUNTED = text("SELECT value FROM counters WHERE name = :counter")
+_RESERVE = text(
+    "INSERT INTO counters (name, value) VALUES (:counter, :through)"
+    " ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+)
+_RESERVED = "-reserved"
+_AHEAD = 1000
+_ALL_RESERVED = text(f"SELECT name, value FROM counters WHERE name LIKE '%{_RESERVED}'")
 
 
 class TransactionLost(Exception):
     """The database gave up the transaction in the middle of it; everything in it is undone."""
+
+
+class NeedsSync(Exception):
+    """The unit is a relaxed one, and what it was to do has to survive the loss of power."""
 
 
 class UnitOfWork:
@@ -47,10 +59,11 @@ class UnitOfWork:
         self.connection = connection
         self.now = now
         self.asked_at = now
+        self.relaxed = relaxed
         begin(connection, relaxed)
         self._cursor = connection.connection.cursor()
         self._errors = connection.dialect.loaded_dbapi.Error
-        self._dirty: dict[tuple[int, int], tuple[int, str]] = {}
+        self._dirty: dict[tuple[int, int], tuple[int, str, bool]] = {}
         self.lost = False
         self.events_written = 0  # the newest event appended, perhaps in a savepoint since undone
         self._after_commit: list[Callable[[], None]] = []
@@ -85,6 +98,25 @@ class UnitOfWork:
         # that the unit's savepoint has kept.
         self.execute(_ADVANCE, {"counter": counter, "step": step})
         return int(self.execute(_COUNTED, {"counter": counter})[0].value)
+
+    def advance_reserved(self, counter: str) -> int:
+        """`advance` by one, to a number that is never given out again, whatever is lost.
+
+        Numbers are reserved ahead, on disk, and a relaxed unit gives out none that is not: it raises
+        NeedsSync. After a loss of power `skip_reserved` passes over those that may have been given out.
+        """
+        value = self.advance(counter)
+        row = self.first(_COUNTED, {"counter": counter + _RESERVED})
+        if row is None or value > row.value:
+            if self.relaxed:
+                raise NeedsSync
+            self.execute(_RESERVE, {"counter": counter + _RESERVED, "through": value + _AHEAD})
+        return value
+
+    def skip_reserved(self) -> None:
+        """Give out no number, of any counter, that was reserved so far."""
+        for row in self.execute(_ALL_RESERVED):
+            self.execute(_RESERVE, {"counter": row.name.removesuffix(_RESERVED), "through": row.value})
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
@@ -127,7 +159,8 @@ class UnitOfWork:
         What is open twice is synced once; `path` is for people who debug this.
         """
         status = os.fstat(descriptor)
-        if self._dirty.setdefault((status.st_dev, status.st_ino), (descriptor, path))[0] != descriptor:
+        entry = descriptor, path, stat.S_ISDIR(status.st_mode)
+        if self._dirty.setdefault((status.st_dev, status.st_ino), entry)[0] != descriptor:
             os.close(descriptor)
 
     def after_commit(self, callback: Callable[[], None]) -> None:
@@ -147,11 +180,14 @@ class UnitOfWork:
 
     def sync_files(self) -> None:
         """Sync and close what `sync_later` took. Raises OSError if any of it may not be on disk."""
-        dirty, self._dirty = self._dirty, {}
+        dirty, self._dirty = list(self._dirty.values()), {}
         try:
-            sync_all([descriptor for descriptor, _ in dirty.values()])
+            sync_all(
+                [descriptor for descriptor, _, is_directory in dirty if not is_directory],
+                [descriptor for descriptor, _, is_directory in dirty if is_directory],
+            )
         finally:
-            _close_all(descriptor for descriptor, _ in dirty.values())
+            _close_all(descriptor for descriptor, _, _ in dirty)
 
     def committed(self) -> None:
         """Run the `after_commit` callbacks. What they raise is logged: the unit stays a success."""
@@ -170,7 +206,7 @@ class UnitOfWork:
         dirty, self._dirty = self._dirty, {}
         self._after_commit = []
         self._undo(0)
-        _close_all(descriptor for descriptor, _ in dirty.values())
+        _close_all(descriptor for descriptor, _, _ in dirty.values())
 
 
 def _close_all(descriptors: Iterable[int]) -> None:

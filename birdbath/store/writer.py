@@ -3,7 +3,7 @@
 Units run on the event loop, one after the other, each behind a savepoint of its own; when the loop has no
 more of them at hand, files and database are synced in a thread while the loop goes on reading requests. A
 caller is answered only after that. So the price of durability is paid once by everybody who came within the
-same millisecond.
+same millisecond. Those who do not need it pay none: what they wrote is committed on the loop, at once.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from birdbath.store.crash_points import crash_point
 from birdbath.store.database import writing
-from birdbath.store.unit_of_work import TransactionLost, UnitOfWork
+from birdbath.store.unit_of_work import NeedsSync, TransactionLost, UnitOfWork
+
+RELAXED_IN_A_ROW = 64
+"""Relaxed batches after which one is synced all the same, so that the write-ahead log is checkpointed."""
 
 QUIET_ROUNDS = 2
 MOST_ROUNDS = 32
@@ -55,6 +58,7 @@ class Writer:
         self._busy = False
         self._closed = False
         self._watchers: list[Callable[[], None]] = []
+        self._relaxed_in_a_row = 0
 
     def watch_events(self, watcher: Callable[[], None]) -> None:
         """Call `watcher` whenever events became durable, in the thread that committed them."""
@@ -64,15 +68,19 @@ class Writer:
         """Run `work` on the event loop, soon; return its result when all it wrote is on disk.
 
         Of `relaxed` work only the files are, for certain: what it wrote to the database a machine that loses
-        power may lose, but not a process that is killed. Raises what `work` raises, what keeps it from being
+        power may lose, but not a process that is killed. Of those who come together it goes first. It is run
+        again, not relaxed, when it raises NeedsSync. Raises what `work` raises, what keeps it from being
         durable, and WriterClosed.
         """
-        turn = (
-            self._turns[-1] if self._turns and not self._turns[-1].alone else self._queue(_Turn(alone=False))
-        )
-        turn.relaxed = turn.relaxed and relaxed
-        result: T = await turn.join(work, self._clock())
+        try:
+            result: T = await self._shared_turn().join(work, self._clock(), relaxed)
+        except NeedsSync:
+            result = await self._shared_turn().join(work, self._clock(), relaxed=False)
         return result
+
+    def _shared_turn(self) -> _Turn:
+        last = self._turns[-1] if self._turns else None
+        return last if last is not None and last.open else self._queue(_Turn(alone=False))
 
     async def write_alone(self, work: Work[T]) -> T:
         """The same in a thread, in a database transaction of its own: for work too long for the event
@@ -125,7 +133,10 @@ class Writer:
         """Give the next turn as soon as nobody is about to join it."""
         if self._turns and not self._busy:
             self._busy = True
-            self._gather()
+            if self._turns[0].open or not self._turns[0].callers:
+                self._gather()
+            else:  # nobody can join it
+                self._take_turn()
 
     def _gather(self, callers: int = 0, quiet: int = 0, rounds: int = 0) -> None:
         """Wait while the loop is busy with requests that come to write: what has arrived already is read and
@@ -142,6 +153,7 @@ class Writer:
         if not self._turns:  # closed meanwhile
             return
         turn = self._turns.popleft()
+        turn.open = False
         callers = [caller for caller in turn.callers if not caller.future.done()]
         try:
             ended = self._give(turn, callers) if callers else None
@@ -158,30 +170,52 @@ class Writer:
         self._busy = False
         self._schedule()
 
-    def _give(self, turn: _Turn, callers: list[_Caller]) -> asyncio.Future[Any]:
-        loop = asyncio.get_running_loop()
+    def _give(self, turn: _Turn, callers: list[_Caller]) -> asyncio.Future[Any] | None:
+        """Do the callers' work; the future that ends with the turn, None when it has ended already."""
         if turn.alone:
             (caller,) = callers
-            ended = loop.run_in_executor(
+            ended = asyncio.get_running_loop().run_in_executor(
                 self._thread, caller.context.run, self.write_now, caller.work, caller.asked_at
             )
             ended.add_done_callback(caller.answer_as)
             return ended
-        batch = _Batch(self._unit(turn.relaxed))
+        relaxed = [caller for caller in callers if caller.relaxed]
+        if not relaxed or self._relaxed_in_a_row >= RELAXED_IN_A_ROW:
+            self._relaxed_in_a_row = 0
+            return self._end_in_thread(self._done(callers, relaxed=False), callers)
+        self._relaxed_in_a_row += 1
+        if len(relaxed) < len(callers):
+            rest = _Turn(alone=False)
+            rest.open, rest.callers = False, [caller for caller in callers if not caller.relaxed]
+            self._turns.appendleft(rest)
+        batch = self._done(relaxed, relaxed=True)
+        if batch.unit.open_files:
+            return self._end_in_thread(batch, relaxed)
+        error = batch.end()
+        for caller in relaxed:
+            caller.answer(error)
+        return None
+
+    def _done(self, callers: list[_Caller], relaxed: bool) -> _Batch:
+        batch = _Batch(self._unit(relaxed))
         for caller in callers:
             caller.run(batch)
-        ended = loop.run_in_executor(self._thread, batch.commit)
+        return batch
+
+    def _end_in_thread(self, batch: _Batch, callers: list[_Caller]) -> asyncio.Future[Any]:
+        ended = asyncio.get_running_loop().run_in_executor(self._thread, batch.commit)
         for caller in callers:
-            ended.add_done_callback(caller.answer)
+            ended.add_done_callback(caller.answer_when)
         return ended
 
 
 class _Caller:
     """Somebody who wants `work` done, and what came of it."""
 
-    def __init__(self, work: Work[Any], asked_at: float) -> None:
+    def __init__(self, work: Work[Any], asked_at: float, relaxed: bool) -> None:
         self.work = work
         self.asked_at = asked_at
+        self.relaxed = relaxed
         self.context = contextvars.copy_context()
         self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._result: Any = None
@@ -195,19 +229,23 @@ class _Caller:
             # Whatever it is, it belongs to this caller, in whose task it is raised; the others' work goes on.
             self.refuse(error)
 
-    def answer(self, committed: asyncio.Future[None]) -> None:
-        """Tell the result of `run`, or why it could not be made durable."""
-        error = committed.exception()
+    def answer(self, error: BaseException | None) -> None:
+        """Tell the result of `run`, or why it could not be committed."""
         if error is not None:
             self.refuse(error)
         elif not self.future.done():
             self.future.set_result(self._result)
 
+    def answer_when(self, committed: asyncio.Future[None]) -> None:
+        """`answer` for what was committed elsewhere."""
+        self.answer(committed.exception())
+
     def answer_as(self, ended: asyncio.Future[Any]) -> None:
         """Tell what came of work that was done elsewhere."""
-        if ended.exception() is None:
+        error = ended.exception()
+        if error is None:
             self._result = ended.result()
-        self.answer(ended)
+        self.answer(error)
 
     def refuse(self, error: BaseException) -> None:
         """Raise `error` where this caller waits, if he still does."""
@@ -216,18 +254,17 @@ class _Caller:
 
 
 class _Turn:
-    """A place in the queue: for one who writes alone, or for everybody who came while it was the last.
-
-    It is `relaxed` when all of them are.
+    """A place in the queue: for one who writes alone, or for everybody who comes while it is the last and
+    `open`.
     """
 
     def __init__(self, alone: bool) -> None:
         self.alone = alone
-        self.relaxed = not alone
+        self.open = not alone
         self.callers: list[_Caller] = []
 
-    def join(self, work: Work[Any], asked_at: float) -> asyncio.Future[Any]:
-        caller = _Caller(work, asked_at)
+    def join(self, work: Work[Any], asked_at: float, relaxed: bool = False) -> asyncio.Future[Any]:
+        caller = _Caller(work, asked_at, relaxed)
         self.callers.append(caller)
         return caller.future
 
@@ -245,6 +282,14 @@ class _Batch:
     def run(self, work: Work[T]) -> T:
         with self.unit.savepoint():
             return work(self.unit)
+
+    def end(self) -> BaseException | None:
+        """`commit`, and what it raised."""
+        try:
+            self.commit()
+        except BaseException as error:
+            return error
+        return None
 
     def commit(self) -> None:
         try:

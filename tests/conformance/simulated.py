@@ -68,6 +68,7 @@ class Simulated:
             self._schedd,
             collector,
             self._notifier,
+            deferring=not self._schedd.strict,
         )
 
     def post(self, body: bytes) -> tuple[int, bytes]:

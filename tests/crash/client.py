@@ -46,12 +46,23 @@ class Client:
         submissions = [self._begin() for _ in range(self._random.choice((1, 1, 1, 2)))]
         for _ in range(self._random.randint(1, 3)):
             for submission in submissions:
-                self._add_cluster(submission)
+                self._unless_gone(submission, self._add_cluster)
         for submission in submissions:
-            self._stage_actions(submission)
-            self._end(submission)
+            self._unless_gone(submission, self._stage_actions)
+            self._unless_gone(submission, self._end)
         self._act()
         self._advertise()
+
+    def _unless_gone(self, submission: Submission, step: Callable[[Submission], None]) -> None:
+        """A transaction that was open when the power went is over; no other reason is taken."""
+        if submission.outcome is Outcome.GONE:
+            return
+        try:
+            step(submission)
+        except Refused as error:
+            if error.code != "INVALIDTRANSACTION" or self._lives.power_cuts == submission.power_cuts:
+                raise Violation(str(error)) from error
+            submission.outcome = Outcome.GONE
 
     # Calls
 
@@ -88,8 +99,14 @@ class Client:
             self.journal.lost_begins += 1
 
         # Durations of a day: whatever was lost in an unknown beginning must not expire under the audit.
-        duration = 86400
-        submission = Submission(self._certain("begin", lambda: self._wire.begin(duration), lost), duration)
+        duration, power_cuts = 86400, 0
+
+        def begin() -> int:
+            nonlocal power_cuts
+            power_cuts = self._lives.power_cuts
+            return self._wire.begin(duration)
+
+        submission = Submission(self._certain("begin", begin, lost), duration, power_cuts=power_cuts)
         self.journal.submissions.append(submission)
         return submission
 
@@ -154,7 +171,7 @@ class Client:
             self._certain(f"declare {job} {file.name}", declare, lost)
         except Refused as error:
             if error.code != "ALREADYEXISTS" or not tries:
-                raise Violation(str(error)) from error
+                raise
         file.declared = True
 
     def _chunks(self, size: int) -> list[tuple[int, int]]:
@@ -217,7 +234,7 @@ class Client:
             self._certain("abort", lambda: self._wire.abort(submission.element), lambda: tries.append(1))
         except Refused as error:
             if error.code != "INVALIDTRANSACTION" or not tries:
-                raise Violation(str(error)) from error
+                raise
         submission.outcome = Outcome.ABORTED
 
     def _leave(self, submission: Submission) -> None:
@@ -255,7 +272,8 @@ class Client:
             self._require("a commit was done twice" if done else None)
         except Refused as error:
             if error.code != "INVALIDTRANSACTION" or not done:
-                raise Violation(f"{error}, visible {done}, lost {len(lost)}") from error
+                self._note(f"visible {done}, lost {len(lost)}")
+                raise
         self._note_committed(submission)
         if self._random.random() < 0.3:
             self._check_committed(submission)

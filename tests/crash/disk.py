@@ -3,8 +3,9 @@
 The spool as it is on disk is modelled from the calls of os.fsync alone: a file holds what it held when it
 was last synced, a directory has the entries that it had then, and what nobody ever synced is not there.
 When the power goes, the spool is made to look like that, and the process dies. Everything found at the
-start counts as synced. The database is left as it is: SQLite syncs its own log, which `PRAGMA synchronous`
-decides; the cut comes between its commits.
+start counts as synced. Of the database, SQLite's log is put back to what it was after the last commit that
+was synced, as the unit of work says: what relaxed ones have written since is lost. Between such commits the
+database itself does not change.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ import stat
 import threading
 from pathlib import Path
 
+from birdbath.store.writer import _Batch
+
 
 def switch_of(home: Path) -> Path:
     """The file that is locked while the power goes."""
@@ -24,10 +27,12 @@ def switch_of(home: Path) -> Path:
 
 
 class Disk:
-    """Watches a spool folder from now on, and loses power at the `cut`-th sync."""
+    """Watches a home folder from now on, and loses power at the `cut`-th sync of its spool."""
 
-    def __init__(self, spool: Path, cut: int) -> None:
-        self._spool = spool
+    def __init__(self, home: Path, cut: int) -> None:
+        self._spool = spool = home / "spool"
+        self._log_path = home / "birdbath.db-wal"
+        self._log = self._log_now()
         self._switch = os.open(switch_of(spool.parent), os.O_RDWR | os.O_CREAT, 0o600)
         self._remaining = cut
         self._contents: dict[int, bytes] = {}
@@ -38,6 +43,14 @@ class Disk:
         self._one_at_a_time = threading.Lock()
         self._fsync = os.fsync
         os.fsync = self.sync  # type: ignore[assignment]  # of files the server only has descriptors
+        commit = _Batch.commit
+
+        def committing(batch: _Batch) -> None:
+            commit(batch)
+            if not batch.unit.relaxed:
+                self._log = self._log_now()
+
+        _Batch.commit = committing  # type: ignore[method-assign,assignment]
 
     def sync(self, descriptor: int) -> None:
         """os.fsync, remembered."""
@@ -58,7 +71,12 @@ class Disk:
         """
         fcntl.flock(self._switch, fcntl.LOCK_EX)
         self._restore(self._spool)
+        if self._log_now() != self._log:
+            self._log_path.write_bytes(self._log)
         os.kill(os.getpid(), signal.SIGKILL)
+
+    def _log_now(self) -> bytes:
+        return self._log_path.read_bytes() if self._log_path.exists() else b""
 
     def _took(self, path: Path) -> None:
         status = path.stat()

@@ -16,6 +16,7 @@ class Outcome(enum.Enum):
     COMMITTED = "committed"
     ABORTED = "aborted"
     LEFT = "left to expire"
+    GONE = "over because of a loss of power"
 
 
 @dataclass
@@ -107,6 +108,7 @@ class Submission:
     clusters: list[ClusterRecord] = field(default_factory=list)
     actions: list[tuple[str, JobRecord]] = field(default_factory=list)
     outcome: Outcome = Outcome.OPEN
+    power_cuts: int = 0
 
     @property
     def element(self) -> str:

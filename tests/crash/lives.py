@@ -47,6 +47,7 @@ class Lives:
         self.port = free_port()
         self._changed = threading.Condition()
         self._serial = 0
+        self.power_cuts = 0
         self._over = False
         self._pid: int | None = None
         self._messages: queue.SimpleQueue[list[str]] = queue.SimpleQueue()
@@ -83,7 +84,10 @@ class Lives:
             return "time"
         if not (plan.crash_at or plan.power_cut):
             raise AssertionError("the server ended by itself")
-        return plan.crash_at.rpartition(":")[0] or "power cut"
+        if plan.crash_at:
+            return plan.crash_at.rpartition(":")[0]
+        self.power_cuts += 1
+        return "power cut"
 
     def note_answer(self) -> None:
         """A client got an answer. Thread-safe."""
@@ -92,7 +96,12 @@ class Lives:
     def start(self, plan: Plan) -> None:
         """Begin a life."""
         assert self._nursery.stdin is not None
-        order = {"crash_at": plan.crash_at, "power_cut": plan.power_cut, "spool_age": plan.spool_age}
+        order = {
+            "crash_at": plan.crash_at,
+            "power_cut": plan.power_cut,
+            "boot": 1 + self.power_cuts,
+            "spool_age": plan.spool_age,
+        }
         self._nursery.stdin.write(json.dumps(order) + "\n")
         self._nursery.stdin.flush()
         self._pid = self._await("born")

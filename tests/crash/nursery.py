@@ -1,7 +1,8 @@
 """Server lives: one process that has everything loaded, and forks a real server for each of them.
 
 `python -m tests.crash.nursery HOME PORT` reads one line of JSON a life from standard input, {"crash_at":
-"point:n", "power_cut": n, "spool_age": seconds}, and writes `born PID`, `ready PID` and `ended PID STATUS`.
+"point:n", "power_cut": n, "boot": n, "spool_age": seconds}, and writes `born PID`, `ready PID` and
+`ended PID STATUS`.
 Loading a server takes a second, forking a loaded one some milliseconds: that is what makes hundreds of
 kills affordable.
 """
@@ -16,12 +17,13 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import uvloop
 
 from birdbath.server import serve
 from birdbath.settings import load_settings
-from birdbath.store import crash_points
+from birdbath.store import boots, crash_points
 from tests.crash.disk import Disk
 
 _PR_SET_PDEATHSIG = 1
@@ -44,7 +46,7 @@ def main(home: Path, port: int) -> None:
         order = json.loads(line)
         pid = os.fork()
         if pid == 0:
-            _live(home, port, order["crash_at"], order["power_cut"], order["spool_age"])
+            _live(home, port, order)
         say(f"born {pid}")
         _, status = os.waitpid(pid, 0)
         say(f"ended {pid} {os.waitstatus_to_exitcode(status)}")
@@ -55,14 +57,19 @@ def say(line: str) -> None:
     os.write(1, f"{line}\n".encode())
 
 
-def _live(home: Path, port: int, crash_at: str, power_cut: int, spool_age: float) -> None:
+def _live(home: Path, port: int, order: dict[str, Any]) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    crash_points.arm(crash_at)
-    if power_cut:
-        Disk(home / "spool", power_cut)
+    crash_points.arm(order["crash_at"])
+    boots.number_of_boot = lambda: int(order["boot"])
+    if order["power_cut"]:
+        Disk(home, order["power_cut"])
     logging.basicConfig(filename=home / "server.log", level=logging.WARNING)
     settings = load_settings(
-        home=home, port=port, program_duration=0.05, negotiator_interval=0.2, abandoned_spool_age=spool_age
+        home=home,
+        port=port,
+        program_duration=0.05,
+        negotiator_interval=0.2,
+        abandoned_spool_age=order["spool_age"],
     )
     uvloop.run(serve(settings, lambda urls: say(f"ready {os.getpid()}")))
     os._exit(0)

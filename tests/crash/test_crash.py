@@ -48,12 +48,13 @@ def test_kills_lose_nothing_that_was_acknowledged(number: int, tmp_path: Path) -
     assert report.continued >= KILLS // 10, report.summary()
 
 
-def test_power_cuts_lose_nothing_that_was_acknowledged(tmp_path: Path) -> None:
+def test_power_cuts_lose_nothing_that_was_committed(tmp_path: Path) -> None:
     seed = _seed(9)
     report = campaign.run(tmp_path / "home", seed, campaign.power_cuts(seed, POWER_CUTS))
     print(report.summary())
     _require_clean(report, "power-cut", POWER_CUTS)
     assert report.kills["power cut"] >= POWER_CUTS * 3 // 4, report.summary()
+    assert report.gone >= POWER_CUTS // 2, report.summary()
 
 
 # The audit itself: every lie that a home folder could tell is noticed.

@@ -40,7 +40,7 @@ class SimulatedQueue:
         self._history = history
 
     def reserve_cluster(self, unit: UnitOfWork) -> int:
-        return unit.advance("cluster")
+        return unit.advance_reserved("cluster")
 
     def accept(self, unit: UnitOfWork, jobs: Sequence[NewJob]) -> None:
         context = self._context

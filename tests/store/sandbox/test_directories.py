@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from birdbath.store import UnitOfWork, Writer, sandbox
+from birdbath.store import UnitOfWork, Writer, sandbox, settled
 from birdbath.store.sandbox import Spool
 from tests.store.sandbox import put
 
@@ -173,7 +173,7 @@ def test_a_sandbox_that_is_made_again_is_synced_again(
 def test_what_is_known_to_be_synced_is_bounded(
     writer: Writer, spool: Spool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sandbox, "_SETTLED_LIMIT", 3)
+    monkeypatch.setattr(settled, "_MOST_PLACES", 3)
     for proc in range(10):
         put(writer, spool.sandbox(7, proc), "a", b"x")
         assert 1 <= len(spool._settled) <= 3
