@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import hashlib
+import json
 import os
 import pwd
 import shutil
@@ -12,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from tests.ports import free_port
 from tests.watched import Watched
@@ -20,6 +24,13 @@ ADDRESS = "BIRDBATH_TEST_AMQP_URL"
 """The variable with the address of a RabbitMQ server that tests may use instead of one of their own."""
 
 PLUGINS = "[rabbitmq_amqp1_0]."
+
+PRIVATE = "condor.private"
+"""The exchange of which the account `ann` may read what is of ann's jobs."""
+
+_ALL = {"configure": ".*", "write": ".*", "read": ".*"}
+_READER = {"configure": "^amq\\.gen-", "write": "^amq\\.gen-", "read": ".*"}
+_TOPICS = {"exchange": PRIVATE, "write": "^$", "read": "^job\\.[^.]+\\.ann\\."}
 _START_LIMIT = 60.0
 
 
@@ -50,6 +61,10 @@ class Broker:
     @property
     def url(self) -> str:
         return f"amqp://guest:guest@127.0.0.1:{self.port}/"
+
+    def url_of(self, account: str) -> str:
+        """The URL for an account, whose password is its name."""
+        return f"amqp://{account}:{account}@127.0.0.1:{self.port}/"
 
     @property
     def tls_url(self) -> str:
@@ -130,12 +145,30 @@ class Broker:
             lines += [f"ssl_options.certfile = {self.folder}/server.pem"]
             lines += [f"ssl_options.keyfile = {self.folder}/server.key"]
             lines += ["ssl_options.verify = verify_none", "ssl_options.fail_if_no_peer_cert = false"]
+        lines += [f"load_definitions = {self.folder}/definitions.json"]
+        (self.folder / "definitions.json").write_text(json.dumps(_definitions()))
         (self.folder / "rabbitmq.conf").write_text("\n".join(lines) + "\n")
         (self.folder / "enabled_plugins").write_text(PLUGINS + "\n")
         if self._account is not None:
             entry = pwd.getpwnam(self._account)
             for path in (self.folder, *self.folder.iterdir()):
                 os.chown(path, entry.pw_uid, entry.pw_gid)
+
+
+def _definitions() -> dict[str, Any]:
+    """The accounts guest, who may do all, and ann, who may read of the exchange PRIVATE what is ann's."""
+    of = {name: {"user": name, "vhost": "/"} for name in ("guest", "ann")}
+    return {
+        "vhosts": [{"name": "/"}],
+        "users": [{"name": name, "password_hash": _hash(name), "tags": ""} for name in of],
+        "permissions": [of["guest"] | _ALL, of["ann"] | _READER],
+        "topic_permissions": [of["ann"] | _TOPICS],
+    }
+
+
+def _hash(password: str) -> str:
+    salt = os.urandom(4)
+    return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
 
 
 @contextlib.contextmanager

@@ -9,7 +9,14 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from aio_pika import ExchangeType
-from aio_pika.abc import AbstractConnection, AbstractExchange, AbstractIncomingMessage, AbstractQueue
+from aio_pika.abc import (
+    AbstractChannel,
+    AbstractConnection,
+    AbstractExchange,
+    AbstractIncomingMessage,
+    AbstractQueue,
+)
+from aiormq.exceptions import ChannelAccessRefused
 
 from birdbath.events import EventRecord
 from birdbath.events.reading import NotAnEvent, from_cloudevent
@@ -132,9 +139,8 @@ class AmqpSource:
 
     async def _begin(self, connection: AbstractConnection) -> _Session:
         settings = self._settings
-        channel = await connection.channel()
+        channel, exchange = await self._exchange(connection)
         await channel.set_qos(prefetch_count=settings.prefetch)
-        exchange = await channel.declare_exchange(settings.exchange, ExchangeType.TOPIC, durable=True)
         named = settings.queue is not None
         queue = await channel.declare_queue(settings.queue or "", durable=named, exclusive=not named)
         session = _Session(queue, exchange, self._bound_before if named else ())
@@ -147,6 +153,16 @@ class AmqpSource:
         self._session = session
         _log.info("Listening on %s at %s", queue.name, shown(settings.url))
         return session
+
+    async def _exchange(self, connection: AbstractConnection) -> tuple[AbstractChannel, AbstractExchange]:
+        """The exchange, declared; who may not declare it finds it there."""
+        name = self._settings.exchange
+        channel = await connection.channel()
+        try:
+            return channel, await channel.declare_exchange(name, ExchangeType.TOPIC, durable=True)
+        except ChannelAccessRefused:
+            channel = await connection.channel()
+            return channel, await channel.get_exchange(name)
 
 
 async def _next(session: _Session) -> Delivery | None:

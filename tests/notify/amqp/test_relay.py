@@ -6,7 +6,7 @@ import asyncio
 import json
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import aio_pika
@@ -21,7 +21,7 @@ from birdbath.notify.pauses import Pauses
 from birdbath.notify.tasks import Tasks
 from tests.notify.amqp.queues import declared
 from tests.notify.house import RELEASED, House, Open, event
-from tests.rabbitmq import Broker
+from tests.rabbitmq import PRIVATE, Broker
 
 pytestmark = [pytest.mark.anyio, pytest.mark.toolkit, pytest.mark.timeout(60)]
 
@@ -186,6 +186,29 @@ async def test_a_queue_that_an_earlier_listener_bound_is_told_of_and_unbound(
         await opened.write(event(2), event(3, RELEASED))
         assert [one.cluster for one in (await upcoming).events] == [3]
         await deliveries.aclose()
+
+
+async def test_the_broker_keeps_the_events_of_others_from_an_account(
+    house: Open, shared_broker: Broker, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With the permissions on topics that RabbitMQ has, as the README tells."""
+    settings = ConsumerSettings(shared_broker.url_of("ann"), PRIVATE)
+    async with house() as opened, relaying(opened, shared_broker.url, PRIVATE):
+        greedy = AmqpSource(settings, Filter.of(), quick).deliveries()
+        refused = asyncio.ensure_future(anext(greedy))
+        while "ACCESS_REFUSED - access to topic 'job.#'" not in caplog.text:
+            await asyncio.sleep(0.01)
+        source = AmqpSource(settings, Filter.of(["job.*.ann.#"]), quick)
+        deliveries = source.deliveries()
+        upcoming = asyncio.ensure_future(anext(deliveries))
+        while source._session is None:
+            await asyncio.sleep(0.01)
+        await opened.write(event(1, owner="bob"), event(2, owner="ann"))
+        assert [one.cluster for one in (await upcoming).events] == [2]
+        await deliveries.aclose()
+        refused.cancel()
+        with suppress(asyncio.CancelledError):
+            await refused
 
 
 async def test_what_could_not_be_acknowledged_comes_again(house: Open, broker: Broker) -> None:
