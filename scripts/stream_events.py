@@ -4,7 +4,7 @@ A topic is a pattern on job.<event>.<owner>.<cluster>.<proc>, such as 'job.held.
 Needs nothing but Python. When the connection ends it is made anew, and goes on with the event after the last.
 """
 
-import contextlib
+import http.client
 import json
 import sys
 import time
@@ -14,12 +14,14 @@ import urllib.request
 
 url, topics = sys.argv[1], sys.argv[2:]
 query = urllib.parse.urlencode([("topic", topic) for topic in topics])
+SILENCE = 60  # seconds; the server says something every 15
 headers = {"Accept": "text/event-stream"}
 
 
 def follow():
     """Print events until the connection ends."""
-    with urllib.request.urlopen(urllib.request.Request(f"{url}/events?{query}", headers=headers)) as stream:
+    request = urllib.request.Request(f"{url}/events?{query}", headers=headers)
+    with urllib.request.urlopen(request, timeout=SILENCE) as stream:
         kind = "message"
         for line in stream:
             name, _, value = line.decode().rstrip("\n").partition(": ")
@@ -39,12 +41,14 @@ def follow():
 try:
     while True:
         try:
-            with contextlib.suppress(ConnectionError):
-                follow()
+            follow()
         except urllib.error.HTTPError as refused:
-            sys.exit(json.loads(refused.read())["detail"])
+            if refused.code < 500:
+                sys.exit(f"{refused.code} {refused.reason}: {refused.read().decode()}")
         except urllib.error.URLError as unreachable:
             print(f"{unreachable.reason}; trying again", file=sys.stderr)
+        except (OSError, http.client.HTTPException):
+            pass  # the connection was lost
         time.sleep(1)
 except KeyboardInterrupt:
     pass
