@@ -34,9 +34,9 @@ class HTCondorPool:
     domain = "example.org"
     trust_domain = "pool.example.org"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, port: int | None = None) -> None:
         self.folder = folder
-        self.port = free_port()
+        self.port = port or free_port()
 
     @property
     def collector(self) -> str:
@@ -182,11 +182,13 @@ _END = 'read -r _; "$1" stop "$2" && rm -rf "$2"'
 
 
 @contextlib.contextmanager
-def running(*configuration: str) -> Iterator[HTCondorPool]:
-    """Start a pool with these lines in its configuration; stop it and delete what it kept afterwards."""
+def running(*configuration: str, port: int | None = None) -> Iterator[HTCondorPool]:
+    """Start a pool with these lines in its configuration, on any port unless one is named. Stop it, and
+    delete what it kept, afterwards.
+    """
     folder = Path(tempfile.mkdtemp(prefix="birdbath-htcondor-"))
     folder.chmod(0o755)  # the pool is another account's when root runs the tests
-    pool = HTCondorPool(folder)
+    pool = HTCondorPool(folder, port)
     pool.configure(*configuration)
     end = subprocess.Popen(
         ["sh", "-c", _END, "end", SCRIPT, folder], start_new_session=True, stdin=subprocess.PIPE

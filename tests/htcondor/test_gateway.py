@@ -72,6 +72,22 @@ def test_an_uploaded_program_reads_its_file_and_returns_its_output(schedd: Sched
     assert schedd.list_spool(*job.id) == []
 
 
+def test_what_a_running_job_streams_is_there_before_its_end(schedd: Schedd) -> None:
+    with schedd.transaction() as transaction:
+        job = transaction.new_cluster().new_job()
+        ad = job.template("/bin/sh", "begin.sh", owner="alice")
+        ad.update({"Out": "out.txt", "StreamOut": True})
+        job.upload(b"echo begun; exec sleep 1000", name="begin.sh")
+        job.submit(ad)
+    until(
+        lambda: (
+            {"out.txt": 6}.items() <= {file.name: file.size for file in schedd.list_spool(*job.id)}.items()
+        )
+    )
+    assert (status(schedd, job.id), content(schedd, job.id, "out.txt")) == (RUNNING, b"begun\n")
+    schedd.remove(*job.id, force=True)
+
+
 def test_a_client_sees_its_own_ids_everywhere(schedd: Schedd, htcondor_pool: HTCondorPool) -> None:
     with schedd.transaction() as transaction:
         cluster = transaction.new_cluster()

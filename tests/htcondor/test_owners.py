@@ -1,9 +1,9 @@
-"""Jobs that their owners submit, with tokens, to a pool that lets nobody name another owner."""
+"""Who the pool takes the gateway for, and whose jobs it submits."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
@@ -21,15 +21,23 @@ from tests.server_process import ServerProcess, running_server
 pytestmark = pytest.mark.toolkit
 
 COMPLETED = 4
+GATEWAY = "gateway"
 
 
 @pytest.fixture(scope="module")
 def strict_pool(htcondor_pool: HTCondorPool) -> Iterator[HTCondorPool]:
-    """A pool of its own; the run's shows that one can be had.
+    """A pool of its own, which lets nobody but alice and bob be named as owners; the run's shows that one
+    can be had.
 
-    What runs a job, under the pool's one account, has to name its owner, too: so alice's and bob's do.
+    What runs a job, under the pool's one account, has to name its owner, too: so theirs do.
     """
-    with pools.running("QUEUE_SUPER_USER_MAY_IMPERSONATE = ^(alice|bob)(@.*)?$") as pool:
+    with pools.running(
+        "QUEUE_SUPER_USER_MAY_IMPERSONATE = ^(alice|bob)(@.*)?$",
+        f"QUEUE_SUPER_USERS = $(QUEUE_SUPER_USERS), condor_pool, {GATEWAY}",
+        "SEC_DEFAULT_AUTHENTICATION_METHODS = FS, IDTOKENS, PASSWORD",
+        "SEC_PASSWORD_FILE = $(SEC_PASSWORD_DIRECTORY)/POOL",
+    ) as pool:
+        pool.run("condor_qusers", "-add", f"{GATEWAY}@{pool.domain}")
         yield pool
 
 
@@ -99,8 +107,36 @@ def test_tokens_of_a_folder_and_what_is_said_where_there_is_none(
         schedd.remove(*job, force=True)
 
 
-def test_without_tokens_a_pool_says_whom_nobody_may_name(strict_pool: HTCondorPool, tmp_path: Path) -> None:
-    with gateway(tmp_path / "home", strict_pool) as server:
-        with pytest.raises(OperationFailed, match="not permitted"):
-            submitted(Schedd(server.url), "carol", tmp_path)
-        assert owners(strict_pool) == {}
+def by_file_system(folder: Path, pool: HTCondorPool) -> dict[str, str]:
+    return {"CONFIG": str(pool.configuration)}
+
+
+def by_token(folder: Path, pool: HTCondorPool) -> dict[str, str]:
+    (folder / "tokens").mkdir()
+    token = folder / "tokens" / "its-own"
+    token.write_text(pool.token(GATEWAY))
+    token.chmod(0o600)
+    return {"COLLECTOR": pool.collector, "METHODS": "IDTOKENS", "TOKENS": str(token.parent)}
+
+
+def by_password(folder: Path, pool: HTCondorPool) -> dict[str, str]:
+    file = folder / "password"
+    file.write_bytes(pool.signing_key.read_bytes())
+    file.chmod(0o600)
+    return {"COLLECTOR": pool.collector, "METHODS": "PASSWORD", "PASSWORD": str(file)}
+
+
+@pytest.mark.parametrize("credential", [by_file_system, by_token, by_password])
+def test_the_gateway_proves_who_it_is_and_names_whom_the_pool_lets_it(
+    credential: Callable[[Path, HTCondorPool], dict[str, str]], strict_pool: HTCondorPool, tmp_path: Path
+) -> None:
+    settings = credential(tmp_path, strict_pool)
+    environment = {f"BIRDBATH_HTCONDOR_{name}": value for name, value in settings.items()}
+    home = tmp_path / "home"
+    with running_server(home, "--pool", "htcondor", environment=environment) as server:
+        schedd = Schedd(server.url)
+        job = submitted(schedd, "alice", tmp_path)
+        assert owners(strict_pool)["alice's"].startswith("alice@")
+        schedd.remove(*job)
+        with pytest.raises(OperationFailed, match="is not permitted"):
+            submitted(schedd, "carol", tmp_path)

@@ -16,7 +16,8 @@ from birdbath.doctor import Verdict, examine
 from birdbath.settings import settings_from
 from tests.htcondor.test_gateway import IDLE, status, waiting_job
 from tests.htcondor.waiting import until
-from tests.htcondor_pool import HTCondorPool
+from tests.htcondor_pool import HTCondorPool, running
+from tests.ports import free_port
 from tests.server_process import ServerProcess, running_server
 
 pytestmark = pytest.mark.toolkit
@@ -65,6 +66,32 @@ def test_a_frozen_collector_is_told_as_a_fault(impatient: ServerProcess, htcondo
         list(collector.startd_ads())
     until(lambda: troubles(impatient) == {})
     assert list(collector.startd_ads())
+
+
+def test_a_pool_that_is_not_there_yet_or_any_more(tmp_path: Path, htcondor_pool: HTCondorPool) -> None:
+    """The run's pool shows that one can be had; this one comes after its gateway, and goes before it."""
+    port = free_port()
+    environment = {"BIRDBATH_HTCONDOR_COLLECTOR": f"127.0.0.1:{port}", "BIRDBATH_HTCONDOR_METHODS": "FS"}
+    with running_server(tmp_path, "--pool", "htcondor", environment=environment) as server:
+        schedd, collector = Schedd(server.url), Collector(server.url)
+
+        def expect_nobody() -> None:
+            with pytest.raises(OperationFailed, match="collector"):
+                list(schedd.job_ads())
+            with pytest.raises(ServerFault, match="collector"):
+                list(collector.startd_ads())
+            until(lambda: "collector" in str(troubles(server)))
+
+        expect_nobody()
+        transaction = schedd.begin(600)
+        job = waiting_job(transaction)
+        with pytest.raises(OperationFailed, match="collector"):
+            transaction.commit()
+        with running(port=port):
+            until(lambda: troubles(server) == {})
+            transaction.commit()
+            assert status(schedd, job.id) == IDLE
+        expect_nobody()
 
 
 def test_the_doctor_asks_the_pool(tmp_path: Path, htcondor_pool: HTCondorPool) -> None:
