@@ -41,7 +41,9 @@ class NoticeSettings(BaseSettings):
         description="broker to publish events to: `amqp://user:password@host/vhost`, `amqps` for TLS; AMQP"
         " 1.0: `amqp1://user:password@host?address=NODE`, `amqps1`",
     )
-    amqp_exchange: str = Field("condor.events", description="durable topic exchange for the events")
+    amqp_exchange: str = Field(
+        "condor.events", min_length=1, max_length=127, description="durable topic exchange for the events"
+    )
     amqp_form: str = Field("cloudevents", description="form of the messages")
     amqp_topics: Names = Field((), description="topic patterns of the events to publish; none: all")
     amqp_constraint: str | None = Field(None, description="ClassAd constraint on the events to publish")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 import aio_pika
 import yarl
-from aio_pika.abc import AbstractConnection
-from aiormq.exceptions import AMQPError
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange
+from aiormq.exceptions import AMQPError, ChannelAccessRefused
 
 from birdbath.errors import BirdbathError
 
@@ -56,3 +57,18 @@ async def connected(url: str) -> AsyncIterator[AbstractConnection]:
         with suppress(*BROKER_ERRORS):
             async with asyncio.timeout(CLOSE_TIMEOUT):
                 await connection.close()
+
+
+async def topic_exchange(
+    connection: AbstractConnection, name: str, **options: Any
+) -> tuple[AbstractChannel, AbstractExchange]:
+    """The durable topic exchange `name`, on a channel with these options.
+
+    It is declared; an account that may not do that has to find it there. Raises one of BROKER_ERRORS.
+    """
+    channel = await connection.channel(**options)
+    try:
+        return channel, await channel.declare_exchange(name, aio_pika.ExchangeType.TOPIC, durable=True)
+    except ChannelAccessRefused:
+        channel = await connection.channel(**options)
+        return channel, await channel.get_exchange(name)

@@ -8,20 +8,17 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from aio_pika import ExchangeType
 from aio_pika.abc import (
-    AbstractChannel,
     AbstractConnection,
     AbstractExchange,
     AbstractIncomingMessage,
     AbstractQueue,
 )
-from aiormq.exceptions import ChannelAccessRefused
 
 from birdbath.events import EventRecord
 from birdbath.events.reading import NotAnEvent, from_cloudevent
 from birdbath.notify.amqp import EXCHANGE
-from birdbath.notify.amqp.connection import BROKER_ERRORS, connected, shown
+from birdbath.notify.amqp.connection import BROKER_ERRORS, connected, shown, topic_exchange
 from birdbath.notify.deliveries import Delivery
 from birdbath.notify.entries import Entry
 from birdbath.notify.filters import Filter
@@ -139,7 +136,7 @@ class AmqpSource:
 
     async def _begin(self, connection: AbstractConnection) -> _Session:
         settings = self._settings
-        channel, exchange = await self._exchange(connection)
+        channel, exchange = await topic_exchange(connection, settings.exchange)
         await channel.set_qos(prefetch_count=settings.prefetch)
         named = settings.queue is not None
         queue = await channel.declare_queue(settings.queue or "", durable=named, exclusive=not named)
@@ -153,16 +150,6 @@ class AmqpSource:
         self._session = session
         _log.info("Listening on %s at %s", queue.name, shown(settings.url))
         return session
-
-    async def _exchange(self, connection: AbstractConnection) -> tuple[AbstractChannel, AbstractExchange]:
-        """The exchange, declared; who may not declare it finds it there."""
-        name = self._settings.exchange
-        channel = await connection.channel()
-        try:
-            return channel, await channel.declare_exchange(name, ExchangeType.TOPIC, durable=True)
-        except ChannelAccessRefused:
-            channel = await connection.channel()
-            return channel, await channel.get_exchange(name)
 
 
 async def _next(session: _Session) -> Delivery | None:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
-from aio_pika import DeliveryMode, ExchangeType
+from aio_pika import DeliveryMode
 from aiormq import Channel, spec
 from aiormq.abc import ChannelFrame
 from pamqp.base import Frame
@@ -15,7 +15,7 @@ from pamqp.body import ContentBody
 from pamqp.header import ContentHeader
 
 from birdbath.notify.amqp import EXCHANGE
-from birdbath.notify.amqp.connection import connected
+from birdbath.notify.amqp.connection import connected, topic_exchange
 from birdbath.notify.publications import CONFIRM_TIMEOUT, Publication
 
 AT_ONCE = 50
@@ -87,13 +87,11 @@ def _properties(one: Publication) -> spec.Basic.Properties:
 
 @asynccontextmanager
 async def publishing(url: str, exchange: str = EXCHANGE) -> AsyncIterator[Publisher]:
-    """A publisher over a connection of its own; the durable topic exchange is declared.
-
-    Raises one of BROKER_ERRORS.
-    """
+    """A publisher over a connection of its own, to `topic_exchange`. Raises one of BROKER_ERRORS."""
     async with connected(url) as connection:
-        channel = await connection.channel(publisher_confirms=True, on_return_raises=False)
-        await channel.declare_exchange(exchange, ExchangeType.TOPIC, durable=True)
+        channel, _ = await topic_exchange(
+            connection, exchange, publisher_confirms=True, on_return_raises=False
+        )
         underlay = await channel.get_underlay_channel()
         assert isinstance(underlay, Channel)
         yield Publisher(underlay, exchange)
