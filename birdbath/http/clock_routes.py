@@ -69,7 +69,7 @@ class ClockRoutes:
                 await self._change(ClockChange.model_validate_json(body or b"{}"))
         except (ValidationError, ValueError) as error:
             text = (
-                "; ".join(e["msg"] for e in error.errors())
+                "; ".join(e["msg"][:200] for e in error.errors()[:5])
                 if isinstance(error, ValidationError)
                 else str(error)
             )

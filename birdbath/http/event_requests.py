@@ -70,6 +70,10 @@ def _number(name: str, text: str) -> int:
     return int(text)
 
 
+_MOST_TOLD = 5
+"""Mistakes of a body that are told; there may be as many as it has fields."""
+
+
 class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -79,8 +83,10 @@ class _Body(BaseModel):
         try:
             return cls.model_validate_json(body or b"{}")
         except ValidationError as error:
-            mistakes = (f"{'.'.join(map(str, e['loc'])) or 'the body'}: {e['msg']}" for e in error.errors())
-            raise BadRequest("; ".join(mistakes)) from None
+            mistakes = [f"{'.'.join(map(str, e['loc'])) or 'the body'}: {e['msg']}" for e in error.errors()]
+            more = [f"and {len(mistakes) - _MOST_TOLD} more"] if len(mistakes) > _MOST_TOLD else []
+            told = [mistake[:200] for mistake in mistakes[:_MOST_TOLD]]
+            raise BadRequest("; ".join(told + more)) from None
 
 
 class NewSubscription(_Body):

@@ -210,7 +210,9 @@ class EventRoutes:
         return {
             "id": found.id,
             "kind": found.kind,
-            **Filter.from_json(found.filter).value(),
+            **orjson.loads(
+                found.filter
+            ),  # as `Filter.to_json` wrote it: to read it as one takes 40 ms at most
             "cursor": found.cursor,
             "lag": max(0, self._notifier.log.newest - found.cursor),
             "created_at": found.created_at,

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from tests.guard.world import NOBODY, Answer, Credential, World
 
 ROLES = ("nobody", "owner", "other", "root", "boss")
-HTTP_WAYS = 4
+HTTP_WAYS = 5
+WAYS = ("basic", "certificate", "id token", "access token", "sci token", "username text", "username digest")
 """How many of the ways of proving an account come with HTTP or TLS."""
 
 
@@ -46,11 +47,18 @@ class Stage:
             world.certificate,
             world.id_token,
             world.access_token,
+            world.sci_token,
             world.username_text,
             world.username_digest,
         )
         self._made: dict[tuple[str, int], Credential] = {}
         self._turn = 0
+
+    def by(self, way: int) -> Stage:
+        """The same accounts, acting in one way only."""
+        one = Stage(self.world)
+        one._ways = self._ways[way : way + 1]
+        return one
 
     def credential(self, account: str) -> Credential:
         if account == "nobody":

@@ -28,6 +28,7 @@ from tests.server_process import ServerProcess, running_server
 from tests.soap.wire import envelope, operation
 
 ACCOUNTS = ("owner", "other", "root", "boss")
+SCITOKENS = "https://scitokens.example.org/birdbath"
 ISSUER = "https://issuer.example.org"
 AUDIENCE = "https://birdbath.example.org"
 DOMAIN = "birdbath.example.org"
@@ -130,6 +131,22 @@ class World:
         token = jwt.encode(payload, self.issuer_key, "RS256", headers={"kid": "one"})
         return Credential({"Authorization": f"Bearer {token}"})
 
+    def sci_token(self, account: str) -> Credential:
+        now = int(time.time())
+        scope = " ".join(
+            f"condor:/{level}" for level in ("READ", "WRITE", "ADMINISTRATOR", "ADVERTISE_STARTD")
+        )
+        payload = {
+            "iss": SCITOKENS,
+            "sub": f"sub-of-{account}",
+            "aud": AUDIENCE,
+            "iat": now,
+            "exp": now + 600,
+        }
+        payload |= {"ver": "scitoken:2.0", "scope": scope}
+        token = jwt.encode(payload, self.issuer_key, "RS256", headers={"kid": "one"})
+        return Credential({"Authorization": f"Bearer {token}"})
+
     def username_text(self, account: str, password: str | None = None) -> Credential:
         text = password or f"secret-{account}"
         return Credential(soap_header=lambda: security(account, f"<w:Password>{text}</w:Password>"))
@@ -173,7 +190,10 @@ def world(folder: Path, tables: str = "", **settings: object) -> Iterator[World]
         change(passwords, account, hash_password(f"secret-{account}"))
         change(digests, account, hash_password(f"secret-{account}", clear=True))
     change(passwords, "webby", bcrypt.hashpw(b"secret-webby", bcrypt.gensalt(4)).decode())
-    mapfile.write_text('# as condor had them\nSSL "/C=DE/O=Example/CN=(\\w+)$" \\1\nGSI .* nobody\n')
+    mapfile.write_text(
+        '# as condor had them\nSSL "/C=DE/O=Example/CN=(\\w+)$" \\1\nGSI .* nobody\n'
+        f'SCITOKENS "^{SCITOKENS},sub-of-(\\w+)$" \\1\n'
+    )
     pool_key = folder / "POOL"
     pool_key.write_bytes(new_signing_key())
     issuer_key = rsa.generate_private_key(65537, 2048)
@@ -185,6 +205,13 @@ def world(folder: Path, tables: str = "", **settings: object) -> Iterator[World]
         {"method": "usernametoken", "passwords": str(digests)},
         {"method": "idtoken", "trust_domain": DOMAIN, "key": str(pool_key)},
         {"method": "oidc", "issuer": ISSUER, "keys": str(keys), "audience": [AUDIENCE]},
+        {
+            "method": "scitoken",
+            "issuer": SCITOKENS,
+            "keys": str(keys),
+            "audience": [AUDIENCE],
+            "mapfile": str(mapfile),
+        },
     ]
     chosen: dict[str, object] = {
         "authentication": table,
