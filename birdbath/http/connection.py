@@ -11,6 +11,7 @@ from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from birdbath.credentials.mapfile import one_line
+from birdbath.http.heads import HeadWithBody
 from birdbath.http.overload import Overload
 
 MAX_URL: Final = 8 * 1024
@@ -118,6 +119,7 @@ class Connection(HttpToolsProtocol):
         self.transport.abort()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        cycle.transport = HeadWithBody(self.transport, cycle, self.loop)  # type: ignore[assignment]
         self._answering = cycle  # with pipelining not the one that was read last, which Uvicorn knows
         super()._start_asgi_task(cycle, app)
 
