@@ -5,6 +5,7 @@ from __future__ import annotations
 from birdbath import admission
 from birdbath.http.audit import Audit
 from birdbath.http.tracing import Tracing
+from birdbath.notify.services import check_services
 from birdbath.pool_tables import HTCONDOR, pools_of
 from birdbath.server import check_expressions, description, local_runs
 from birdbath.settings import Settings
@@ -21,6 +22,7 @@ def check(settings: Settings) -> None:
     admission.authentication(settings)
     for of_pool in pools_of(settings).values():
         check_expressions(of_pool)
+        check_services(of_pool)
         local_runs(of_pool)
         if of_pool.pool != HTCONDOR:
             description(of_pool)

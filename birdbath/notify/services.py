@@ -22,23 +22,37 @@ from birdbath.store.reader import Reader
 
 
 def add_services(notifier: Notifier, settings: Settings, engine: Engine) -> None:
-    """Add to `notifier` the services that `settings` ask for. Raises InvalidSettings for nonsense in them,
-    also in what no service needs now.
+    """Add to `notifier` the services that `settings` ask for. Raises InvalidSettings as `check_services`
+    does.
     """
-    chosen = _published(settings, notifier.source)
-    try:
-        if settings.amqp_url is not None:
-            _add_amqp(notifier, settings, settings.amqp_url, chosen, engine)
-        else:
-            notifier.unserved.add(RELAY)
-        if settings.smtp_server is not None:
-            _add_mail(notifier, settings, settings.smtp_server)
-        else:
-            notifier.unserved.add(JOB_MAIL)
-    except InvalidSettings:
-        raise
-    except BirdbathError as error:
-        raise InvalidSettings(str(error)) from None
+    check_services(settings)
+    if settings.amqp_url is not None:
+        _add_amqp(notifier, settings, settings.amqp_url, engine)
+    else:
+        notifier.unserved.add(RELAY)
+    if settings.smtp_server is not None:
+        _add_mail(notifier, settings, settings.smtp_server)
+    else:
+        notifier.unserved.add(JOB_MAIL)
+
+
+def check_services(settings: Settings) -> None:
+    """Raise InvalidSettings, which names the setting, for nonsense in what services are made of, also in what
+    none needs now.
+    """
+    _published(settings, "")
+    if settings.amqp_url is not None:
+        from birdbath.notify.brokers import check_url
+
+        with _setting("amqp_url"):
+            check_url(settings.amqp_url)
+    if settings.smtp_server is not None:
+        from birdbath.notify.sinks.mail import parse_server
+
+        try:
+            parse_server(settings.smtp_server)
+        except ValueError as error:
+            raise InvalidSettings(f"smtp_server {error}") from None
 
 
 def _published(settings: Settings, source: str) -> tuple[Form, Filter]:
@@ -60,16 +74,13 @@ def _setting(name: str) -> Iterator[None]:
         raise InvalidSettings(f"{name}: {error}") from None
 
 
-def _add_amqp(
-    notifier: Notifier, settings: Settings, url: str, chosen: tuple[Form, Filter], engine: Engine
-) -> None:
+def _add_amqp(notifier: Notifier, settings: Settings, url: str, engine: Engine) -> None:
     # A broker's client takes a while to load, which servers without a broker shall not pay.
     from birdbath.notify.amqp.relay import Relay, RelaySettings
     from birdbath.notify.amqp.requests import Answers, Responder
-    from birdbath.notify.brokers import check_url
 
     logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # what it complains of is said once already
-    relayed = RelaySettings(check_url(url), *chosen, settings.amqp_exchange)
+    relayed = RelaySettings(url, *_published(settings, notifier.source), settings.amqp_exchange)
     notifier.services["AMQP relay"] = Relay(notifier, relayed).run
     if settings.amqp_requests and not is_amqp10(url):
         jobs = _Jobs(engine)
@@ -81,10 +92,7 @@ def _add_mail(notifier: Notifier, settings: Settings, server: str) -> None:
     from birdbath.notify.job_mailer import JobMailer, JobMailSettings
     from birdbath.notify.sinks.mail import MailServer, parse_server
 
-    try:
-        host, port = parse_server(server)
-    except ValueError as error:
-        raise InvalidSettings(f"smtp_server {error}") from None
+    host, port = parse_server(server)
     domain = settings.email_domain or settings.uid_domain
     sender = settings.mail_from or f"condor@{domain}"
     mail = MailServer(host, port, sender, settings.smtp_user, settings.smtp_password, settings.smtp_tls)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
+from birdbath import trial
 from birdbath.notify.services import add_services
 from birdbath.settings import InvalidSettings, load_settings
 from tests.notify.house import Open
@@ -21,18 +22,23 @@ pytestmark = pytest.mark.anyio
         ({"amqp_form": "yaml"}, "^amqp_form: No event form 'yaml'"),
         ({"amqp_topics": ("job.hold.#",)}, "^amqp_topics: .*there is no event 'hold'"),
         ({"amqp_constraint": "HoldReasonCode =="}, "^amqp_constraint: The constraint is"),
+        ({"amqp_url": "http://127.0.0.1"}, "^amqp_url: The broker's address must be like"),
+        ({"smtp_server": "host:port"}, "^smtp_server is host or host:port"),
         ({"amqp_constraint": "false"}, ""),
     ],
 )
 async def test_nonsense_is_said_at_once(
     house: Open, engine: Engine, settings: dict[str, Any], said: str, broker: dict[str, Any]
 ) -> None:
-    wanted = load_settings(None, **settings, **broker)
+    wanted = load_settings(None, **{**broker, **settings})
     async with house() as opened:
         if not said:
+            trial.check(wanted)
             add_services(opened.notifier, wanted, engine)
             assert ("AMQP relay" in opened.notifier.services) == bool(broker)
             return
         with pytest.raises(InvalidSettings, match=said):
             add_services(opened.notifier, wanted, engine)
         assert opened.notifier.services == {}
+    with pytest.raises(InvalidSettings, match=said):
+        trial.check(wanted)
