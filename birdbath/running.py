@@ -68,6 +68,7 @@ class _AnnouncedServer(uvicorn.Server):
         self._stopping = stopping
         self._open_connections = open_connections
         self._tls = tls
+        self._trust = 0
         self.again = False
         self._asked = False
         self._trial: asyncio.Task[None] | None = None
@@ -94,7 +95,14 @@ class _AnnouncedServer(uvicorn.Server):
             super().handle_exit(sig, frame)
 
     async def on_tick(self, counter: int) -> bool:
-        """See Uvicorn: ten times a second. A restart that was asked for is tried before this one ends."""
+        """See Uvicorn: ten times a second. A restart that was asked for is tried before this one ends. When
+        other authorities are trusted, connections by certificates of the former ones end.
+        """
+        if self._tls is not None and self._tls.trust != self._trust:
+            self._trust = self._tls.trust
+            for connection in list(self.server_state.connections):
+                if isinstance(connection, Connection):
+                    connection.show_again()
         if self._asked and (self._trial is None or self._trial.done()):
             self._asked = False
             self._trial = asyncio.create_task(self._try())

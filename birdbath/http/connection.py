@@ -217,6 +217,14 @@ class Connection(HttpToolsProtocol):
         else:
             self._last = True
 
+    def show_again(self) -> None:
+        """Other authorities are trusted: who has shown a client certificate shows it on a new connection, if
+        at all. What is being answered has as long for its end as headers have; a stream has none by itself.
+        """
+        if self._extensions is not None and self._extensions["tls"]["client_subject"] is not None:
+            self.shutdown()
+            self.loop.call_later(self.family.limits.header_seconds, self._cut)
+
     def _refuse(self, status: int) -> None:
         """End the connection: what is raised in a callback of the parser is an error of the request."""
         self._refusal = status

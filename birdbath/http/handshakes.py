@@ -90,6 +90,7 @@ class TlsServer:
     async def _shake_hands(self, connected: socket.socket, client: str) -> None:
         made = self._make()
         made.entered_as = client
+        trust = self._tls.trust
         try:
             # What fails here is the client's affair: it shows no certificate, is silent, or speaks no TLS.
             with suppress(OSError):
@@ -102,5 +103,9 @@ class TlsServer:
         finally:
             if made.transport is None:  # it never became a connection of HTTP, which leaves by itself
                 self._connections.leave(client)
-        if self._closed and made.transport is not None:
+        if made.transport is None:
+            return
+        if self._closed:
             made.shutdown()
+        elif self._tls.trust != trust:
+            made.show_again()

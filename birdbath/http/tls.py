@@ -53,13 +53,14 @@ class ServerTls:
     """TLS contexts that follow their files: after `look`, `context` is one of what is in them now.
 
     Raises UnusableCertificate when they cannot be used at the start. Later, files that cannot be used leave
-    the context as it is, and the log says so once.
+    the context as it is, and the log says so once. `trust` grows when other authorities are trusted.
     """
 
     def __init__(self, files: TlsFiles) -> None:
         self._files = files
         self._seen = files.stamps()
         self.context = _context(files)
+        self.trust = 0
 
     def look(self) -> bool:
         """Read the files again if they changed; whether they were.
@@ -71,11 +72,13 @@ class ServerTls:
         if stamps == self._seen:
             return False
         self._seen = stamps
+        former = self.context
         try:
             self.context = _context(self._files)
         except UnusableCertificate as error:
             _log.error("The new certificate is not used: %s", error)
             return False
+        self.trust += former.get_ca_certs(binary_form=True) != self.context.get_ca_certs(binary_form=True)
         _log.info("The certificate was read again")
         return True
 

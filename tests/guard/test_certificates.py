@@ -7,6 +7,7 @@ import socket
 import ssl
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -63,13 +64,17 @@ def test_an_authority_that_was_removed_is_not_trusted_any_longer(tmp_path: Path)
     trusted = tmp_path / "clients-ca.pem"
     trusted.write_bytes(former.path.read_bytes())
     old, new = former.client("owner"), latter.client("owner")
-    with world(tmp_path, tls_client_certificates="required", tls_client_ca=str(trusted)) as made:
+    made_so = world(
+        tmp_path, tls_client_certificates="required", tls_client_ca=str(trusted), header_seconds=2.0
+    )
+    with made_so as made:
         # TLS 1.2: who is refused hears of it in the handshake, and a session is there right after it.
         context = made.context(old.path)
         context.maximum_version = ssl.TLSVersion.TLSv1_2
         with context.wrap_socket(connect(made), server_hostname="127.0.0.1") as first:
             session = first.session
         assert made.call(Credential(certificate=old.path), "getJobAds").verdict == "SUCCESS"
+        idle, following = kept_open(made, context, "/pool/clock"), kept_open(made, context, "/events")
 
         trusted.write_bytes(latter.path.read_bytes())
         deadline = time.monotonic() + PATIENCE
@@ -79,12 +84,27 @@ def test_an_authority_that_was_removed_is_not_trusted_any_longer(tmp_path: Path)
         with connect(made) as plain, pytest.raises((ssl.SSLError, ConnectionError)):
             context.wrap_socket(plain, server_hostname="127.0.0.1", session=session)
 
+        for connection in (idle, following):  # nor does what it let in before go on
+            with connection, suppress(ConnectionError):
+                while connection.recv(4096):
+                    pass
+
         trusted.write_text("nonsense")
         deadline = time.monotonic() + PATIENCE
         while "The new certificate is not used" not in made.server.log.read_text():
             assert passes(made, Credential(certificate=new.path))
             assert time.monotonic() < deadline, "the log does not say what is wrong with the file"
         assert passes(made, Credential(certificate=new.path))
+
+
+def kept_open(world: World, context: ssl.SSLContext, path: str) -> ssl.SSLSocket:
+    """A connection on which a request was answered, or is being answered for ever."""
+    connection = context.wrap_socket(connect(world), server_hostname="127.0.0.1")
+    connection.sendall(
+        f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n".encode()
+    )
+    assert connection.recv(4096).startswith(b"HTTP/1.1 200")
+    return connection
 
 
 def passes(world: World, credential: Credential) -> bool:
