@@ -27,6 +27,7 @@ from birdbath.access.table import IssuerRow
 from birdbath.credentials import WrongCredential
 from birdbath.credentials.keys import KeyUrl
 from birdbath.errors import BirdbathError
+from birdbath.notify.services import check_broker
 from birdbath.notify.sinks.mail import parse_server
 from birdbath.pool.htcondor.reach import trouble
 from birdbath.pool.simulated.description_file import load_description
@@ -332,6 +333,7 @@ def _unreadable(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 def _broker(settings: Settings) -> Iterator[Found]:
+    check_broker(settings)
     if settings.amqp_url:
         parts = urlsplit(settings.amqp_url)
         port = parts.port or (5671 if parts.scheme.startswith("amqps") else 5672)

@@ -40,12 +40,7 @@ def check_services(settings: Settings) -> None:
     """Raise InvalidSettings, which names the setting, for nonsense in what services are made of, also in what
     none needs now.
     """
-    _published(settings, "")
-    if settings.amqp_url is not None:
-        from birdbath.notify.brokers import check_url
-
-        with _setting("amqp_url"):
-            check_url(settings.amqp_url)
+    check_broker(settings)
     if settings.smtp_server is not None:
         from birdbath.notify.sinks.mail import parse_server
 
@@ -53,6 +48,16 @@ def check_services(settings: Settings) -> None:
             parse_server(settings.smtp_server)
         except ValueError as error:
             raise InvalidSettings(f"smtp_server {error}") from None
+
+
+def check_broker(settings: Settings) -> None:
+    """The same for what is said of the broker alone."""
+    _published(settings, "")
+    if settings.amqp_url is not None:
+        from birdbath.notify.brokers import check_url
+
+        with _setting("amqp_url"):
+            check_url(settings.amqp_url)
 
 
 def _published(settings: Settings, source: str) -> tuple[Form, Filter]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine
 
 from birdbath import trial
+from birdbath.doctor import Verdict, examine
 from birdbath.notify.services import add_services
 from birdbath.settings import InvalidSettings, load_settings
 from tests.notify.house import Open
@@ -28,9 +30,14 @@ pytestmark = pytest.mark.anyio
     ],
 )
 async def test_nonsense_is_said_at_once(
-    house: Open, engine: Engine, settings: dict[str, Any], said: str, broker: dict[str, Any]
+    house: Open,
+    engine: Engine,
+    settings: dict[str, Any],
+    said: str,
+    broker: dict[str, Any],
+    tmp_path: Path,
 ) -> None:
-    wanted = load_settings(None, **{**broker, **settings})
+    wanted = load_settings(None, **{**broker, **settings}, home=tmp_path)
     async with house() as opened:
         if not said:
             trial.check(wanted)
@@ -42,3 +49,5 @@ async def test_nonsense_is_said_at_once(
         assert opened.notifier.services == {}
     with pytest.raises(InvalidSettings, match=said):
         trial.check(wanted)
+    bad = {finding.part for finding in examine(wanted) if finding.verdict is Verdict.BAD}
+    assert ("mail" if "smtp_server" in settings else "broker") in bad
