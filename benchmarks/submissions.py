@@ -43,11 +43,17 @@ WHOLE = (BEGIN, CLUSTER, JOB, _TEMPLATE, _DECLARE, _SEND, SUBMIT, COMMIT)
 
 
 def figures(folder: Path, scale: Scale) -> list[Figure]:
-    """submit of 80 attributes; the eight calls of a submission with a file of 10 KB."""
-    with birdbath(folder / "submissions") as server:
-        calls = [_submits(server, connections, scale) for connections in (1, 16)]
-        wholes = [_wholes(server, connections, scale) for connections in (1, 16)]
-        return [*calls, *wholes, _processor_time(server, scale)]
+    """submit of 80 attributes; the eight calls of a submission with a file of 10 KB, on disk when it is
+    committed, and with each call on disk when it is answered, as without that setting.
+    """
+    with birdbath(folder / "commit", durable_at="commit") as server:
+        found = [_wholes(server, connections, scale, "durable at commit", 1) for connections in (1, 16)]
+        found.append(_processor_time(server, scale, "durable at commit"))
+    with birdbath(folder / "call") as server:
+        found += [_submits(server, connections, scale) for connections in (1, 16)]
+        found += [_wholes(server, connections, scale, "durable at each call") for connections in (1, 16)]
+        found.append(_processor_time(server, scale, "durable at each call"))
+    return found
 
 
 def _submits(server: Server, connections: int, scale: Scale) -> Figure:
@@ -57,23 +63,25 @@ def _submits(server: Server, connections: int, scale: Scale) -> Figure:
     return compared("submitting", name, rate, "calls/s", "getVersionString", small)
 
 
-def _wholes(server: Server, connections: int, scale: Scale) -> Figure:
+def _wholes(
+    server: Server, connections: int, scale: Scale, durable: str, at_most: float | None = None
+) -> Figure:
     def small_calls() -> float:
         return SMALL_CALLS / _rate(server, VERSION, connections, scale)
 
     whole, small = alternated([partial(_whole, server, connections, scale), small_calls], scale.repeats)
-    name = f"whole submission (8 calls), {_over(connections)}"
-    return compared("submitting", name, whole * 1e3, "ms", "15 small calls", small * 1e3, at_most=1)
+    name = f"whole submission (8 calls), {durable}, {_over(connections)}"
+    return compared("submitting", name, whole * 1e3, "ms", "15 small calls", small * 1e3, at_most=at_most)
 
 
-def _processor_time(server: Server, scale: Scale) -> Figure:
+def _processor_time(server: Server, scale: Scale, durable: str) -> Figure:
     def small_calls() -> float:
         return SMALL_CALLS * _cpu(server, Program([VERSION]), 8 * scale.submissions)
 
     whole, small = alternated(
         [partial(_cpu, server, Program(WHOLE), scale.submissions), small_calls], scale.repeats
     )
-    name = "whole submission, the server's processor time"
+    name = f"whole submission, {durable}, the server's processor time"
     return compared("submitting", name, whole * 1e3, "ms", "15 small calls", small * 1e3)
 
 

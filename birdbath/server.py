@@ -97,7 +97,7 @@ def build(settings: Settings, address: str, alone: bool = True) -> Parts:
         )
     schedd, collector = _schedd_settings(settings), _collector_settings(settings)
     boots = Boots(engine)
-    deferring = alone and not settings.strict and isinstance(pool, SimulatedPool) and boots.tell
+    deferring = settings.durable_at == "commit" and alone and isinstance(pool, SimulatedPool) and boots.tell
     ended = writer.write_now(
         lambda unit: resume(ScheddContext(schedd, pool.queue, Caller("local"), unit), boots, deferring)
     )

@@ -57,7 +57,7 @@ def send(
     context: ScheddContext, lease: Lease, job: JobId, name: str | None, offset: int, data: bytes | None
 ) -> None:
     """Write a chunk of a declared file, anywhere and in any order; the bytes are on disk when this is
-    answered, or a small one's at the latest when the transaction is committed.
+    answered; with `deferring`, a small one's at the latest when the transaction is committed.
     """
     if not staging.is_writable(context.unit, lease.id, job):
         raise UnknownJob("Unknown cluster or job")

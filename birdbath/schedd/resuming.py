@@ -22,6 +22,8 @@ _OPEN_FILES = 200
 def resume(context: ScheddContext, boots: Boots, relaxed: bool) -> int:
     """Renew every lease once; or, when power may have been lost since something `relaxed` was written, end
     all transactions, and pass over the ids that they may have had. Returns how many were ended.
+
+    When nothing is `relaxed` from now on, what was is on disk when the unit is.
     """
     ended = []
     if boots.begin(context.unit, relaxed):
@@ -29,6 +31,8 @@ def resume(context: ScheddContext, boots: Boots, relaxed: bool) -> int:
         for identifier in ended:
             discard(context, identifier)
         context.unit.skip_reserved()
+    elif not relaxed:
+        settle_all(context.unit, context.queue)
     transactions.renew_all(context.unit)
     return len(ended)
 

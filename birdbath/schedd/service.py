@@ -69,9 +69,10 @@ class Schedd:
         lease = self._renew(txn)
         unit = self._context.unit
         self._context.expect(small=staging.size(unit, lease.id) <= SMALL_COMMIT)
-        files = staging.own_files(unit, lease.id)
-        self._context.expect(small=len(files) <= SMALL_COMMIT)
-        settle(unit, self._context.queue, files)
+        if self._context.deferring:
+            files = staging.own_files(unit, lease.id)
+            self._context.expect(small=len(files) <= SMALL_COMMIT)
+            settle(unit, self._context.queue, files)
         jobs = [NewJob(job, completed(self._context, job, ad)) for job, ad in staging.jobs(unit, lease.id)]
         staged = staging.actions(unit, lease.id)
         crash_point("commit:checked")

@@ -107,6 +107,11 @@ class PoolSettings(BaseSettings):
         False,
         description="verify declared sizes and hashes, use all status codes, fault bad constraints",
     )
+    durable_at: Literal["call", "commit"] = Field(
+        "call",
+        description="when what a transaction stages is synced to disk: at each call, or at its commit, "
+        "which is faster, and a loss of power ends the transactions that are open",
+    )
     soap_leave_in_queue: str | None = Field(
         None, description="SOAP_LEAVE_IN_QUEUE: a further condition of the template's LeaveJobInQueue"
     )

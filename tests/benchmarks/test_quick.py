@@ -19,8 +19,9 @@ EXPECTED: dict[str, dict[str, float | None]] = {
     "small_calls": {"getVersionString, CPU": 12.0},
     "ad_lists": {"getJobAds, 100 ads, again": 3.0, "getJobAds, 100 ads, first: memory over the cache": 64.0},
     "submissions": {
-        "whole submission (8 calls), 1 connection": 1.0,
-        "whole submission (8 calls), 16 connections": 1.0,
+        "whole submission (8 calls), durable at commit, 1 connection": 1.0,
+        "whole submission (8 calls), durable at commit, 16 connections": 1.0,
+        "whole submission (8 calls), durable at each call, 16 connections": None,
     },
     "transfers": {"sendFile, 1 MiB": None, "getFile, 64 KiB": None},
     "queries": {"1 % of 1,000 ads, in process": 1.5, "1 % of 1,000 ads, over HTTP": 1.5},

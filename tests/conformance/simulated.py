@@ -68,7 +68,6 @@ class Simulated:
             self._schedd,
             collector,
             self._notifier,
-            deferring=not self._schedd.strict,
         )
 
     def post(self, body: bytes) -> tuple[int, bytes]:

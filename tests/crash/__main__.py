@@ -23,13 +23,15 @@ def main() -> int:
         count = min(options.campaign, options.kills - done)
         name = seed if options.kills == count else f"{seed}-{number}"
         home = Path(tempfile.mkdtemp(prefix="birdbath-crash-"))
-        report = campaign.run(home / "home", name, _KINDS[options.kind](name, count))
+        ends = _KINDS[options.kind](name, count)
+        report = campaign.run(home / "home", name, ends, options.durable_at)
         done, number = done + count, number + 1
         print(f"{done} of {options.kills}: {report.summary()}", flush=True)
         if report.violations:
             print(*(f"  {line}" for line in report.violations), sep="\n")
             print(f"The home folder and the journals are in {home}; again with:")
-            print(f"  scripts/crash --kind {options.kind} --kills {count} --campaign {count} --seed {name}")
+            kind = f"--kind {options.kind} --durable-at {options.durable_at}"
+            print(f"  scripts/crash {kind} --kills {count} --campaign {count} --seed {name}")
             return 1
         shutil.rmtree(home)
     print(f"{done} kills, nothing that was acknowledged was lost")
@@ -41,6 +43,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--kills", type=int, default=500, help="how often (%(default)s)")
     parser.add_argument("--campaign", type=int, default=100, help="kills on one home folder (%(default)s)")
     parser.add_argument("--kind", choices=_KINDS, default="kill", help="how the server ends (%(default)s)")
+    parser.add_argument(
+        "--durable-at", choices=("call", "commit"), default="call", help="the server's setting"
+    )
     parser.add_argument("--seed", help="what a failed campaign said, to repeat it")
     return parser.parse_args()
 

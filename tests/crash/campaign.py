@@ -77,12 +77,12 @@ def power_cuts(seed: str, cuts: int) -> Iterator[Plan]:
         yield Plan(power_cut=rng.randint(1, 200), answers=600, spool_age=3600.0)
 
 
-def run(home: Path, seed: str, ends: Iterable[Plan]) -> Report:
+def run(home: Path, seed: str, ends: Iterable[Plan], durable_at: str = "call") -> Report:
     """End a life by each of `ends`. The journals are written into `home` when something was wrong."""
     report = Report(seed)
     started = time.monotonic()
     home.mkdir(parents=True, exist_ok=True)
-    lives = Lives(home)
+    lives = Lives(home, durable_at)
     clients = [Client(number, seed, lives) for number in range(CLIENTS)]
     try:
         _kill_and_audit(report, home, lives, clients, ends)

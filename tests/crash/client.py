@@ -54,13 +54,16 @@ class Client:
         self._advertise()
 
     def _unless_gone(self, submission: Submission, step: Callable[[Submission], None]) -> None:
-        """A transaction that was open when the power went is over; no other reason is taken."""
+        """A transaction that was open when the power went is over if it is durable at its commit; no other
+        reason is taken.
+        """
         if submission.outcome is Outcome.GONE:
             return
         try:
             step(submission)
         except Refused as error:
-            if error.code != "INVALIDTRANSACTION" or self._lives.power_cuts == submission.power_cuts:
+            survived = self._lives.durable_at == "call" or self._lives.power_cuts == submission.power_cuts
+            if error.code != "INVALIDTRANSACTION" or survived:
                 raise Violation(str(error)) from error
             submission.outcome = Outcome.GONE
 

@@ -42,8 +42,9 @@ class Lives:
     threads.
     """
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, durable_at: str = "call") -> None:
         self.home = home
+        self.durable_at = durable_at
         self.port = free_port()
         self._changed = threading.Condition()
         self._serial = 0
@@ -54,7 +55,7 @@ class Lives:
         self._nursery = subprocess.Popen(
             [sys.executable, "-m", "tests.crash.nursery", str(home), str(self.port)],
             cwd=ROOT,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            env=os.environ | {"PYTHONPATH": str(ROOT), "BIRDBATH_DURABLE_AT": durable_at},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

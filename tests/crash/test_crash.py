@@ -22,15 +22,17 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 KILLS = 102
 """Of each of the five campaigns; together more than five hundred."""
-POWER_CUTS = 40
+POWER_CUTS = 30
+"""Of each of the two."""
 
 
 def _seed(number: int) -> str:
     return f"{number}" if in_ci() else f"{number}-{secrets.token_hex(4)}"
 
 
-def _require_clean(report: campaign.Report, kind: str, count: int) -> None:
-    again = f"again: scripts/crash --kind {kind} --kills {count} --campaign {count} --seed {report.seed}"
+def _require_clean(report: campaign.Report, kind: str, count: int, durable_at: str) -> None:
+    again = f"again: scripts/crash --kind {kind} --durable-at {durable_at} --kills {count} --campaign {count}"
+    again += f" --seed {report.seed}"
     assert report.violations == [], f"{report.summary()}; {again}"
     assert report.kills.total() == count
     assert report.committed >= count // 2, report.summary()
@@ -40,21 +42,27 @@ def _require_clean(report: campaign.Report, kind: str, count: int) -> None:
 @pytest.mark.parametrize("number", range(5))
 def test_kills_lose_nothing_that_was_acknowledged(number: int, tmp_path: Path) -> None:
     seed = _seed(number)
-    report = campaign.run(tmp_path / "home", seed, campaign.kills(seed, KILLS))
+    durable_at = "commit" if number % 2 else "call"
+    report = campaign.run(tmp_path / "home", seed, campaign.kills(seed, KILLS), durable_at)
     print(report.summary())
-    _require_clean(report, "kill", KILLS)
+    _require_clean(report, "kill", KILLS, durable_at)
     assert set(report.kills) == {*CRASH_POINTS, "time"}, report.summary()
     assert report.lost_commits >= KILLS // 6, report.summary()
     assert report.continued >= KILLS // 10, report.summary()
 
 
-def test_power_cuts_lose_nothing_that_was_committed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("durable_at", ["call", "commit"])
+def test_power_cuts_lose_nothing_that_was_durable(durable_at: str, tmp_path: Path) -> None:
     seed = _seed(9)
-    report = campaign.run(tmp_path / "home", seed, campaign.power_cuts(seed, POWER_CUTS))
+    report = campaign.run(tmp_path / "home", seed, campaign.power_cuts(seed, POWER_CUTS), durable_at)
     print(report.summary())
-    _require_clean(report, "power-cut", POWER_CUTS)
+    _require_clean(report, "power-cut", POWER_CUTS, durable_at)
     assert report.kills["power cut"] >= POWER_CUTS * 3 // 4, report.summary()
-    assert report.gone >= POWER_CUTS // 2, report.summary()
+    if durable_at == "call":
+        assert report.gone == 0, report.summary()
+        assert report.continued >= POWER_CUTS // 4, report.summary()
+    else:
+        assert report.gone >= POWER_CUTS // 2, report.summary()
 
 
 # The audit itself: every lie that a home folder could tell is noticed.

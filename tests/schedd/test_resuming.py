@@ -24,8 +24,8 @@ class Boot(Boots):
         return self._is_lost
 
 
-def start(house: House, lost: bool) -> int:
-    return house.writer.write_now(lambda unit: resume(house.context(unit), Boot(lost), True))
+def start(house: House, lost: bool, relaxed: bool = True) -> int:
+    return house.writer.write_now(lambda unit: resume(house.context(unit), Boot(lost), relaxed))
 
 
 def with_file(house: House) -> tuple[Transaction, int]:
@@ -56,12 +56,18 @@ def test_after_a_loss_of_power_they_are_over_as_a_whole(house: House) -> None:
     assert list(house.queue.jobs) == [kept]
 
 
-def test_a_stop_syncs_what_waits(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("at_start", [False, True])
+def test_a_stop_and_a_start_that_relaxes_nothing_sync_what_waits(
+    at_start: bool, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
     _, cluster = with_file(house)
     other, _ = house.staged_job()
     synced: list[str] = []
     monkeypatch.setattr(os, "fsync", lambda fd: synced.append(os.readlink(f"/proc/self/fd/{fd}")))
-    house.writer.write_now(lambda unit: settle_all(unit, house.queue))
+    if at_start:
+        start(house, lost=False, relaxed=False)
+    else:
+        house.writer.write_now(lambda unit: settle_all(unit, house.queue))
     boxes = [house.queue.sandbox(JobId(number, 0)) for number in (cluster, cluster + 1)]
     assert {f"{boxes[0].path}/in", *(str(box.path) for box in boxes)} <= set(synced)
     house.do(lambda schedd: schedd.abort_transaction(other))
