@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 KILLS = 102
 """Of each of the five campaigns; together more than five hundred."""
-POWER_CUTS = 30
+POWER_CUTS = 20
 """Of each of the two."""
 
 
