@@ -14,6 +14,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -41,6 +42,10 @@ _FILES: Final = 4096
 
 class UnreadableCertificate(BirdbathError):
     """A file holds no certificates."""
+
+
+class UnusablePlace(BirdbathError):
+    """The home folder or the database cannot be used."""
 
 
 class Verdict(StrEnum):
@@ -79,6 +84,16 @@ def examine(settings: Settings) -> Iterator[Finding]:
     for name, pool in further:
         for part in ("home", "disk", "database", "pool"):
             yield from _examine(f"{name}: {part}", _PARTS[part], pool)
+
+
+def check_places(settings: Settings) -> None:
+    """Raise UnusablePlace when a start would fail at the home folder or the database. Nothing is made, and of
+    a database file, which may be large, no more is read than its version.
+    """
+    for part, look in (("home", _home), ("database", partial(_database, whole=False))):
+        for found in _examine(part, look, settings):
+            if found.verdict is Verdict.BAD:
+                raise UnusablePlace(f"{part}: {found.seen.splitlines()[0]}; {found.advice}")
 
 
 def _examine(part: str, look: Callable[[Settings], Iterator[Found]], settings: Settings) -> Iterator[Finding]:
@@ -131,10 +146,10 @@ def _disk(settings: Settings) -> Iterator[Found]:
         yield _good(seen)
 
 
-def _database(settings: Settings) -> Iterator[Found]:
+def _database(settings: Settings, whole: bool = True) -> Iterator[Found]:
     url = settings.database
     if url.startswith("sqlite:///"):
-        yield from _sqlite(Path(url.removeprefix("sqlite:///")))
+        yield from _sqlite(Path(url.removeprefix("sqlite:///")), whole)
         return
     try:
         engine = create_engine(url)
@@ -151,14 +166,17 @@ def _database(settings: Settings) -> Iterator[Found]:
         yield _good("answers")
 
 
-def _sqlite(path: Path) -> Iterator[Found]:
+def _sqlite(path: Path, whole: bool) -> Iterator[Found]:
     if not path.exists():
         yield _good(f"{path} will be made")
         return
     try:
         with closing(sqlite3.connect(f"file:{path}?mode=rw", uri=True, timeout=5)) as database:
-            (state,) = database.execute("PRAGMA quick_check(1)").fetchone()
-            (revision,) = database.execute("SELECT version_num FROM alembic_version").fetchone()
+            (state,) = database.execute("PRAGMA quick_check(1)").fetchone() if whole else ("ok",)
+            new = not database.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone()
+            (revision,) = (
+                ("",) if new else database.execute("SELECT version_num FROM alembic_version").fetchone()
+            )
             database.execute("BEGIN IMMEDIATE")
             database.rollback()
     except sqlite3.Error as error:
@@ -169,7 +187,8 @@ def _sqlite(path: Path) -> Iterator[Found]:
     elif revision > SCHEMA_REVISION:
         yield Verdict.BAD, f"{path} is of a later version ({revision})", "install that version of Birdbath"
     elif revision < SCHEMA_REVISION:
-        yield _good(f"{path} is sound; it will be brought up to date from {revision} to {SCHEMA_REVISION}")
+        before = revision or "nothing"
+        yield _good(f"{path} is sound; it will be brought up to date from {before} to {SCHEMA_REVISION}")
     else:
         yield _good(f"{path} is sound and can be written")
 

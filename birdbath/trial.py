@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from birdbath import admission
+from birdbath.doctor import check_places
 from birdbath.http.audit import Audit
 from birdbath.http.tracing import Tracing
 from birdbath.notify.services import check_services
@@ -14,13 +15,13 @@ from birdbath.settings import Settings
 def check(settings: Settings) -> None:
     """Raise the BirdbathError that a server with these settings would end with at its start.
 
-    Not looked at is what is not in the settings and the files that they name: the address, the database, the
-    home folder, the pool.
+    Not looked at are the address, which a running server has, and the pool.
     """
     admission.check_listening(settings)
     admission.tls(settings)
     admission.authentication(settings)
     for of_pool in pools_of(settings).values():
+        check_places(of_pool)
         check_expressions(of_pool)
         check_services(of_pool)
         local_runs(of_pool)

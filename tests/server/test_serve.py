@@ -185,6 +185,7 @@ def test_a_mistake_in_the_settings_file_is_said_in_one_line(tmp_path: Path, cont
         ('tls_certificate = "/no/such/file.pem"', "Cannot read /no/such/file.pem: "),
         ('pool = "nowhere"', "pool: "),
         ('audit_log = "/no/such/folder/audit.log"', "Cannot write the audit log "),
+        ('database_url = "postgresql+psycopg://127.0.0.1:1/nobody"', "database: "),
     ],
 )
 def test_settings_that_cannot_be_served_are_said_beforehand(tmp_path: Path, content: str, said: str) -> None:
@@ -195,6 +196,16 @@ def test_settings_that_cannot_be_served_are_said_beforehand(tmp_path: Path, cont
     assert said in lines
     assert lines.count("\n") == 1
     assert not (tmp_path / "home").exists()
+
+
+def test_a_home_or_a_database_that_cannot_be_used_is_said_beforehand(tmp_path: Path) -> None:
+    taken = tmp_path / "taken"
+    taken.write_text("a file")
+    assert f"{taken} is no folder" in failure_of("--check", home=taken)
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "birdbath.db").write_text("no database, however long one looks at it" * 100)
+    assert "file is not a database" in failure_of("--check", home=home)
 
 
 def test_settings_that_can_be_served_are_called_so_and_nothing_is_made(tmp_path: Path) -> None:
