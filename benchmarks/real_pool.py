@@ -59,7 +59,9 @@ def _submissions(server: Server, pool: HTCondorPool, scale: Scale) -> Figure:
     file = pool.description(1, executable="/bin/cat", transfer_executable="false", requirements="FALSE")
 
     def condor_submit() -> float:
-        return 1 / statistics.mean(_tool(pool, "condor_submit", str(file)) for _ in range(max(8, count // 4)))
+        return 1 / statistics.mean(
+            _tool(pool, "condor_submit", "-terse", str(file)) for _ in range(max(8, count // 4))
+        )
 
     drive(server.port, Program(WHOLE), CONNECTIONS, CONNECTIONS)  # the workers start
 

@@ -44,6 +44,8 @@ from birdbath.store.unit_of_work import UnitOfWork
 _log = logging.getLogger(__name__)
 
 COLLECT, EDIT, EXPLAIN = "collect", "edit", "explain"
+FEW = 100
+"""Jobs of a commit that are named one by one, rather than looked for in the schedd's whole queue."""
 
 
 class Commits:
@@ -68,6 +70,8 @@ class Commits:
         self._numbers = count(1)
         self._concluding: set[str] = set()
         self._waiting: set[str] = set()
+        self._queued: dict[str, list[str]] = {}
+        """The ids in the schedd of the jobs of commits that were prepared just now."""
 
     def accept(self, unit: UnitOfWork, jobs: Sequence[NewJob]) -> None:
         """See `JobQueue.accept`. In the middle of it the call waits for the schedd."""
@@ -139,6 +143,8 @@ class Commits:
         else:
             prepared = yield from self._alone(submissions, seconds)
         crash_point("htcondor:prepared")
+        if len(jobs) <= FEW:
+            self._queued[marker] = [job for queued in prepared for job in queued.jobs()]
         return marker, prepared
 
     def _with_others(self, submission: Submission, marker: str, seconds: float) -> Any:
@@ -210,7 +216,8 @@ class Commits:
         for deferred in self._journal.deferred(marker):
             yield from self._do(deferred)
             yield partial(self._journal.done, marker=marker, position=deferred.position)
-        yield self._decisions.take_off(self._jobs.view.of_commit(marker))
+        jobs = self._queued.pop(marker, [])  # the next time the schedd may be another one
+        yield self._decisions.take_off(self._jobs.view.of_commit(marker), jobs)
         if marker in self._waiting or not marker.startswith(f"{self._run}-"):
             yield self._jobs.ask("release_waiting", self._jobs.view.waiting(marker))
             self._waiting.discard(marker)
@@ -234,6 +241,7 @@ class Commits:
             _log.warning("Job %s: %s was not done at commit: %s", deferred.job, deferred.action, error)
 
     def _take_back(self, marker: str) -> Any:
+        self._queued.pop(marker, None)
         yield partial(self._journal.give_up, marker=marker)
         crash_point("htcondor:given-up")
         yield self._jobs.ask("undo", self._jobs.view.of_commit(marker))

@@ -96,6 +96,11 @@ class Queued:
     schedd_cluster: int
     first_proc: int = 0
 
+    def jobs(self) -> list[str]:
+        """The ids of its jobs in the schedd."""
+        procs = range(self.first_proc, self.first_proc + self.procs)
+        return [f"{self.schedd_cluster}.{proc}" for proc in procs]
+
 
 @dataclass(frozen=True)
 class Deferred:

@@ -52,8 +52,17 @@ class CommitCalls(Link):
             raise PoolRefused(f"The schedd queued {result.num_procs()} of {submission.procs} jobs")
         return result
 
-    def decide(self, constraint: str) -> None:
-        """Let the guarded jobs that the constraint selects be seen and run."""
+    def decide(self, constraint: str, jobs: Sequence[str] = ()) -> None:
+        """Let the guarded jobs that the constraint selects be seen and run. They are found by it, unless all
+        of `jobs`, their ids, are there: a schedd looks at its whole queue for a constraint.
+        """
+        if jobs:
+            try:
+                told(self.connected().edit, list(jobs), names.COMMITTED, "true")
+            except PoolRefused:  # one is not there any more, and none was edited
+                pass
+            else:
+                return
         try:
             told(self.connected().edit, constraint, names.COMMITTED, "true")
         except PoolRefused:
