@@ -31,24 +31,19 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
-def sync_all(files: Sequence[int], directories: Sequence[int] = ()) -> None:
-    """Sync open files to disk, all at once, then directories. Raises OSError, when every one was tried.
+def sync_all(descriptors: Sequence[int]) -> None:
+    """Sync open files and directories to disk, all at once. Raises OSError, when every one was tried.
 
-    A journal that is waited for by many is written once; one after the other, files would have it written for
-    each. What directories hold is in the journal that the files have had written, mostly: to sync them takes
-    less than to have a thread do it.
+    A journal that is waited for by many is written once; one after the other, it would be for each.
     """
-    first, others = files[:1], files[1:]
+    if not descriptors:
+        return
+    first, *others = descriptors
     syncing = [_SYNCING.submit(os.fsync, descriptor) for descriptor in others]
-    errors: list[OSError] = []
-    for descriptor in (*first, *directories):
-        try:
-            os.fsync(descriptor)
-        except OSError as error:
-            errors.append(error)
-    wait(syncing)  # whoever closes a file must not do so while it is synced
-    if errors:
-        raise errors[0]
+    try:
+        os.fsync(first)
+    finally:  # whoever closes a file must not do so while it is synced
+        wait(syncing)
     for synced in syncing:
         synced.result()
 

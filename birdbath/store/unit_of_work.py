@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -63,7 +62,7 @@ class UnitOfWork:
         begin(connection, relaxed)
         self._cursor = connection.connection.cursor()
         self._errors = connection.dialect.loaded_dbapi.Error
-        self._dirty: dict[tuple[int, int], tuple[int, str, bool]] = {}
+        self._dirty: dict[tuple[int, int], tuple[int, str]] = {}
         self.lost = False
         self.events_written = 0  # the newest event appended, perhaps in a savepoint since undone
         self._after_commit: list[Callable[[], None]] = []
@@ -159,8 +158,7 @@ class UnitOfWork:
         What is open twice is synced once; `path` is for people who debug this.
         """
         status = os.fstat(descriptor)
-        entry = descriptor, path, stat.S_ISDIR(status.st_mode)
-        if self._dirty.setdefault((status.st_dev, status.st_ino), entry)[0] != descriptor:
+        if self._dirty.setdefault((status.st_dev, status.st_ino), (descriptor, path))[0] != descriptor:
             os.close(descriptor)
 
     def after_commit(self, callback: Callable[[], None]) -> None:
@@ -182,12 +180,9 @@ class UnitOfWork:
         """Sync and close what `sync_later` took. Raises OSError if any of it may not be on disk."""
         dirty, self._dirty = list(self._dirty.values()), {}
         try:
-            sync_all(
-                [descriptor for descriptor, _, is_directory in dirty if not is_directory],
-                [descriptor for descriptor, _, is_directory in dirty if is_directory],
-            )
+            sync_all([descriptor for descriptor, _ in dirty])
         finally:
-            _close_all(descriptor for descriptor, _, _ in dirty)
+            _close_all(descriptor for descriptor, _ in dirty)
 
     def committed(self) -> None:
         """Run the `after_commit` callbacks. What they raise is logged: the unit stays a success."""
@@ -206,7 +201,7 @@ class UnitOfWork:
         dirty, self._dirty = self._dirty, {}
         self._after_commit = []
         self._undo(0)
-        _close_all(descriptor for descriptor, _, _ in dirty.values())
+        _close_all(descriptor for descriptor, _ in dirty.values())
 
 
 def _close_all(descriptors: Iterable[int]) -> None:
