@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-MOST_CHUNK: Final = 32 * 1024
+MOST_CHUNK: Final = 64 * 1024
 """Bytes: longer chunks are synced by the call that brings them, which takes longer anyway."""
 MOST_BYTES: Final = 1 << 20
 """Of one file."""
