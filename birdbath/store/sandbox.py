@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from birdbath.errors import UnknownFile
+from birdbath.errors import BirdbathError, UnknownFile
 from birdbath.store.entries import (
     InvalidFileName,
     check_file_name,
@@ -151,8 +151,12 @@ class Sandbox:
 
     def settle(self, unit: UnitOfWork, names: Iterable[str]) -> None:
         """Let the directory, with those above it, and these files in it be on disk when the unit is, as far
-        as they exist.
+        as they exist. Raises BirdbathError from the first failure to sync what waited on, until the sandbox
+        is removed.
         """
+        if self._settled.is_spoilt(self._place):
+            raise BirdbathError("Files of the transaction could not be brought to disk: begin a new one")
+        self._spoil_if_not_synced(unit)
         self._settled.has_come(self._place)
         with contextlib.suppress(FileNotFoundError):
             directory = self._make_once(unit, make=False)
@@ -319,6 +323,8 @@ class Sandbox:
         what it has open already.
         """
         unit.sync_later(self._place, directory)
+        if self._settled.has_waiting(self._place):
+            self._spoil_if_not_synced(unit)
         unit.after_commit(lambda: self._settled.add(self._place))
 
     def _create_entry(self, unit: UnitOfWork, name: str, flags: int) -> int:
@@ -348,6 +354,11 @@ class Sandbox:
             yield
         finally:
             unit.sync_later(f"{self._place}/{name}", descriptor)
+            if self._settled.has_waiting(self._place):
+                self._spoil_if_not_synced(unit)
+
+    def _spoil_if_not_synced(self, unit: UnitOfWork) -> None:
+        unit.if_not_synced(lambda: self._settled.spoil(self._place))
 
 
 @contextlib.contextmanager

@@ -23,6 +23,7 @@ class Settled:
     def __init__(self) -> None:
         self._places: set[str] = set()
         self._waiting: dict[str, dict[str, int]] = {}
+        self._spoilt: set[str] = set()
         self._count = 0
 
     def __contains__(self, place: str) -> bool:
@@ -40,7 +41,20 @@ class Settled:
     def forget(self, place: str) -> None:
         """The sandbox is going to be deleted."""
         self._places.discard(place)
+        self._spoilt.discard(place)
         self.has_come(place)
+
+    def spoil(self, place: str) -> None:
+        """What waited in the sandbox was not synced, and will not be: the kernel says so only once."""
+        self._spoilt.add(place)
+
+    def is_spoilt(self, place: str) -> bool:
+        """Whether bytes that were answered may be lost."""
+        return place in self._spoilt
+
+    def has_waiting(self, place: str) -> bool:
+        """Whether something waits in the sandbox."""
+        return place in self._waiting
 
     def may_wait(self, place: str, name: str, size: int) -> bool:
         """Whether `size` more bytes of a file, or with 0 its entry, need not be synced now: then they are

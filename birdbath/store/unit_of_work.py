@@ -66,6 +66,7 @@ class UnitOfWork:
         self.lost = False
         self.events_written = 0  # the newest event appended, perhaps in a savepoint since undone
         self._after_commit: list[Callable[[], None]] = []
+        self._if_not_synced: list[Callable[[], None]] = []
         self._watchers = watchers
         self._if_undone: list[Callable[[], None]] = []
 
@@ -171,6 +172,10 @@ class UnitOfWork:
         """
         self._if_undone.append(callback)
 
+    def if_not_synced(self, callback: Callable[[], None]) -> None:
+        """Call `callback` if what `sync_later` took so far could not be synced."""
+        self._if_not_synced.append(callback)
+
     def _undo(self, first: int) -> None:
         undone, self._if_undone = self._if_undone[first:], self._if_undone[:first]
         for callback in undone:
@@ -181,6 +186,10 @@ class UnitOfWork:
         dirty, self._dirty = list(self._dirty.values()), {}
         try:
             sync_all([descriptor for descriptor, _ in dirty])
+        except OSError:
+            for callback in self._if_not_synced:
+                callback()
+            raise
         finally:
             _close_all(descriptor for descriptor, _ in dirty)
 

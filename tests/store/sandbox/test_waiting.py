@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from collections.abc import Callable
+
 import pytest
 
+from birdbath.errors import BirdbathError
 from birdbath.store import UnitOfWork, Writer, settled
 from birdbath.store.sandbox import Sandbox, Spool
 from birdbath.store.settled import MOST_BYTES, MOST_CHUNK
@@ -11,6 +16,14 @@ from birdbath.store.settled import MOST_BYTES, MOST_CHUNK
 
 def send(writer: Writer, box: Sandbox, name: str, size: int) -> None:
     writer.write_now(lambda unit: box.write(unit, name, 0, bytes(size), later=True))
+
+
+def send_long_chunk(writer: Writer, box: Sandbox) -> None:
+    send(writer, box, "a", MOST_CHUNK + 1)
+
+
+def settle(writer: Writer, box: Sandbox) -> None:
+    writer.write_now(lambda unit: box.settle(unit, ["a"]))
 
 
 def declare(writer: Writer, box: Sandbox, *names: str) -> None:
@@ -41,6 +54,30 @@ def test_what_waits_is_synced_with_all_above_it_when_it_is_settled(
 def test_a_sandbox_that_is_not_there_is_settled(writer: Writer, spool: Spool, synced: list[str]) -> None:
     writer.write_now(lambda unit: spool.sandbox(7, 1).settle(unit, ["a"]))
     assert not spool.sandbox(7, 1).exists()
+
+
+@pytest.mark.parametrize("step", [settle, send_long_chunk])
+def test_what_could_not_be_synced_stays_lost(
+    step: Callable[[Writer, Sandbox], None], writer: Writer, spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel reports it once, and calls the pages clean from then on."""
+    box = spool.sandbox(7, 1)
+    declare(writer, box, "a")
+    send(writer, box, "a", 100)
+    with monkeypatch.context() as sick:
+        sick.setattr(os, "fsync", fail)
+        with pytest.raises(OSError, match="Input/output"):
+            step(writer, box)
+    for _ in range(2):
+        with pytest.raises(BirdbathError, match="could not be brought to disk"):
+            settle(writer, box)
+    box.remove()
+    declare(writer, box, "a")
+    settle(writer, box)
+
+
+def fail(descriptor: int) -> None:
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
 
 
 def test_a_long_chunk_does_not_wait(writer: Writer, spool: Spool, synced: list[str]) -> None:
