@@ -1,8 +1,7 @@
 """The reference server: a bare ASGI application under the same uvicorn settings.
 
-POST / answers fixed bytes; PUT /NAME writes the body to a file, at ?OFFSET, and syncs it whenever it is
-through with a MiB, as often as Birdbath does with chunks in their order; GET /NAME?OFFSET-LENGTH answers that
-part of it. It does what any server would have to, and nothing else.
+POST / answers fixed bytes; PUT /NAME writes the body to a file and syncs it, at ?OFFSET; GET
+/NAME?OFFSET-LENGTH answers that part of it. It does what any server would have to, and nothing else.
 """
 
 from __future__ import annotations
@@ -15,8 +14,6 @@ from typing import Any
 
 import uvicorn
 import uvloop
-
-SYNCED = 1 << 20
 
 
 class Bare:
@@ -53,10 +50,8 @@ class Bare:
             more = event.get("more_body", False)
         descriptor = os.open(self._folder / scope["path"][1:], os.O_WRONLY | os.O_CREAT, 0o600)
         try:
-            start = int(scope["query_string"])
-            end = start + os.pwrite(descriptor, b"".join(pieces), start)
-            if start // SYNCED < end // SYNCED:
-                os.fsync(descriptor)
+            os.pwrite(descriptor, b"".join(pieces), int(scope["query_string"]))
+            os.fsync(descriptor)
         finally:
             os.close(descriptor)
 

@@ -18,9 +18,7 @@ LEAST = 1 / 3
 
 
 def figures(folder: Path, scale: Scale) -> list[Figure]:
-    """sendFile and getFile, one connection, a file of which each MiB is on disk when its last chunk is
-    answered.
-    """
+    """sendFile and getFile, one connection, a file of which every chunk is on disk when it is answered."""
     found = []
     with birdbath(folder / "transfers") as server, bare(folder / "plain", b"") as plain:
         for size, name in CHUNKS:

@@ -122,6 +122,10 @@ class Connection(HttpToolsProtocol):
         cycle.transport = HeadWithBody(self.transport, cycle, self.loop)  # type: ignore[assignment]
         self._answering = cycle  # with pipelining not the one that was read last, which Uvicorn knows
         super()._start_asgi_task(cycle, app)
+        if (
+            self.family.overload is not None
+        ):  # what waits behind another on its connection occupies nothing yet
+            self.family.overload.let_in(self.loop)
 
     def _forget_requests(self) -> None:
         if self._answering is not None:
@@ -154,8 +158,6 @@ class Connection(HttpToolsProtocol):
             self._away = True
             return
         super().on_headers_complete()
-        if self.family.overload is not None:
-            self.family.overload.let_in(self.loop)
         if self._last:
             self.cycle.keep_alive = False
 
