@@ -54,6 +54,7 @@ class Parts:
     def close(self) -> None:
         """Give back the database."""
         self.notifier.close()
+        self.writer.stop()
         try:
             self.boots.end(self.writer, lambda unit: settle_all(unit, self.pool.queue))
         except Exception:  # the next start after a loss of power ends the open transactions: no more is lost

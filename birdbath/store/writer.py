@@ -102,14 +102,18 @@ class Writer:
         return result
 
     def close(self) -> None:
-        """Finish what is being committed and give the connection back; who waits for a turn gets
-        WriterClosed.
+        """`stop`, and give the connection back."""
+        self.stop()
+        self._connection.close()
+
+    def stop(self) -> None:
+        """Finish what is being committed; who waits for a turn gets WriterClosed. Then only `write_now`
+        writes.
         """
         self._closed = True
         self._thread.shutdown(wait=True)
         while self._turns:
             self._turns.popleft().refuse(WriterClosed())
-        self._connection.close()
 
     def _unit(self, relaxed: bool = False) -> UnitOfWork:
         if self._connection.closed:

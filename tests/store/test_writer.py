@@ -474,9 +474,13 @@ def test_a_loop_that_ends_leaves_what_is_being_committed_to_be_finished(
     tasks: set[asyncio.Task[str]] = set()
     asyncio.run(scenario())
     assert [task.cancelled() for task in tasks] == [True, True]
+    stopping = threading.Thread(target=writer.stop)
+    stopping.start()
     gate.set()
+    stopping.join()
+    writer.write_now(lambda unit: put(unit, "the last"))
     writer.close()
-    assert names(engine) == ["a"]
+    assert names(engine) == ["a", "the last"]
 
 
 def test_writing_in_a_thread_of_ones_own(engine: Engine, writer: Writer) -> None:
