@@ -122,9 +122,8 @@ class Connection(HttpToolsProtocol):
         cycle.transport = HeadWithBody(self.transport, cycle, self.loop)  # type: ignore[assignment]
         self._answering = cycle  # with pipelining not the one that was read last, which Uvicorn knows
         super()._start_asgi_task(cycle, app)
-        if (
-            self.family.overload is not None
-        ):  # what waits behind another on its connection occupies nothing yet
+        # Not before: what waits behind another on its connection occupies nothing yet.
+        if self.family.overload is not None:
             self.family.overload.let_in(self.loop)
 
     def _forget_requests(self) -> None:

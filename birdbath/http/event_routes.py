@@ -210,9 +210,8 @@ class EventRoutes:
         return {
             "id": found.id,
             "kind": found.kind,
-            **orjson.loads(
-                found.filter
-            ),  # as `Filter.to_json` wrote it: to read it as one takes 40 ms at most
+            # As `Filter.to_json` wrote it: to read it as one takes 40 ms at most.
+            **orjson.loads(found.filter),
             "cursor": found.cursor,
             "lag": max(0, self._notifier.log.newest - found.cursor),
             "created_at": found.created_at,

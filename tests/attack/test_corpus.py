@@ -17,13 +17,6 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victim]:
         yield found
 
 
-@pytest.fixture
-def canary() -> Iterator[Canary]:
-    bird = Canary()
-    yield bird
-    bird.close()
-
-
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_attack(case: Case, target: Victim, canary: Canary, tmp_path: Path) -> None:
     secret = tmp_path / "secret"

@@ -134,13 +134,6 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victim]:
         yield found
 
 
-@pytest.fixture
-def canary() -> Iterator[Canary]:
-    bird = Canary()
-    yield bird
-    bird.close()
-
-
 _addresses = (f"127.0.{a}.{b}" for a, b in itertools.product(range(1, 250), range(1, 250)))
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -43,29 +44,28 @@ class FileSink:
         """Open the file now rather than with the first event. Raises SinkFailed when it cannot be, or holds
         something else than events of the form at its end.
         """
-        try:
+        with self._closed_on_failure():
             self._open()
-        except OSError as error:
-            self._close()
-            raise SinkFailed(f"{self.path}: {error.strerror or error}") from None
-        except SinkFailed:
-            self._close()
-            raise
 
     async def deliver(self, events: Sequence[EventRecord]) -> None:
         """See `Sink.deliver`."""
-        try:
+        with self._closed_on_failure():
             await asyncio.to_thread(self._append, [self._line(event) for event in events])
-        except OSError as error:
-            self._close()
-            raise SinkFailed(f"{self.path}: {error.strerror or error}") from None
-        except SinkFailed:
-            self._close()
-            raise
 
     async def close(self) -> None:
         """See `Sink.close`."""
         self._close()
+
+    @contextmanager
+    def _closed_on_failure(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self._close()
+            raise SinkFailed(f"{self.path}: {error.strerror or error}") from None
+        except SinkFailed:
+            self._close()
+            raise
 
     def _close(self) -> None:
         if self._descriptor is not None:
