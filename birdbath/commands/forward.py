@@ -97,12 +97,14 @@ async def _run(
     logs: list[LogEvents], amqp: str | None, exchange: str, form: Form, interval: float, once: bool
 ) -> None:
     from birdbath.notify.forwarding import forward
+    from birdbath.notify.tasks import end
 
     publish = _printing(form) if amqp is None else _publisher(amqp, exchange, form)
     tasks = [asyncio.ensure_future(forward(log, publish, interval, once)) for log in logs]
     loop = asyncio.get_running_loop()
+    asked: set[asyncio.Task[None]] = set()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, lambda: [task.cancel() for task in tasks])
+        loop.add_signal_handler(number, lambda: asked.add(loop.create_task(end(*tasks))))
     with suppress(asyncio.CancelledError):
         # To the end of the others, when one cannot be read; without `once` only publishing can fail.
         results = await asyncio.gather(*tasks, return_exceptions=once)

@@ -175,16 +175,17 @@ def _listen(given: _From, sinks: Sequence[Callable[[], Sink]], window: float) ->
 
 async def _run(given: _From, sink: Callable[[], Sink], window: float) -> None:
     from birdbath.notify.listener import Listener
+    from birdbath.notify.tasks import end
 
     filter = _filter(given)
     made = sink()
     listener = Listener(_source(given, filter), made, filter, window)
     running = asyncio.ensure_future(listener.run())
     loop = asyncio.get_running_loop()
+    asked: set[asyncio.Task[None]] = set()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, running.cancel)
-    changes: set[asyncio.Task[None]] = set()
-    loop.add_signal_handler(signal.SIGHUP, lambda: changes.add(loop.create_task(_change(listener, given))))
+        loop.add_signal_handler(number, lambda: asked.add(loop.create_task(end(running))))
+    loop.add_signal_handler(signal.SIGHUP, lambda: asked.add(loop.create_task(_change(listener, given))))
     try:
         with suppress(asyncio.CancelledError):
             await running

@@ -6,13 +6,14 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 
 from birdbath.events import EventRecord
 from birdbath.notify.deliveries import Delivery, Sink, SinkFailed, Source
 from birdbath.notify.entries import Entry
 from birdbath.notify.filters import Filter
 from birdbath.notify.pauses import Pauses
+from birdbath.notify.tasks import end as end_tasks
 
 _log = logging.getLogger(__name__)
 
@@ -111,6 +112,4 @@ async def _windows(
                 upcoming = asyncio.ensure_future(anext(deliveries))
             yield gathered
     finally:
-        upcoming.cancel()
-        with suppress(asyncio.CancelledError, StopAsyncIteration):
-            await upcoming
+        await end_tasks(upcoming)

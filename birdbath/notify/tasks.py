@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from birdbath.notify.log import LogClosed
 from birdbath.store.trouble import trouble_of
@@ -15,6 +16,20 @@ FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
 PATIENCE = 15.0
 """Seconds after which a task that was cancelled and goes on is cancelled again."""
+
+
+async def end(*tasks: asyncio.Future[Any]) -> None:
+    """Cancel tasks, and return when all of them have ended, in whatever way.
+
+    More than once where needed: libraries that use wait_for of Python 3.11 swallow a cancellation now and
+    then, and who cancels once would wait for ever.
+    """
+    left = set(tasks)
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=PATIENCE)
+    await asyncio.gather(*tasks, return_exceptions=True)  # what they raised is taken note of
 
 
 class Tasks:
@@ -50,12 +65,7 @@ class Tasks:
 
     async def stop(self, *names: str) -> None:
         """Cancel the tasks of these names, all without names, and return when they have ended."""
-        tasks = {task for name, task in self._tasks.items() if not names or name in names}
-        while tasks:
-            # More than once: libraries that use wait_for of Python 3.11 swallow a cancellation now and then.
-            for task in tasks:
-                task.cancel()
-            _, tasks = await asyncio.wait(tasks, timeout=PATIENCE)
+        await end(*(task for name, task in self._tasks.items() if not names or name in names))
 
     async def _keep_running(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
         loop, pause, well = asyncio.get_running_loop(), FIRST_PAUSE, None

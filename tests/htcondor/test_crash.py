@@ -21,7 +21,7 @@ from tests.htcondor.waiting import until
 from tests.htcondor_pool import NO_REFUSED_JOBS, HTCondorPool, install, running
 from tests.toolkit import in_ci, require
 
-pytestmark = [pytest.mark.toolkit, pytest.mark.slow, pytest.mark.timeout(2400)]
+pytestmark = [pytest.mark.toolkit, pytest.mark.slow, pytest.mark.timeout(1200)]
 
 KILLS = 200 if in_ci() else 20
 POINTS = (

@@ -7,7 +7,6 @@ import json
 import signal
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -25,6 +24,7 @@ from birdbath.notify.filters import InvalidFilter
 from birdbath.notify.http_source import HttpSource, ServerRefuses, StreamParser
 from birdbath.notify.listener import Listener
 from birdbath.notify.pauses import Pauses
+from birdbath.notify.tasks import end
 from birdbath.store.tables import jobs
 from tests.events.test_forms import record
 from tests.notify.amqp.queues import declared
@@ -106,9 +106,8 @@ def numbered(*clusters: int) -> list[EventRecord]:
 
 
 async def stop(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
+    await end(task)
+    assert task.cancelled()
 
 
 async def test_a_sink_that_fails_is_asked_again_and_nothing_is_acknowledged_before() -> None:
@@ -295,9 +294,7 @@ async def test_who_answers_is_no_server_of_events(status: int, kind: str, refuse
     else:
         for _ in range(3):
             await asked.acquire()
-        asking.cancel()
-        with suppress(asyncio.CancelledError):
-            await asking
+        await end(asking)
     server.close()
     await server.wait_closed()
 
@@ -307,9 +304,7 @@ async def test_a_server_that_is_away_is_waited_for(house: Open, tmp_path: Path) 
     waiting = asyncio.ensure_future(anext(source.deliveries()))
     await asyncio.wait([waiting], timeout=0.2)
     assert not waiting.done()
-    waiting.cancel()
-    with suppress(asyncio.CancelledError):
-        await waiting
+    await end(waiting)
 
 
 def test_a_stream_in_any_pieces() -> None:

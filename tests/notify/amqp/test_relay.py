@@ -6,7 +6,7 @@ import asyncio
 import json
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aio_pika
@@ -18,7 +18,7 @@ from birdbath.notify.amqp.connection import InvalidBrokerUrl, check_url, shown
 from birdbath.notify.amqp.consumer import AmqpSource, ConsumerSettings
 from birdbath.notify.amqp.relay import Relay, RelaySettings
 from birdbath.notify.pauses import Pauses
-from birdbath.notify.tasks import Tasks
+from birdbath.notify.tasks import Tasks, end
 from tests.notify.amqp.queues import declared
 from tests.notify.house import RELEASED, House, Open, event
 from tests.rabbitmq import PRIVATE, Broker
@@ -119,9 +119,7 @@ async def test_competing_consumers_share_a_queue(house: Open, broker: Broker) ->
             for cluster in range(40):
                 await opened.write(event(cluster))
             await enough.wait()
-        for worker in workers:
-            worker.cancel()
-        await asyncio.gather(*workers, return_exceptions=True)
+        await end(*workers)
     assert len(set(got[0]) | set(got[1])) == 40
     assert not set(got[0]) & set(got[1])
     assert got[0]
@@ -206,9 +204,7 @@ async def test_the_broker_keeps_the_events_of_others_from_an_account(
         await opened.write(event(1, owner="bob"), event(2, owner="ann"))
         assert [one.cluster for one in (await upcoming).events] == [2]
         await deliveries.aclose()
-        refused.cancel()
-        with suppress(asyncio.CancelledError):
-            await refused
+        await end(refused)
 
 
 async def test_what_could_not_be_acknowledged_comes_again(house: Open, broker: Broker) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import json
 import subprocess
 import sys
-from contextlib import suppress
 
 import pytest
 
@@ -14,7 +13,7 @@ from birdbath.access import Caller
 from birdbath.classads import Ad
 from birdbath.notify import Visibility
 from birdbath.notify.amqp.requests import Answers, Responder, ask
-from birdbath.notify.tasks import Tasks
+from birdbath.notify.tasks import Tasks, end
 from tests.events.test_forms import record
 from tests.rabbitmq import Broker
 from tests.server_process import REPOSITORY
@@ -45,9 +44,7 @@ async def test_over_a_broker(broker: Broker) -> None:
         ad = await ask(broker.url, "12.3", "ad")
         nothing = await ask(broker.url, "13.0", "ad")
     finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        await end(task)
     assert events.type == "events"
     assert [one["type"] for one in json.loads(events.body)] == [
         "org.htcondor.job.submit",
@@ -89,9 +86,7 @@ async def test_a_request_waits_for_a_server(broker: Broker) -> None:
     try:
         assert (await asked).type == "events"
     finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        await end(task)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import htcondor2
@@ -15,6 +14,7 @@ from birdbath.events import EventRecord, form
 from birdbath.events.logs import UnreadableLog
 from birdbath.events.text import DATA_REUSE_LABELS
 from birdbath.notify.forwarding import LogEvents, PlaceFile, forward
+from birdbath.notify.tasks import end
 from tests.events.samples import SAMPLES
 from tests.events.test_forms import TIME, read, record, shown
 
@@ -246,9 +246,7 @@ async def test_trouble_with_a_log_ends_when_the_log_is_there(
     await until(lambda: "no event log" in caplog.text)
     log.write_bytes(b"".join(rendered("text", 1, 2)))
     await until(lambda: len(found) == 2)
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
+    await end(task)
     assert caplog.text.count("No such file") == caplog.text.count("no event log") == 1
 
 
