@@ -70,6 +70,8 @@ class Commits:
         self._numbers = count(1)
         self._concluding: set[str] = set()
         self._waiting: set[str] = set()
+        self._unreached: set[str] = set()
+        """Commits that failed because the pool could not be reached; it was not asked again since."""
         self._queued: dict[str, list[str]] = {}
         """The ids in the schedd of the jobs of commits that were prepared just now."""
 
@@ -136,31 +138,39 @@ class Commits:
         yield partial(self._journal.begin, marker=marker, cluster=jobs[0].id.cluster)
         answers.marker = marker
         crash_point("htcondor:journaled")
-        size = sum(file.size for new in jobs for file in self._sandbox(new.id).entries())
-        seconds = self._jobs.seconds + size / SLOWEST + 0.02 * len(jobs)
-        if len(submissions) == 1 and may_share(submissions[0], size):
-            prepared = [(yield from self._with_others(submissions[0], marker, seconds))]
-        else:
-            prepared = yield from self._alone(submissions, seconds)
+        try:
+            prepared = yield from self._queue(jobs, submissions, marker)
+        except PoolUnreachable:
+            self._unreached.add(marker)
+            raise
         crash_point("htcondor:prepared")
         if len(jobs) <= FEW:
             self._queued[marker] = [job for queued in prepared for job in queued.jobs()]
         return marker, prepared
 
-    def _with_others(self, submission: Submission, marker: str, seconds: float) -> Any:
+    def _queue(self, jobs: Sequence[NewJob], submissions: Sequence[Submission], marker: str) -> Any:
+        size = sum(file.size for new in jobs for file in self._sandbox(new.id).entries())
+        seconds = self._jobs.seconds + 0.02 * len(jobs)
+        call = Call("prepare", (submissions,), seconds, transfer=size / SLOWEST)
+        if len(submissions) == 1 and may_share(submissions[0], size):
+            return [(yield from self._with_others(submissions[0], marker, call))]
+        return (yield from self._alone(submissions, call))
+
+    def _with_others(self, submission: Submission, marker: str, call: Call) -> Any:
         try:
-            return (yield from self._believed(self._sharing.submit(submission, seconds), submission.owner))
+            shared = self._sharing.submit(submission, call.seconds, call.transfer)
+            return (yield from self._believed(shared, submission.owner))
         except RefusedTogether:
             yield self._jobs.ask("undo", self._jobs.view.of_commit(marker))
         crash_point("htcondor:parted")
-        return (yield from self._alone([submission], seconds))[0]
+        return (yield from self._alone([submission], call))[0]
 
-    def _alone(self, submissions: Sequence[Submission], seconds: float) -> Any:
+    def _alone(self, submissions: Sequence[Submission], call: Call) -> Any:
         prepared = []
         for owner, their in groupby(sorted(submissions, key=lambda one: one.owner), lambda one: one.owner):
             theirs = list(their)
-            call = Call("prepare", (theirs,), seconds)
-            found = yield from self._believed(self._ask_to_prepare(call, owner), owner)
+            own_call = replace(call, arguments=(theirs,))
+            found = yield from self._believed(self._ask_to_prepare(own_call, owner), owner)
             prepared += [
                 Queued(one.cluster, one.procs, owner, schedd_cluster)
                 for one, schedd_cluster in zip(theirs, found, strict=True)
@@ -244,6 +254,9 @@ class Commits:
         self._queued.pop(marker, None)
         yield partial(self._journal.give_up, marker=marker)
         crash_point("htcondor:given-up")
+        if marker in self._unreached:  # its client need not wait once more: later
+            self._unreached.remove(marker)
+            return
         yield self._jobs.ask("undo", self._jobs.view.of_commit(marker))
         self._waiting.discard(marker)
         yield partial(self._journal.end, marker=marker)

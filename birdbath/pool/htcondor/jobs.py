@@ -185,11 +185,11 @@ class Jobs:
         state = yield self.ask("state", name)
         if state is None or (state == self._fetched.get(job) and state[0] not in _WRITING):
             return
-        seconds = self.seconds + state[2] / SLOWEST
+        call = Call("fetch", (name, folder), self.seconds, transfer=state[2] / SLOWEST)
         with self._lock:
             fetching = self._fetching.get(job)
             if fetching is None:
-                fetching = self._fetching[job] = self.transfers.ask(Call("fetch", (name, folder), seconds))
+                fetching = self._fetching[job] = self.transfers.ask(call)
         try:
             yield fetching
         finally:

@@ -25,7 +25,7 @@ from birdbath.pool.htcondor.jobs import Jobs
 from birdbath.pool.htcondor.journal import Journal
 from birdbath.pool.htcondor.names import View
 from birdbath.pool.htcondor.queue import HTCondorQueue
-from birdbath.pool.htcondor.reach import questions
+from birdbath.pool.htcondor.reach import READY_WITHIN, questions
 from birdbath.pool.htcondor.workers import Call, Workers
 from birdbath.store.sandbox import Spool
 from birdbath.store.unit_of_work import UnitOfWork
@@ -97,6 +97,11 @@ class HTCondorPool:
         found: tuple[str, str] = self._schedd.ask(Call("domains", (), self._seconds)).result()
         return found
 
+    def give_up(self) -> None:
+        """Let calls that wait for the pool, now or later, fail: the gateway is about to stop."""
+        for workers in (self._schedd, self._transfers, self._collector):
+            workers.give_up()
+
     def close(self) -> None:
         """End the worker processes, and give the database connection back."""
         for workers in (self._schedd, self._transfers, self._collector):
@@ -126,13 +131,15 @@ class HTCondorPool:
     async def trouble(self) -> str | None:
         """What keeps the pool from being used, if anything: for readiness."""
         workers = {"schedd": self._schedd, "collector": self._collector}
-        asked = {part: workers[part].ask(call) for part, call in questions(self._seconds).items()}
+        within = min(self._seconds, READY_WITHIN)
+        asked = {part: workers[part].ask(call) for part, call in questions(within).items()}
+        found = []
         for part, future in asked.items():
             try:
                 await asking.await_steps(_one(future), _no_write)
             except BirdbathError as error:
-                return f"{part}: {error}"
-        return None
+                found.append(f"{part}: {error}")
+        return "; ".join(found) or None
 
     async def sweep(self, write: Write, older_than: float, now: float, staged: Iterable[JobId]) -> int:
         """Note which clusters have left the queue, forget those of long ago, and delete sandboxes that belong

@@ -6,6 +6,9 @@ from birdbath.errors import BirdbathError
 from birdbath.pool.htcondor.connection import Connection
 from birdbath.pool.htcondor.workers import Call, Workers
 
+READY_WITHIN = 4.0
+"""Seconds for each when readiness asks: fewer than it waits for, so that it says which part is in trouble."""
+
 
 def questions(seconds: float) -> dict[str, Call]:
     """What to ask, by whom it is answered; each may take `seconds`."""

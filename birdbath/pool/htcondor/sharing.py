@@ -31,6 +31,7 @@ _SHORTEST = 1.0
 class _Asked:
     submission: Submission
     seconds: float
+    transfer: float
     since: float
 
 
@@ -41,19 +42,21 @@ class Sharing:
         self._prepare = prepare
         self._together: Together[_Asked, Queued] = Together(self._begin, _MOST)
 
-    def submit(self, submission: Submission, seconds: float) -> Future[Queued]:
-        """Queue a cluster that `may_share`, within so many seconds, waiting included.
+    def submit(self, submission: Submission, seconds: float, transfer: float = 0.0) -> Future[Queued]:
+        """Queue a cluster that `may_share`, within so many seconds, waiting included, and `transfer` more for
+        its files.
 
         RefusedTogether says that it was tried with others, and may be there, guarded.
         """
-        asked = _Asked(submission, seconds, time.monotonic())
+        asked = _Asked(submission, seconds, transfer, time.monotonic())
         alike = submission.owner, submission.commands["universe"], frozenset(submission.commands)
         return self._together.take(asked, alike)
 
     def _begin(self, asked: list[_Asked]) -> Future[Sequence[Queued]]:
         submissions = [one.submission for one in asked]
-        seconds = min(one.since + one.seconds for one in asked) - time.monotonic()
-        call = Call("prepare", ([joined(submissions)],), max(_SHORTEST, seconds))
+        seconds = max(_SHORTEST, min(one.since + one.seconds for one in asked) - time.monotonic())
+        transfer = sum(one.transfer for one in asked)
+        call = Call("prepare", ([joined(submissions)],), seconds, transfer=transfer)
         return then(self._prepare(call, submissions[0].owner), lambda found: _parts(submissions, *found))
 
 

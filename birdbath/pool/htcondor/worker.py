@@ -24,7 +24,7 @@ def main() -> None:
         connection, gateway = pipe.recv()
     except (EOFError, ConnectionError):
         return
-    session = calls.Session(connection, gateway)
+    session = calls.Session(connection, gateway, lambda: pipe.send(None))
     while True:
         try:
             name, arguments = pipe.recv()

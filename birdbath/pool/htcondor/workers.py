@@ -20,26 +20,30 @@ _RECYCLED_AFTER = 2000
 _OLDEST = 6 * 3600.0
 """Seconds for which a worker is used: the token that it may have is not good for ever."""
 
+_GOING_DOWN = "The gateway is going down"
+
 
 @dataclass(frozen=True)
 class Call:
     """A function of `calls.Session`, its arguments, and the seconds that it may take, waiting included.
 
-    `account` is as whom it is to be made; empty: as the gateway itself.
+    `account` is as whom it is to be made; empty: as the gateway itself. `transfer` is how many seconds more
+    it may take once files are on their way: a call that does not get as far has none of them.
     """
 
     name: str
     arguments: tuple[Any, ...]
     seconds: float
     account: str = ""
+    transfer: float = 0.0
 
 
 class Workers:
     """A few processes that answer calls, each one at a time.
 
-    A call that is not answered in its time fails with PoolUnreachable; the process that was at it is killed
-    and replaced. A process makes the calls of one account only, as which it connects by
-    `identified(connection, account)`. Thread-safe.
+    A call that is not answered in its time fails with PoolUnreachable, also one that waits for a process all
+    the while; the process that was at it is killed and replaced. A process makes the calls of one account
+    only, as which it connects by `identified(connection, account)`. Thread-safe.
     """
 
     def __init__(
@@ -53,7 +57,9 @@ class Workers:
         self._identified = identified
         self._count = count
         self._gateway = gateway
-        self._threads = ThreadPoolExecutor(count, thread_name_prefix="birdbath-htcondor")
+        # As many again wait for a process, each no longer than its call may: transfers take theirs for long.
+        self._threads = ThreadPoolExecutor(2 * count, thread_name_prefix="birdbath-htcondor")
+        self._free = threading.Semaphore(count)
         self._lock = threading.Lock()
         self._idle: list[_Worker] = []
         self._busy: set[_Worker] = set()
@@ -63,32 +69,43 @@ class Workers:
         """Begin a call; the result comes in the future."""
         return self._threads.submit(self._answered, call, time.monotonic() + call.seconds)
 
-    def close(self) -> None:
-        """End all processes; calls in progress fail."""
+    def give_up(self) -> None:
+        """End all processes; calls in progress fail, and all that are still asked for."""
         with self._lock:
             self._closed = True
             workers = [*self._idle, *self._busy]
         for worker in workers:
             worker.kill()
+
+    def close(self) -> None:
+        """`give_up`, and wait until the calls have failed."""
+        self.give_up()
         self._threads.shutdown(wait=True, cancel_futures=True)
 
     def _answered(self, call: Call, end: float) -> Any:
-        if time.monotonic() >= end:
+        if not self._free.acquire(timeout=max(0.0, end - time.monotonic())):
             raise PoolUnreachable("The pool was too busy with other calls to answer in time")
-        worker = self._take(call.account)
         try:
-            answer = worker.ask(call, end)
-        except (EOFError, OSError):
-            self._drop(worker)
-            raise PoolUnreachable("The call to the pool was broken off") from None
-        if answer is None:
-            self._drop(worker)
-            raise PoolUnreachable(f"The pool did not answer within {call.seconds:g} seconds")
-        self._give_back(worker)
-        fine, value = answer
+            fine, value = self._answer(call, end)
+        finally:
+            self._free.release()
         if fine:
             return value
         raise value
+
+    def _answer(self, call: Call, end: float) -> tuple[bool, Any]:
+        worker = self._take(call.account)
+        try:
+            answer = worker.ask(call, end)
+        except PoolUnreachable:
+            self._drop(worker)
+            raise
+        except (EOFError, OSError):
+            self._drop(worker)
+            why = _GOING_DOWN if self._closed else "The call to the pool was broken off"
+            raise PoolUnreachable(why) from None
+        self._give_back(worker)
+        return answer
 
     def _take(self, account: str) -> _Worker:
         worker = self._waiting(account)
@@ -110,7 +127,7 @@ class Workers:
     def _made(self, connection: Connection, account: str) -> _Worker:
         with self._lock:
             if self._closed:
-                raise PoolUnreachable("The gateway is going down")
+                raise PoolUnreachable(_GOING_DOWN)
             # The one that has waited longest, for another account, makes room.
             surplus = self._idle.pop(0) if len(self._idle) + len(self._busy) >= self._count else None
             worker = _Worker(connection, self._gateway, account)
@@ -155,14 +172,18 @@ class _Worker:
         self.answered = 0
         self._ending = threading.Lock()
 
-    def ask(self, call: Call, end: float) -> tuple[bool, Any] | None:
-        """The answer, or None when it does not come in time."""
+    def ask(self, call: Call, end: float) -> tuple[bool, Any]:
+        """The answer. Raises PoolUnreachable when it does not come in time."""
+        late = f"The pool did not answer within {call.seconds:.3g} seconds"
         self._pipe.send((call.name, call.arguments))
-        if not self._pipe.poll(max(0.0, end - time.monotonic())):
-            return None
-        answer: tuple[bool, Any] = self._pipe.recv()
-        self.answered += 1
-        return answer
+        while self._pipe.poll(max(0.0, end - time.monotonic())):
+            answer: tuple[bool, Any] | None = self._pipe.recv()
+            if answer is not None:
+                self.answered += 1
+                return answer
+            end += call.transfer
+            late = f"The files were not transferred within {call.seconds + call.transfer:.3g} seconds"
+        raise PoolUnreachable(late)
 
     def kill(self) -> None:
         """End the process, whatever it does."""

@@ -12,7 +12,7 @@ import htcondor2
 
 from birdbath.pool.htcondor import names
 from birdbath.pool.htcondor.calls.link import FILES_AWAITED, Link, quoted, told
-from birdbath.pool.htcondor.connection import Connection, PoolRefused
+from birdbath.pool.htcondor.connection import PoolRefused
 from birdbath.pool.htcondor.requests import Submission
 
 _SURE_FOR = 2.0
@@ -22,9 +22,7 @@ _SURE_FOR = 2.0
 class CommitCalls(Link):
     """The calls of a commit."""
 
-    def __init__(self, connection: Connection, gateway: str) -> None:
-        super().__init__(connection, gateway)
-        self._prepared_at = -_SURE_FOR
+    _prepared_at = -_SURE_FOR
 
     def prepare(self, submissions: Sequence[Submission]) -> list[int]:
         """Queue clusters with their files, all guarded; their ids in the schedd. One that fails leaves the
@@ -34,6 +32,7 @@ class CommitCalls(Link):
         if time.monotonic() - self._prepared_at > _SURE_FOR:
             schedd = self.asked(_present)
         results = [self._submit(schedd, submission) for submission in submissions]
+        self._transferring()
         for result in results:
             told(schedd.spool, result)
         self._prepared_at = time.monotonic()

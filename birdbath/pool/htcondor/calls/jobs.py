@@ -150,7 +150,9 @@ class JobCalls(Link):
             paths = [ad.eval(name) for name in (*wanted[1:], "TransferOutputRemaps") if name in ad]
             if ad.get("SUBMIT_Iwd") != folder or any("/" in text for text in paths if isinstance(text, str)):
                 raise PoolRefused("The job's ad was changed: its files would be put elsewhere")
-            told(self.connected().retrieve, [job])
+            schedd = self.connected()
+            self._transferring()
+            told(schedd.retrieve, [job])
 
     def reschedule(self) -> None:
         """Ask for a negotiation cycle."""

@@ -32,10 +32,16 @@ FILES_AWAITED = "The schedd has not put the job's files in place yet"
 
 
 class Link:
-    """The schedd and the collector of one pool, looked up when first needed and after they failed."""
+    """The schedd and the collector of one pool, looked up when first needed and after they failed.
 
-    def __init__(self, connection: Connection, gateway: str) -> None:
+    `transferring` is called by a call that carries files, as these go on their way.
+    """
+
+    def __init__(
+        self, connection: Connection, gateway: str, transferring: Callable[[], None] = lambda: None
+    ) -> None:
         _configure(connection)
+        self._transferring = transferring
         self._connection = connection
         self.reader = Reader(gateway, connection.schedd, connection.address)
         self._schedd: Any = None
