@@ -37,6 +37,9 @@ _log = logging.getLogger(__name__)
 
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+GIVEN_UP_AFTER = 2.0
+"""Seconds that a stopping server leaves to calls which wait for a real pool."""
+
 
 @dataclass
 class Parts:
@@ -150,9 +153,13 @@ class Host:
             yield
 
     def stopping(self) -> None:
-        """The server is about to stop: streams end."""
+        """The server is about to stop: streams end at once, and calls that wait for a real pool are answered
+        after `GIVEN_UP_AFTER`.
+        """
         for parts in self._pools.values():
             parts.notifier.log.end()
+            if isinstance(parts.pool, HTCondorPool):
+                asyncio.get_running_loop().call_later(GIVEN_UP_AFTER, parts.pool.give_up)
 
 
 def _guard_of(federation: Federation, own: Guard) -> Guard:

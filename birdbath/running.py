@@ -41,7 +41,7 @@ async def run(
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        timeout_graceful_shutdown=2,
+        timeout_graceful_shutdown=4,  # longer than GIVEN_UP_AFTER: its calls are answered
         # A client that keeps its connection must not find it closed at the next call, perhaps a commit.
         timeout_keep_alive=75,
         backlog=2048,
