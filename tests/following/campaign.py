@@ -19,8 +19,8 @@ from birdbath.client import Schedd
 from tests.crash.wire import Lost, NotSent, Refused, Wire
 from tests.following.audit import Report, Taken
 from tests.following.hook import SECRET, FailingReceiver
-from tests.following.network import Network
 from tests.following.processes import Follower, Listener, stream_follower
+from tests.network import Network
 from tests.rabbitmq import Broker
 from tests.server_process import ServerProcess, running_server
 

@@ -1,4 +1,4 @@
-"""The network between followers and what they follow, which can be cut."""
+"""The network between programs and what they talk to, which can be cut."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ class Network:
 
     While they are cut nothing gets through, in neither direction, and nobody is told: connections stay as
     they are, new ones are taken and hang. When they are mended, all of these are broken off and what was on
-    its way in them is lost: the partition has lasted longer than any connection lives.
+    its way in them is lost: the partition has lasted longer than any connection lives. After a shorter one
+    they go on, and what was on its way arrives late, also from those who have hung up meanwhile.
     """
 
     def __init__(self) -> None:
@@ -28,6 +29,8 @@ class Network:
         self._whole = asyncio.Event()
         self._whole.set()
         self._arrived = asyncio.Event()
+        self._most: int | None = None
+        self._too_much = threading.Event()
         self._carried: dict[str, set[asyncio.Task[Any]]] = {}
         self._servers: list[asyncio.Server] = []
 
@@ -44,13 +47,17 @@ class Network:
             thread.join()
             self._loop.close()
 
-    def way(self, name: str, port: int) -> int:
-        """A port of its own that leads to `port`."""
-        return self._do(self._open(name, port))
+    def way(self, name: str, port: int, at: tuple[str, int] = ("127.0.0.1", 0)) -> int:
+        """A port of its own, at this address, that leads to `port`."""
+        return self._do(self._open(name, port, at))
 
     def cut(self) -> None:
         """Let nothing through any more."""
-        self._loop.call_soon_threadsafe(self._whole.clear)
+        self._do(self._cut())
+
+    def cut_after(self, carried: int) -> threading.Event:
+        """Cut as soon as one connection has carried so many bytes one way; these do arrive. Set by then."""
+        return self._do(self._cut_after(carried))
 
     def mend(self) -> Counter[str]:
         """Let new connections through; how many were broken off by the names of the ways.
@@ -59,10 +66,24 @@ class Network:
         """
         return self._do(self._mend())
 
+    def go_on(self) -> None:
+        """Let everything through, late, as if it had only been slow."""
+        self._do(self._go_on())
+
     def _do(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(_PATIENCE)
 
-    async def _open(self, name: str, port: int) -> int:
+    async def _cut(self) -> None:
+        self._whole.clear()
+
+    async def _cut_after(self, carried: int) -> threading.Event:
+        self._most, self._too_much = carried, threading.Event()
+        return self._too_much
+
+    async def _go_on(self) -> None:
+        self._whole.set()
+
+    async def _open(self, name: str, port: int, at: tuple[str, int]) -> int:
         carried = self._carried.setdefault(name, set())
 
         async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -79,7 +100,7 @@ class Network:
                 carried.discard(task)
                 writer.transport.abort()
 
-        server = await asyncio.start_server(carry, "127.0.0.1", 0)
+        server = await asyncio.start_server(carry, *at)
         self._servers.append(server)
         return int(server.sockets[0].getsockname()[1])
 
@@ -101,14 +122,22 @@ class Network:
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Return when one side has hung up, which is not told to the other while the way is cut."""
+        carried = 0
         try:
             while data := await reader.read(_CHUNK):
                 await self._whole.wait()
                 writer.write(data)
                 await writer.drain()
+                carried += len(data)
+                if self._most is not None and carried >= self._most:
+                    self._most = None
+                    self._whole.clear()
+                    self._too_much.set()
+            await self._whole.wait()
+            writer.close()
+            await writer.wait_closed()  # when all has been taken
         except OSError:
-            pass
-        await self._whole.wait()
+            await self._whole.wait()
 
     async def _mend(self) -> Counter[str]:
         while not all(self._carried.values()):
