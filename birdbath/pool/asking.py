@@ -12,15 +12,25 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from birdbath.errors import BirdbathError
 from birdbath.store.unit_of_work import UnitOfWork
 
 T = TypeVar("T")
-Steps = Iterator["Future[Any] | Callable[[UnitOfWork], object]"]
+Steps = Iterator["Future[Any] | Callable[[UnitOfWork], object] | Relaxed"]
 """What has to be done for an answer, one after the other: a future to wait for, or work for a unit of its
 own. The result, or the error, of each is sent into the generator; what that returns is the answer."""
+
+
+@dataclass(frozen=True)
+class Relaxed:
+    """Work for a unit of its own which a machine that loses power may lose, but not a process that is
+    killed.
+    """
+
+    work: Callable[[UnitOfWork], object]
 
 
 class Waiting(Exception):
@@ -106,7 +116,11 @@ def run_steps(steps: Any, write: Callable[[Callable[[UnitOfWork], object]], obje
     course = _Course(steps)
     while (step := course.step) is not None:
         try:
-            value = step.result() if isinstance(step, Future) else write(step)
+            value = (
+                step.result()
+                if isinstance(step, Future)
+                else write(step.work if isinstance(step, Relaxed) else step)
+            )
         except BirdbathError as error:
             course.failed(error)
         else:
@@ -114,12 +128,17 @@ def run_steps(steps: Any, write: Callable[[Callable[[UnitOfWork], object]], obje
     return course.answer
 
 
-async def await_steps(steps: Any, write: Callable[[Callable[[UnitOfWork], object]], Any]) -> Any:
-    """Run steps on the event loop."""
+async def await_steps(steps: Any, write: Callable[..., Any]) -> Any:
+    """Run steps on the event loop; `write` is as `Writer.write`."""
     course = _Course(steps)
     while (step := course.step) is not None:
         try:
-            value = await (asyncio.wrap_future(step) if isinstance(step, Future) else write(step))
+            if isinstance(step, Future):
+                value = await asyncio.wrap_future(step)
+            elif isinstance(step, Relaxed):
+                value = await write(step.work, relaxed=True)
+            else:
+                value = await write(step)
         except BirdbathError as error:
             course.failed(error)
         else:

@@ -135,7 +135,8 @@ class Commits:
         submissions = self._submissions(jobs, marker)
         if any(is_unmatched(new.ad) for new in jobs):
             self._waiting.add(marker)
-        yield partial(self._journal.begin, marker=marker, cluster=jobs[0].id.cluster)
+        # Without power it may be lost: then the jobs are strays, which the next run takes back.
+        yield asking.Relaxed(partial(self._journal.begin, marker=marker, cluster=jobs[0].id.cluster))
         answers.marker = marker
         crash_point("htcondor:journaled")
         try:
@@ -232,7 +233,7 @@ class Commits:
             yield self._jobs.ask("release_waiting", self._jobs.view.waiting(marker))
             self._waiting.discard(marker)
         crash_point("htcondor:released")
-        yield partial(self._journal.end, marker=marker)
+        yield asking.Relaxed(partial(self._journal.end, marker=marker))  # lost, it is done once more
 
     def _do(self, deferred: Deferred) -> Any:
         try:
