@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import secrets
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -22,6 +21,7 @@ import orjson
 
 from birdbath.access import Caller
 from birdbath.errors import BirdbathError
+from birdbath.soap import new_reference
 
 _log = logging.getLogger(__name__)
 
@@ -102,7 +102,7 @@ class Audit:
             return
         self._write(
             {
-                "reference": secrets.token_hex(4),
+                "reference": new_reference(),
                 "operation": route[:_LONGEST],
                 "account": caller.account,
                 "address": caller.address,
@@ -142,7 +142,7 @@ class Refusals:
             return reference
         if len(self._last) >= _MOST_KINDS:
             self._last.clear()
-        reference = secrets.token_hex(4)
+        reference = new_reference()
         self._last[kind] = now + LINE_EVERY, reference, 0
         self._audit.refused(address, status, reference, repeated=more)
         return reference

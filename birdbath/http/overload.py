@@ -7,7 +7,6 @@ a refusal a call like others, it would take from those that are answered.
 from __future__ import annotations
 
 import asyncio
-import secrets
 import time
 from collections.abc import Callable
 from typing import Final
@@ -15,7 +14,7 @@ from typing import Final
 from birdbath.http.audit import LINE_EVERY, Audit
 from birdbath.http.bounds import FULL, Traffic
 from birdbath.http.metrics import Metrics
-from birdbath.soap import refusal
+from birdbath.soap import new_reference, refusal
 
 _HEAD: Final = (
     b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: %s\r\ncontent-length: %d\r\nretry-after: 1\r\n"
@@ -76,7 +75,7 @@ class Overload:
 
     def _new(self, address: str) -> tuple[bytes, bytes]:
         """The response, without and with keeping the connection."""
-        reference = secrets.token_hex(4)
+        reference = new_reference()
         self._audit.refused(address, 503, reference, self._traffic.refused)
         reply = refusal(f"{FULL} (reference {reference})", 503)
         content_type, mark, body = reply.content_type.encode(), reference.encode(), b"".join(reply.chunks)

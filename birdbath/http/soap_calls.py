@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -16,7 +15,7 @@ from birdbath.http.browsers import Refused, check_soap_type
 from birdbath.http.idempotency import Keys, Once, Units, key_of
 from birdbath.http.metrics import Metrics
 from birdbath.http.tracing import Tracing
-from birdbath.soap import Backend, Bounds, Call, Operations, Reply, SoapServer
+from birdbath.soap import Backend, Bounds, Call, Operations, Reply, SoapServer, new_reference
 from birdbath.store import UnitOfWork
 
 T = TypeVar("T")
@@ -80,7 +79,7 @@ class SoapCalls:
         self, scope: Scope, caller: Caller, by_page: bool, secure: bool, body: bytes
     ) -> tuple[Reply, Headers]:
         """The reply to a request, and headers that go with it; whatever happens, it is well-formed."""
-        request = _Request(scope, caller, by_page, secure, body, secrets.token_hex(4))
+        request = _Request(scope, caller, by_page, secure, body, new_reference())
         content_type = header(scope, b"content-type").decode("latin-1")
         reply = await self._soap.answer(
             body, content_type, lambda call: self._run(request, call), request.reference

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from birdbath.errors import AlreadyExists, BirdbathError, InvalidOffset, UnknownFile, UnknownJob
+from birdbath.errors import AlreadyExists, BirdbathError, InvalidOffset, UnknownFile
 from birdbath.pool.base import JobId
 from birdbath.schedd import limits, ranges, staging
 from birdbath.schedd.context import ScheddContext
@@ -42,10 +42,8 @@ def declare(
     """Declare a file of a staged job; it exists in the sandbox, whatever it held before, when this is
     answered, and is on disk when the transaction's part of the database is.
     """
-    if not staging.is_writable(context.unit, lease.id, job):
-        raise UnknownJob("Unknown cluster or job")
+    declared = staging.writable_files(context.unit, lease.id, job)
     name = check_file_name(name)
-    declared = staging.files(context.unit, job)
     if any(file.name == name for file in declared):
         raise AlreadyExists(f"The file {name} has been declared already")
     with _system_errors():
@@ -59,9 +57,7 @@ def send(
     """Write a chunk of a declared file, anywhere and in any order; the bytes are on disk when this is
     answered; with `deferring`, a small one's at the latest when the transaction is committed.
     """
-    if not staging.is_writable(context.unit, lease.id, job):
-        raise UnknownJob("Unknown cluster or job")
-    file = staging.file(context.unit, job, name or "")
+    file = staging.writable_file(context.unit, lease.id, job, name or "")
     if file is None:
         raise context.lenient(UnknownFile(f"The file {name} has not been declared"))
     if offset < 0:

@@ -184,9 +184,7 @@ class Schedd:
         """
         lease, job = self._renew(txn), JobId(cluster, proc)
         unit = self._context.unit
-        staged = staging.job_ad(unit, lease.id, job) if staging.is_writable(unit, lease.id, job) else None
-        if staged is None:
-            raise UnknownJob("Unknown cluster or job")
+        staged = staging.writable_ad(unit, lease.id, job)
         if cluster != lease.active_cluster:
             raise BirdbathError(
                 f"Failed to set attributes of job {job}: its cluster is not the active one any more"

@@ -10,11 +10,13 @@ import orjson
 from sqlalchemy import BindParameter, bindparam, delete, func, insert, select, update
 
 from birdbath.classads import Ad
+from birdbath.errors import UnknownJob
 from birdbath.pool.base import JobId
 from birdbath.schedd.ranges import Ranges
 from birdbath.store.tables import staged_actions, staged_clusters, staged_files, staged_jobs, transactions
 from birdbath.store.unit_of_work import UnitOfWork
 
+_UNKNOWN = "Unknown cluster or job"
 _OF_TRANSACTION: BindParameter[int] = bindparam("transaction")
 
 
@@ -33,9 +35,24 @@ _ADD_JOB = insert(staged_jobs)
 _GET_JOB = select(staged_jobs.c.ad).where(
     _of_job(staged_jobs), staged_jobs.c.transaction_id == _OF_TRANSACTION
 )
-_IS_WRITABLE = select(staged_jobs.c.proc_id).where(
-    _of_job(staged_jobs), staged_jobs.c.transaction_id == _OF_TRANSACTION, ~staged_jobs.c.removed
+_GET_WRITABLE = _GET_JOB.where(~staged_jobs.c.removed)
+_STAGED_WITH = (staged_files.c.cluster_id == staged_jobs.c.cluster_id) & (
+    staged_files.c.proc_id == staged_jobs.c.proc_id
 )
+
+
+def _of_writable(files: Any) -> Any:
+    """A job's files, without any one row of nothing, and no row when no files can be had."""
+    return (
+        select(staged_files)
+        .select_from(staged_jobs)
+        .join(staged_files, files, isouter=True)
+        .where(_of_job(staged_jobs), staged_jobs.c.transaction_id == _OF_TRANSACTION, ~staged_jobs.c.removed)
+    )
+
+
+_WRITABLE_FILES = _of_writable(_STAGED_WITH).order_by(staged_files.c.position)
+_WRITABLE_FILE = _of_writable(_STAGED_WITH & (staged_files.c.name == bindparam("file")))
 _STAGER = (
     select(transactions.c.account)
     .join(staged_jobs, staged_jobs.c.transaction_id == transactions.c.id)
@@ -64,7 +81,6 @@ _JOB_IDS = select(staged_jobs.c.cluster_id, staged_jobs.c.proc_id).where(
 _ALL_JOBS = select(staged_jobs.c.cluster_id, staged_jobs.c.proc_id)
 _ADD_FILE = insert(staged_files)
 _FILES = select(staged_files).where(_of_job(staged_files)).order_by(staged_files.c.position)
-_GET_FILE = select(staged_files).where(_of_job(staged_files), staged_files.c.name == bindparam("file"))
 _SET_RANGES = (
     update(staged_files)
     .where(_of_job(staged_files), staged_files.c.name == bindparam("file"))
@@ -84,8 +100,7 @@ _JOB_FILES = (
     .join_from(
         staged_jobs,
         staged_files,
-        (staged_files.c.cluster_id == staged_jobs.c.cluster_id)
-        & (staged_files.c.proc_id == staged_jobs.c.proc_id),
+        _STAGED_WITH,
         isouter=True,
     )
     .order_by(staged_jobs.c.cluster_id, staged_jobs.c.proc_id)
@@ -147,9 +162,30 @@ def job_ad(unit: UnitOfWork, transaction: int, job: JobId) -> Ad | None:
     return None if row is None else Ad.from_json(row.ad)
 
 
-def is_writable(unit: UnitOfWork, transaction: int, job: JobId) -> bool:
-    """Whether this transaction created the job and has not removed it."""
-    return unit.first(_IS_WRITABLE, {"transaction": transaction, **_key(job)}) is not None
+def writable_ad(unit: UnitOfWork, transaction: int, job: JobId) -> Ad:
+    """The ad so far of a job that this transaction created and has not removed. Raises UnknownJob."""
+    row = unit.first(_GET_WRITABLE, {"transaction": transaction, **_key(job)})
+    if row is None:
+        raise UnknownJob(_UNKNOWN)
+    return Ad.from_json(row.ad)
+
+
+def writable_files(unit: UnitOfWork, transaction: int, job: JobId) -> list[StagedFile]:
+    """The declared files, in order of declaration, of a job that this transaction created and has not
+    removed. Raises UnknownJob.
+    """
+    rows = unit.execute(_WRITABLE_FILES, {"transaction": transaction, **_key(job)})
+    if not rows:
+        raise UnknownJob(_UNKNOWN)
+    return [_file(row) for row in rows if row.name is not None]
+
+
+def writable_file(unit: UnitOfWork, transaction: int, job: JobId, name: str) -> StagedFile | None:
+    """One declared file of such a job, or None. Raises UnknownJob."""
+    row = unit.first(_WRITABLE_FILE, {"transaction": transaction, "file": name, **_key(job)})
+    if row is None:
+        raise UnknownJob(_UNKNOWN)
+    return None if row.name is None else _file(row)
 
 
 def stager(unit: UnitOfWork, job: JobId) -> str | None:
@@ -243,12 +279,6 @@ def own_files(unit: UnitOfWork, transaction: int) -> list[tuple[JobId, str | Non
 def all_files(unit: UnitOfWork) -> list[tuple[JobId, str | None]]:
     """The same for all transactions."""
     return [(JobId(row[0], row[1]), row[2]) for row in unit.execute(_JOB_FILES)]
-
-
-def file(unit: UnitOfWork, job: JobId, name: str) -> StagedFile | None:
-    """One declared file, or None."""
-    row = unit.first(_GET_FILE, {"file": name, **_key(job)})
-    return None if row is None else _file(row)
 
 
 def set_ranges(unit: UnitOfWork, job: JobId, name: str, ranges: Ranges) -> None:

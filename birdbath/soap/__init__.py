@@ -4,6 +4,7 @@
 """
 
 from birdbath.soap.bounds import USUAL, Bounds
+from birdbath.soap.faults import new_reference
 from birdbath.soap.operations import Backend, Operations
 from birdbath.soap.security import UsernameToken
 from birdbath.soap.server import Call, Reply, SoapServer, arriving, refusal
@@ -20,6 +21,7 @@ __all__ = [
     "SoapServer",
     "UsernameToken",
     "arriving",
+    "new_reference",
     "refusal",
     "wsdl",
 ]

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import random
+
 from birdbath.soap import spyne_compat  # isort: skip  (must come before spyne)
 
 from spyne import Fault
@@ -53,3 +55,10 @@ SOAP_12_CODES = {
     "VersionMismatch": "VersionMismatch",
     "MustUnderstand": "MustUnderstand",
 }
+
+
+def new_reference() -> str:
+    """A number by which people find a request in the log and in the trail. It is no secret, so the operating
+    system is not asked for it.
+    """
+    return f"{random.getrandbits(32):08x}"

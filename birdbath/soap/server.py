@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -32,7 +31,7 @@ from birdbath.soap import (
 from birdbath.soap.bounds import USUAL, Bounds
 from birdbath.soap.cutting import CutOut, cut
 from birdbath.soap.envelope import LARGE_BYTES
-from birdbath.soap.faults import ClientFault, ServerFault, SoapFault
+from birdbath.soap.faults import ClientFault, ServerFault, SoapFault, new_reference
 from birdbath.soap.operations import Operations
 from birdbath.soap.protocol import CondorSoap, is_soap_12
 from birdbath.soap.replies import Outcome
@@ -319,7 +318,7 @@ def fail(call: Call | None, reference: str = "") -> Reply:
 
     Without a call, the request could not even be read.
     """
-    reference = reference or secrets.token_hex(4)
+    reference = reference or new_reference()
     operation = "reading a request" if call is None or call.is_refused else call.operation
     logger.exception("unexpected error in %s, reference %s", operation, reference)
     fault = ServerFault(f"Internal error; the server's log has it under reference {reference}")

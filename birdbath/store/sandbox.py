@@ -297,6 +297,9 @@ class Sandbox:
         """Open the directory, made with those above it if need be; with a unit, they are synced when it
         is.
         """
+        if unit is None or self._place in self._settled:
+            with contextlib.suppress(FileNotFoundError):
+                return self._open()
         for _ in range(3):
             # Another process may remove a numbered folder that its last job left just when it is entered
             # here.

@@ -22,6 +22,10 @@ _ADVANCE = text(
     " ON CONFLICT (name) DO UPDATE SET value = counters.value + excluded.value"
 )
 _COUNTED = text("SELECT value FROM counters WHERE name = :counter")
+_COUNTED_RESERVED = text(
+    "SELECT value, (SELECT value FROM counters WHERE name = :reserved) AS reserved"
+    " FROM counters WHERE name = :counter"
+)
 _RESERVE = text(
     "INSERT INTO counters (name, value) VALUES (:counter, :through)"
     " ON CONFLICT (name) DO UPDATE SET value = excluded.value"
@@ -105,13 +109,15 @@ class UnitOfWork:
         Numbers are reserved ahead, on disk, and a relaxed unit gives out none that is not: it raises
         NeedsSync. After a loss of power `skip_reserved` passes over those that may have been given out.
         """
-        value = self.advance(counter)
-        row = self.first(_COUNTED, {"counter": counter + _RESERVED})
-        if row is None or value > row.value:
+        self.execute(_ADVANCE, {"counter": counter, "step": 1})
+        ((value, reserved),) = self.execute(
+            _COUNTED_RESERVED, {"counter": counter, "reserved": counter + _RESERVED}
+        )
+        if reserved is None or value > reserved:
             if self.relaxed:
                 raise NeedsSync
             self.execute(_RESERVE, {"counter": counter + _RESERVED, "through": value + _AHEAD})
-        return value
+        return int(value)
 
     def skip_reserved(self) -> None:
         """Give out no number, of any counter, that was reserved so far."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from birdbath.classads import Ad
-from birdbath.errors import BirdbathError, InvalidTransaction, NotJobOwner
+from birdbath.errors import BirdbathError, InvalidTransaction, NotJobOwner, UnknownJob
 from birdbath.pool.base import ActionDetails, JobAction, JobId
 from birdbath.schedd import Elsewhere, Schedd, ScheddContext, Transaction, actions, staging
 from birdbath.store import UnitOfWork
@@ -253,8 +253,8 @@ def test_removing_a_cluster_in_a_transaction(house: House) -> None:
     txn, cluster = house.staged_job()
     house.do(remove_cluster(txn, committed.cluster, "both"))
     house.do(remove_cluster(txn, cluster))
-    writable = house.writer.write_now(lambda unit: staging.is_writable(unit, txn.id, JobId(cluster, 0)))
-    assert not writable
+    with pytest.raises(UnknownJob):
+        house.writer.write_now(lambda unit: staging.writable_ad(unit, txn.id, JobId(cluster, 0)))
     assert house.queue.done == []
     house.do(lambda s: s.commit_transaction(txn))
     assert [job for _, job, _ in house.queue.done] == [committed, (cluster, 0)]

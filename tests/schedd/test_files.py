@@ -47,9 +47,9 @@ class Upload:
         return self.house.read(lambda s: s.get_file(None, self.cluster, 0, name, offset, length))
 
     def ranges(self, name: str) -> list[tuple[int, int]]:
-        file = self.house.writer.write_now(lambda unit: staging.file(unit, JobId(self.cluster, 0), name))
-        assert file is not None
-        return file.ranges
+        files = self.house.writer.write_now(lambda unit: staging.files(unit, JobId(self.cluster, 0)))
+        (ranges,) = [file.ranges for file in files if file.name == name]
+        return ranges
 
     def list(self) -> list[FileInfo]:
         return self.house.read(lambda s: s.list_spool(None, self.cluster, 0))

@@ -153,11 +153,11 @@ def text_of(attribute: Attribute) -> str:
         raise CannotSubmit(f"Not an attribute name: {name[:80]!r}")
     if _FORBIDDEN.search(text):
         raise CannotSubmit(f"The attribute {name} has a character that the job queue cannot keep")
-    if "$$$(" in text or "$(DOLLAR)" in text:
+    if "$" in text and ("$$$(" in text or "$(DOLLAR)" in text):
         raise CannotSubmit(f"The attribute {name} has a text that the submit language would change")
     if kind == "s":
         text = '"' + text.replace('"', '\\"') + '"'
-    return _MACRO.sub("$(DOLLAR)", text)
+    return _MACRO.sub("$(DOLLAR)", text) if "$" in text else text
 
 
 def _proc(new: NewJob, staged: StagedFiles, gateway: str, marker: str) -> dict[str, str]:
