@@ -47,6 +47,7 @@ class Campaign:
         """The procs of the clusters in each transaction."""
         self.told: dict[int, bool | None] = {}
         self.why: dict[int, str] = {}
+        self.notes_lost = 0
 
     def run(self, number: int, point: str, restarts_schedd: bool, together: bool) -> None:
         """One life: it commits transactions, one or some together, or is killed while it does."""
@@ -60,6 +61,16 @@ class Campaign:
             self._lives.kill()
         if restarts_schedd:
             until(self._schedd_answers)  # or the next lives would find none, and prove nothing
+        if point.startswith("htcondor:prepared") and number // len(POINTS) % 3 == 0:
+            self._lose_notes()
+
+    def _lose_notes(self) -> None:
+        """As a loss of power might: that commits are being prepared is on disk with their decision only."""
+        with closing(sqlite3.connect(self._home / "birdbath.db")) as database, database:
+            noted = "(SELECT marker FROM htcondor_commits WHERE state = 'preparing')"
+            database.execute(f"UPDATE transactions SET committing = NULL WHERE committing IN {noted}")
+            lost = database.execute("DELETE FROM htcondor_commits WHERE state = 'preparing'").rowcount
+            self.notes_lost += lost
 
     def _schedd_answers(self) -> bool:
         with suppress(RuntimeError):
@@ -181,3 +192,4 @@ def test_a_killed_gateway_commits_exactly_once_or_not_at_all(
     print(f"{KILLS} lives: {told[True]} committed, {told[False]} refused, {told[None]} replies lost")
     assert told[None] >= KILLS // 2, told
     assert shared > 0
+    assert campaign.notes_lost > 0
