@@ -73,7 +73,7 @@ def serve(
         typer.Option("--execute", help="Run jobs as processes of this machine, shut into their sandboxes."),
     ] = None,
     config: Annotated[
-        Path | None, typer.Option(help="TOML file with settings; see the README for all of them.")
+        Path | None, typer.Option(help="TOML file with settings; see docs/settings.md for all of them.")
     ] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
     check: Annotated[

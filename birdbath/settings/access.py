@@ -29,7 +29,7 @@ class AccessSettings(BaseSettings):
         "none", description="whether TLS clients may, or must, show a certificate"
     )
     authentication: tuple[CredentialRow, ...] = Field(
-        (), description="the credential table: who proves to be whom, and how; see below"
+        (), description="the credential table: who proves to be whom, and how; see access.md"
     )
     without_authentication: bool = Field(
         False, description="listen on other addresses than loopback though nobody is asked who he is"

@@ -61,10 +61,10 @@ class PoolSettings(BaseSettings):
     )
     pool_name: str = Field("default", description="what the server's own pool is called beside others")
     pools: dict[str, dict[str, Any]] | None = Field(
-        None, description="further pools, a table `[pools.NAME]` of settings each; see Several pools below"
+        None, description="further pools, a table `[pools.NAME]` of settings each; see federation.md"
     )
     federation_rules: tuple[RoutingRule, ...] = Field(
-        (), description="tables `[[federation_rules]]`: which pools jobs may go to; see there"
+        (), description="tables `[[federation_rules]]`: which pools jobs may go to; see federation.md"
     )
     federation_timeout: float = Field(
         5.0, gt=0, description="seconds that the federation waits for a pool before it answers without it"
