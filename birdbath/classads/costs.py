@@ -214,12 +214,12 @@ class Costs:
     Attributes that refer to each other in a circle cost more than there is.
     """
 
-    def __init__(self, attributes: Iterable[tuple[str, str, str]], target: Costs | None = None) -> None:
+    def __init__(self, attributes: Iterable[tuple[str, str, str]]) -> None:
         self._shapes: dict[str, list[Shape]] = {}
         self._texts: dict[str, float] = {}
         self._known: dict[str, float] = {}
         self._pending: list[tuple[Costs, str]] = []
-        self.target = target
+        self.target: Costs | None = None
         for name, kind, text in attributes:
             if kind == "x":
                 found = shape(to_new_syntax(text))

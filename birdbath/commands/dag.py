@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from birdbath.classads.arguments import join
@@ -24,8 +24,7 @@ class PlannedDag:
     """DAGMan's job, and what the user should know of it."""
 
     job: PlannedJob
-    nodes: int
-    warnings: list[str] = field(default_factory=list)
+    warnings: list[str]
 
 
 def plan_dag(file: Path, owner: str, max_jobs: int | None = None, max_idle: int | None = None) -> PlannedDag:
@@ -53,7 +52,7 @@ def plan_dag(file: Path, owner: str, max_jobs: int | None = None, max_idle: int 
         "JobBatchName": name,
     }
     job = PlannedJob(PROGRAM, Universe.SCHEDULER, attributes, files.uploads)
-    return PlannedDag(job, len(dag.nodes), [*dag.warnings, *files.warnings()])
+    return PlannedDag(job, [*dag.warnings, *files.warnings()])
 
 
 class _Files:

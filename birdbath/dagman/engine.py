@@ -115,10 +115,6 @@ class Engine:
             jobs_completed=self.memory.jobs_completed,
         )
 
-    def node_of(self, cluster: int) -> str | None:
-        """The node whose jobs are in this cluster, as long as one of them has not ended."""
-        return self._nodes_of.get(cluster)
-
     # ------------------------------------------------------------ what it is told
 
     def advance(self) -> list[Action]:

@@ -47,8 +47,7 @@ class Identity(NamedTuple):
 class Checks:
     """Slow checks, remembered and bounded. One object for all ways of one server."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(self) -> None:
         self._key = secrets.token_bytes(32)
         self._known: dict[bytes, tuple[float, object, Identity]] = {}
         self._wrong: dict[str, list[float]] = {}
@@ -67,7 +66,7 @@ class Checks:
         """
         name = self._name(sent)
         known = self._known.get(name)
-        if known is not None and known[0] > self._clock() and known[1] == version:
+        if known is not None and known[0] > time.monotonic() and known[1] == version:
             return known[2]
         self.refuse_guessing(address)
         try:
@@ -77,7 +76,7 @@ class Checks:
             raise
         if len(self._known) >= _MOST_REMEMBERED:
             self._known.clear()
-        self._known[name] = self._clock() + min(seconds, REMEMBERED_SECONDS), version, identity
+        self._known[name] = time.monotonic() + min(seconds, REMEMBERED_SECONDS), version, identity
         return identity
 
     async def _check_once(
@@ -103,7 +102,7 @@ class Checks:
     def refuse_guessing(self, address: str) -> None:
         if address not in self._wrong:
             return
-        since = self._clock() - _GUESSING_SECONDS
+        since = time.monotonic() - _GUESSING_SECONDS
         recent = [when for when in self._wrong[address] if when > since]
         if len(recent) >= _GUESSES:
             raise Refused("Too many wrong credentials; wait a minute", 429, [(b"retry-after", b"60")])
@@ -111,7 +110,7 @@ class Checks:
     def count_wrong(self, address: str) -> None:
         if len(self._wrong) >= _MOST_REMEMBERED:
             self._wrong.clear()
-        self._wrong[address] = [*self._wrong.get(address, ())[-_GUESSES:], self._clock()]
+        self._wrong[address] = [*self._wrong.get(address, ())[-_GUESSES:], time.monotonic()]
 
 
 def account_named(name: str, domain: str) -> str:

@@ -18,6 +18,8 @@ READY: Final = "/health/ready"
 METRICS: Final = "/metrics"
 HEALTH: Final = (LIVE, READY)
 PATHS: Final = (LIVE, READY, METRICS)
+_PATIENCE: Final = 5.0
+_LIFETIME: Final = 1.0
 _NO_STORE: Final[Headers] = [(b"cache-control", b"no-store")]
 
 Check = Callable[[], Awaitable[str | None]]
@@ -25,12 +27,10 @@ Check = Callable[[], Awaitable[str | None]]
 
 
 class Health:
-    """Looks at the parts, each within `patience` seconds, at most once in `lifetime` seconds."""
+    """Looks at the parts, each within 5 seconds, at most once a second."""
 
-    def __init__(self, checks: Mapping[str, Check], patience: float = 5.0, lifetime: float = 1.0) -> None:
+    def __init__(self, checks: Mapping[str, Check]) -> None:
         self._checks = checks
-        self._patience = patience
-        self._lifetime = lifetime
         self._lock = asyncio.Lock()
         self._seen: tuple[float, dict[str, str]] | None = None
 
@@ -42,17 +42,17 @@ class Health:
     async def troubles(self) -> dict[str, str]:
         """What is wrong, by part; empty when all is well."""
         async with self._lock:
-            if self._seen is None or time.monotonic() - self._seen[0] > self._lifetime:
+            if self._seen is None or time.monotonic() - self._seen[0] > _LIFETIME:
                 found = {name: await self._look(check) for name, check in self._checks.items()}
                 self._seen = time.monotonic(), {name: text for name, text in found.items() if text}
             return self._seen[1]
 
     async def _look(self, check: Check) -> str | None:
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(_PATIENCE):
                 return await check()
         except TimeoutError:
-            return f"no answer within {self._patience:g} seconds"
+            return f"no answer within {_PATIENCE:g} seconds"
 
 
 class Probes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 
 FIRST = 0.2
 LONGEST = 30.0
@@ -15,17 +14,14 @@ class Pauses:
     The randomness keeps many clients of one broker from coming back in the same moment.
     """
 
-    def __init__(
-        self, first: float = FIRST, longest: float = LONGEST, chance: Callable[[], float] = random.random
-    ) -> None:
+    def __init__(self, first: float = FIRST, longest: float = LONGEST) -> None:
         self._first = self._next = first
         self._longest = longest
-        self._chance = chance
 
     def next(self) -> float:
         """The length of the next pause in seconds."""
         pause, self._next = self._next, min(2 * self._next, self._longest)
-        return pause * (1 - self._chance() / 2)
+        return pause * (1 - random.random() / 2)
 
     def reset(self) -> None:
         """It worked: the next pause is a short one again."""

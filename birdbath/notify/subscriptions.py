@@ -146,20 +146,17 @@ class Subscriptions:
         key: str,
         kind: str,
         filter: Filter,
-        options: Mapping[str, Any] | None = None,
         from_now: bool = False,
     ) -> Subscription:
-        """The subscription that the settings ask for: the one there is, with this filter and these options,
-        or a new one that begins with the oldest event that is kept, or with those `from_now` on. It lives for
-        good, also where `lease_unserved` had been called for it.
+        """The subscription that the settings ask for: the one there is, with this filter, or a new
+        one that begins with the oldest event that is kept, or with those `from_now` on. It lives for good,
+        also where `lease_unserved` had been called for it.
         """
         if key not in self._known:
             after = None if from_now else self._log.oldest - 1
-            return await self.create(kind, filter, after=after, options=options, key=key)
+            return await self.create(kind, filter, after=after, key=key)
         if self._known[key].filter != filter.to_json():
             await self.update_filter(key, filter)
-        if options is not None and options != self._known[key].options:
-            await self._change(key, lambda unit: rows.set_options(unit, key, options), options=options)
         if self._known[key].expires_at is not None:
             kept = {name: v for name, v in self._known[key].options.items() if name != "lease"}
             await self._set_lease(key, None, kept)

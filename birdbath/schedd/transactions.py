@@ -27,10 +27,9 @@ class Transaction:
 
 @dataclass(frozen=True)
 class Lease:
-    """A live transaction: who began it, and the cluster that accepts new jobs (0: none yet)."""
+    """A live transaction: the cluster that accepts new jobs (0: none yet)."""
 
     id: int
-    account: str | None
     active_cluster: int
 
 
@@ -131,7 +130,7 @@ def renew(
         raise PermissionDenied
     if transaction.duration < 1:
         raise LeaseNotExtended
-    return Lease(transaction.id, row.account, row.active_cluster)
+    return Lease(transaction.id, row.active_cluster)
 
 
 def activate(unit: UnitOfWork, lease: Lease, cluster: int) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 
 from birdbath.classads import Ad
 from birdbath.events import EventRecord
@@ -30,7 +30,6 @@ _FILTER = (
 _ADVANCE = (
     update(subscriptions).where(_BY_ID, _s.cursor < bindparam("through")).values(cursor=bindparam("through"))
 )
-_LEAST = select(func.min(_s.cursor).label("cursor"))
 _BURY = insert(dead_letters)
 _DEAD = select(dead_letters).where(_d.subscription_id == bindparam("key")).order_by(_d.sequence)
 _DIG_UP = delete(dead_letters).where(
@@ -123,12 +122,6 @@ def remove(unit: UnitOfWork, key: str) -> None:
     """Forget the subscription and its dead letters."""
     unit.execute(_DELETE, {"key": key})
     unit.execute(_FORGET, {"key": key})
-
-
-def least_cursor(unit: UnitOfWork) -> int | None:
-    """The cursor that is furthest behind; None without subscriptions."""
-    row = unit.first(_LEAST)
-    return None if row is None or row.cursor is None else int(row.cursor)
 
 
 def bury(unit: UnitOfWork, letter: DeadLetter) -> None:

@@ -129,10 +129,9 @@ def _ad_reply(ad: Ad, name: str) -> Reply:
 class Responder:
     """Answers requests; `run` it as a task. Several servers may share the queue."""
 
-    def __init__(self, url: str, answers: Answers, queue: str = REQUESTS) -> None:
+    def __init__(self, url: str, answers: Answers) -> None:
         self._url = url
         self._answers = answers
-        self._queue = queue
 
     async def run(self) -> None:
         """Answer until cancelled. A request that was not answered is asked of the next server."""
@@ -142,7 +141,7 @@ class Responder:
                 async with connected(self._url) as connection:
                     channel = await connection.channel(publisher_confirms=True, on_return_raises=False)
                     await channel.set_qos(prefetch_count=PREFETCH)
-                    queue = await channel.declare_queue(self._queue, durable=True)
+                    queue = await channel.declare_queue(REQUESTS, durable=True)
                     pauses.reset()
                     async with queue.iterator() as requests:
                         async for request in requests:

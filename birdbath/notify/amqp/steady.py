@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
 from birdbath.events import EventRecord, Form
@@ -20,11 +20,11 @@ _log = logging.getLogger(__name__)
 class SteadyPublisher:
     """Publishes to one exchange over connections that it makes when it needs one."""
 
-    def __init__(self, url: str, exchange: str, form: Form, pauses: Callable[[], Pauses] = Pauses) -> None:
+    def __init__(self, url: str, exchange: str, form: Form) -> None:
         self._url = url
         self._exchange = exchange or EXCHANGE
         self._form = form
-        self._pauses = pauses()
+        self._pauses = Pauses()
         self._turn = asyncio.Lock()
         self._connection = AsyncExitStack()
         self._publisher: Publishes | None = None

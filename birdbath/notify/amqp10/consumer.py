@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from functools import partial
 
@@ -34,7 +34,6 @@ class PeerSettings:
     address: PeerAddress
     exchange: str = EXCHANGE
     queue: str | None = None
-    prefetch: int = PREFETCH
 
 
 @dataclass
@@ -51,10 +50,10 @@ class PeerSource:
     listener's, which gets every event then: two links, one for each topic, would not keep their order.
     """
 
-    def __init__(self, settings: PeerSettings, filter: Filter, pauses: Callable[[], Pauses] = Pauses) -> None:
+    def __init__(self, settings: PeerSettings, filter: Filter) -> None:
         self._settings = settings
         self._filter = filter
-        self._pauses = pauses()
+        self._pauses = Pauses()
         self._session: _Session | None = None
         self._arrived: asyncio.Queue[tuple[Delivery, Message]] = asyncio.Queue()
 
@@ -79,7 +78,7 @@ class PeerSource:
                 async with connected(self._settings.address) as peer:
                     self._arrived = asyncio.Queue()
                     self._session = _Session(peer)
-                    await self._attach(self._session, self._settings.prefetch)
+                    await self._attach(self._session, PREFETCH)
                     self._pauses.reset()
                     _log.info("Listening on %s at %s", self._session.node, where)
                     while True:
@@ -113,7 +112,7 @@ class PeerSource:
             await peer.until(lambda: former.credit > 0)
             await peer.detach(former)
         assert session.link is not None
-        session.link.flow(self._settings.prefetch)
+        session.link.flow(PREFETCH)
         peer.flush()
 
     def _take(self, delivery: Delivery) -> None:

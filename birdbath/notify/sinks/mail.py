@@ -13,7 +13,7 @@ from email.policy import SMTP
 
 import aiosmtplib
 
-from birdbath.events import EventRecord, Form, event_name, form
+from birdbath.events import EventRecord, event_name, form
 from birdbath.events.forms import subject
 from birdbath.notify.deliveries import SinkFailed
 
@@ -120,13 +120,11 @@ class MailSink:
     What the server refuses for good, altogether or for one of `to`, is logged and passed over.
     """
 
-    def __init__(
-        self, server: MailServer, to: Sequence[str], digest: bool = False, body: Form | None = None
-    ) -> None:
+    def __init__(self, server: MailServer, to: Sequence[str], digest: bool = False) -> None:
         self._server = server
         self._to = to
         self._digest = digest
-        self._body = body or form("text")
+        self._body = form("text")
         self._owed: tuple[str, Sequence[str]] = "", ()
 
     async def deliver(self, events: Sequence[EventRecord]) -> None:

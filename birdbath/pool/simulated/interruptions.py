@@ -23,9 +23,9 @@ _EVICTED = 1009
 _OUTPUT_STARTED, _OUTPUT_FINISHED = 5, 6
 
 
-def evict(job: QueuedJob, now: float, reason: str, code: int = _EVICTED) -> list[JobEvent]:
+def evict(job: QueuedJob, now: float, reason: str) -> list[JobEvent]:
     """The slot wants the job off: back to Idle."""
-    events = vacate(job, now, reason, code)
+    events = vacate(job, now, reason, _EVICTED)
     enter(job, JobStatus.IDLE, now)
     return events
 

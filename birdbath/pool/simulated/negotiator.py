@@ -52,7 +52,6 @@ class Statistics:
     matches: int = 0
     rejections: int = 0
     considered: int = 0
-    submitters: tuple[str, ...] = ()
 
 
 class Negotiator:

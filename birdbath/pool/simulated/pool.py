@@ -35,6 +35,7 @@ from birdbath.store.tables import jobs
 from birdbath.store.unit_of_work import UnitOfWork
 
 _QUEUED_IDS = select(jobs.c.cluster_id, jobs.c.proc_id).where(jobs.c.in_queue)
+_SWEPT_AT_ONCE = 1000
 
 
 class SimulatedPool:
@@ -174,9 +175,9 @@ class SimulatedPool:
         save_clock(unit, state)
         return state
 
-    def sweep(self, unit: UnitOfWork, older_than: float, staged: Iterable[JobId], most: int = 1000) -> int:
+    def sweep(self, unit: UnitOfWork, older_than: float, staged: Iterable[JobId]) -> int:
         """Delete sandboxes that belong neither to a job in the queue nor to a `staged` one; how many, at most
-        `most`.
+        1,000.
 
         Spared are those whose directory changed less than `older_than` (real) seconds ago. Client-inserted
         daemon ads that expired are forgotten as well.
@@ -191,7 +192,7 @@ class SimulatedPool:
                 continue
             self._context.sandbox(job).remove()
             removed += 1
-            if removed >= most:
+            if removed >= _SWEPT_AT_ONCE:
                 break
         return removed
 
