@@ -14,26 +14,26 @@ from math import inf, isfinite
 from typing import Final, Literal
 
 import orjson
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ConfigDict
 
 from birdbath.access import ROUTES, Caller, Level
-from birdbath.http.asgi import Receive, Scope, Send, header, read_body, respond
+from birdbath.http.asgi import Receive, Scope, Send, read_body, respond
+from birdbath.http.bodies import JSON, BadRequest, Body, is_json
 from birdbath.pool.simulated.clock import LATEST, ClockState, VirtualClock
 from birdbath.pool.simulated.pool import SimulatedPool
 from birdbath.store import Writer
 
 PATH: Final = "/pool/clock"
-_JSON = "application/json"
 _LARGEST_BODY = 4096
 _BODY_SECONDS = 10.0
 _PATIENCE = 60.0
 _LOOK_AGAIN = 0.01
 
 
-class ClockChange(BaseModel):
+class ClockChange(Body):
     """What a POST asks for."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(strict=False, allow_inf_nan=False)
 
     speed: float | Literal["max"] | None = None
     paused: bool | None = None
@@ -51,11 +51,10 @@ class ClockRoutes:
 
     @staticmethod
     def handles(scope: Scope) -> bool:
-        """Whether a request is one about the clock; SOAP goes by POST to any path, and is no JSON."""
+        """Whether a request is one about the clock."""
         if scope["path"] != PATH:
             return False
-        json = header(scope, b"content-type").lower().startswith(_JSON.encode())
-        return scope["method"] == "GET" or (scope["method"] == "POST" and json)
+        return scope["method"] == "GET" or (scope["method"] == "POST" and is_json(scope))
 
     @staticmethod
     def level(scope: Scope) -> Level:
@@ -66,16 +65,11 @@ class ClockRoutes:
         try:
             if scope["method"] == "POST":
                 body = await read_body(scope, receive, _LARGEST_BODY, _BODY_SECONDS)
-                await self._change(ClockChange.model_validate_json(body or b"{}"))
-        except (ValidationError, ValueError) as error:
-            text = (
-                "; ".join(e["msg"][:200] for e in error.errors()[:5])
-                if isinstance(error, ValidationError)
-                else str(error)
-            )
-            await respond(send, HTTPStatus.BAD_REQUEST, _JSON, [orjson.dumps({"detail": text}), b"\n"])
+                await self._change(ClockChange.read(body))
+        except (BadRequest, ValueError) as error:
+            await respond(send, HTTPStatus.BAD_REQUEST, JSON, [orjson.dumps({"detail": str(error)}), b"\n"])
             return
-        await respond(send, HTTPStatus.OK, _JSON, [orjson.dumps(shown(self._clock.state)), b"\n"])
+        await respond(send, HTTPStatus.OK, JSON, [orjson.dumps(shown(self._clock.state)), b"\n"])
 
     async def _change(self, change: ClockChange) -> None:
         before = self._clock.state

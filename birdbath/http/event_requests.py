@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Literal
 from urllib.parse import parse_qsl
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from birdbath.errors import BirdbathError
 from birdbath.events import Form, form
 from birdbath.http.asgi import Scope, header
+from birdbath.http.bodies import BadRequest, Body
 from birdbath.notify import Filter
 
 LONGEST_WAIT = 300.0
@@ -18,10 +18,6 @@ MOST_EVENTS = 1000
 LARGEST_BODY = 1 << 20
 
 _ONCE = frozenset({"after", "constraint", "form", "max", "wait", "subscription"})
-
-
-class BadRequest(BirdbathError):
-    """The request asks for nothing that there is; the text says what is wrong with it."""
 
 
 @dataclass(frozen=True)
@@ -70,26 +66,7 @@ def _number(name: str, text: str) -> int:
     return int(text)
 
 
-_MOST_TOLD = 5
-"""Mistakes of a body that are told; there may be as many as it has fields."""
-
-
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    @classmethod
-    def read(cls, body: bytes) -> Self:
-        """The body of a request. Raises BadRequest with one line on all that is wrong."""
-        try:
-            return cls.model_validate_json(body or b"{}")
-        except ValidationError as error:
-            mistakes = [f"{'.'.join(map(str, e['loc'])) or 'the body'}: {e['msg']}" for e in error.errors()]
-            more = [f"and {len(mistakes) - _MOST_TOLD} more"] if len(mistakes) > _MOST_TOLD else []
-            told = [mistake[:200] for mistake in mistakes[:_MOST_TOLD]]
-            raise BadRequest("; ".join(told + more)) from None
-
-
-class NewSubscription(_Body):
+class NewSubscription(Body):
     """The body of a POST that makes a subscription."""
 
     kind: Literal["pull", "webhook"] = "pull"
@@ -102,7 +79,7 @@ class NewSubscription(_Body):
     lease: float | None = Field(None, gt=0)
 
 
-class SubscriptionChange(_Body):
+class SubscriptionChange(Body):
     """The body of a PATCH: another filter (both parts of it), another lease, or both."""
 
     topics: list[str] | None = None
@@ -117,7 +94,7 @@ class SubscriptionChange(_Body):
         return Filter.of(self.topics or (), self.constraint)
 
 
-class Acknowledgement(_Body):
+class Acknowledgement(Body):
     """The body of a POST that moves a cursor."""
 
     through: int = Field(ge=0)

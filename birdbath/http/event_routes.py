@@ -14,10 +14,10 @@ from birdbath.access import ROUTES, Caller, Level
 from birdbath.errors import BirdbathError, PermissionDenied
 from birdbath.events import form
 from birdbath.http.asgi import Headers, Receive, Scope, Send, header, read_body, respond
+from birdbath.http.bodies import JSON, BadRequest, is_json
 from birdbath.http.event_requests import (
     LARGEST_BODY,
     Acknowledgement,
-    BadRequest,
     NewSubscription,
     SubscriptionChange,
     question,
@@ -36,7 +36,6 @@ class TooMany(BirdbathError):
     """No more followers are let in for now."""
 
 
-_JSON = "application/json"
 _PROBLEM = "application/problem+json"
 _BODY_SECONDS = 30.0
 _STATUS: Final[dict[type[BirdbathError], HTTPStatus]] = {
@@ -69,14 +68,13 @@ class EventRoutes:
 
     @staticmethod
     def handles(scope: Scope) -> bool:
-        """Whether a request is one about events; SOAP goes by POST to any path, and is no JSON."""
+        """Whether a request is one about events."""
         path, method = scope["path"], scope["method"]
         if path != PATH and not path.startswith(f"{PATH}/"):
             return False
         if method == "GET":
             return scope.get("query_string", b"").lower() not in (b"wsdl", b"wsdl=")
-        json = header(scope, b"content-type").lower().startswith(_JSON.encode())
-        return method in ("PATCH", "DELETE") or (method == "POST" and json)
+        return method in ("PATCH", "DELETE") or (method == "POST" and is_json(scope))
 
     @staticmethod
     def level(scope: Scope) -> Level:
@@ -107,7 +105,7 @@ class EventRoutes:
         rest = path.removeprefix(SUBSCRIPTIONS).strip("/").split("/")
         status, value, extra = await self._subscriptions(method, rest, body, caller)
         content = [] if value is None else [orjson.dumps(value, option=orjson.OPT_INDENT_2), b"\n"]
-        await respond(send, status, _JSON, content, extra=extra)
+        await respond(send, status, JSON, content, extra=extra)
 
     @contextmanager
     def _place(self, address: str) -> Iterator[None]:

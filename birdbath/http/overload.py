@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 from typing import Final
 
 from birdbath.http.audit import LINE_EVERY, Audit
@@ -30,17 +29,10 @@ class Overload:
     line, which tells how many there were before. The figures count each.
     """
 
-    def __init__(
-        self,
-        traffic: Traffic,
-        audit: Audit,
-        metrics: Metrics,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, traffic: Traffic, audit: Audit, metrics: Metrics) -> None:
         self._traffic = traffic
         self._audit = audit
         self._metrics = metrics
-        self._clock = clock
         self._let_in = 0
         self._until = float("-inf")
         self._made = b"", b""
@@ -65,7 +57,7 @@ class Overload:
         """The whole response to a request from `address`, which is counted as refused; with `keep` the
         connection serves another.
         """
-        now = self._clock()
+        now = time.monotonic()
         if now >= self._until:
             self._until = now + LINE_EVERY
             self._made = self._new(address)
