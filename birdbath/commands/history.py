@@ -31,20 +31,13 @@ def history(
 ) -> None:
     """Show the jobs that have left the queue, the last that left first."""
     from birdbath.client import Queries
-    from birdbath.commands import terminal
     from birdbath.commands.selection import Selection, both
+    from birdbath.commands.terminal import print_ads
 
     wanted = both(Selection.of(which or ()).expression(), constraint)
     with Queries(url) as queries:
         ads = queries.history(wanted, limit)
-        if as_json:
-            terminal.print_json_ads(ads)
-        elif long:
-            terminal.print_long(ads)
-        elif names := shared.attribute_names(attributes):
-            terminal.print_attributes(ads, names)
-        else:
-            _print_jobs(ads)
+        print_ads(ads, as_json, long, attributes, _print_jobs)
 
 
 def _print_jobs(ads: Iterable[Ad]) -> None:

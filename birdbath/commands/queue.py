@@ -6,6 +6,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -40,24 +41,16 @@ def queue(
 ) -> None:
     """Show the jobs in the queue: your own, or those that are named."""
     from birdbath.client import Schedd
-    from birdbath.commands import terminal
     from birdbath.commands.selection import Selection, both, myself
+    from birdbath.commands.terminal import print_ads
 
     chosen = Selection.of(which or ()).expression()
     if chosen is None and not everybody and constraint is None:
         chosen = f'Owner == "{myself()}"'
     wanted = both(both(chosen, constraint), "JobStatus == 5" if held else None)
     with Schedd(url) as schedd, schedd.job_ads(wanted) as ads:
-        if as_json:
-            terminal.print_json_ads(ads)
-        elif long:
-            terminal.print_long(ads)
-        elif names := shared.attribute_names(attributes):
-            terminal.print_attributes(ads, names)
-        elif held:
-            _print_held(ads, url)
-        else:
-            _print_jobs(ads, url)
+        table = partial(_print_held if held else _print_jobs, url=url)
+        print_ads(ads, as_json, long, attributes, table)
 
 
 def _print_jobs(ads: Iterable[Ad], url: str) -> None:

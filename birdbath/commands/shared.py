@@ -78,11 +78,6 @@ def complain(message: str) -> None:
     typer.echo(f"birdbath: {' '.join(message.split())}", err=True)
 
 
-def attribute_names(given: list[str] | None) -> list[str]:
-    """The names in all `--format` options."""
-    return [name for text in given or () for name in text.replace(",", " ").split()]
-
-
 def _exit_code(error: BirdbathError) -> int:
     from birdbath.client import BadReply, ConnectionFailed
 

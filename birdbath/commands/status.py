@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -56,8 +57,8 @@ def status(
 ) -> None:
     """Show the slots of the pool's machines, or its daemons."""
     from birdbath.client import Collector
-    from birdbath.commands import terminal
     from birdbath.commands.selection import both
+    from birdbath.commands.terminal import print_ads
 
     asked = {"schedd": schedd, "master": master, "submitters": submitters, "any": everything}
     views = [f"--{view}" for view, on in asked.items() if on]
@@ -65,16 +66,8 @@ def status(
         raise typer.BadParameter(f"{' and '.join(views)} exclude each other")
     view = views[0].removeprefix("--") if views else "slots"
     with Collector(url) as collector, _query(collector, view, both(_named(which or ()), constraint)) as ads:
-        if as_json:
-            terminal.print_json_ads(ads)
-        elif long:
-            terminal.print_long(ads)
-        elif names := shared.attribute_names(attributes):
-            terminal.print_attributes(ads, names)
-        elif view == "slots":
-            _print_slots(ads)
-        else:
-            _print_daemons(ads, view)
+        table = _print_slots if view == "slots" else partial(_print_daemons, view=view)
+        print_ads(ads, as_json, long, attributes, table)
 
 
 def _query(collector: Collector, view: str, constraint: str | None) -> AdStream:

@@ -76,6 +76,27 @@ def print_json(value: object) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False))
 
 
+def print_ads(
+    ads: Iterable[Ad],
+    as_json: bool,
+    long: bool,
+    attributes: Sequence[str] | None,
+    table: Callable[[Iterable[Ad]], None],
+) -> None:
+    """Ads as the first of the options that was given says: as JSON, whole, or only the `attributes`; without
+    one as a `table`.
+    """
+    names = [name for text in attributes or () for name in text.replace(",", " ").split()]
+    if as_json:
+        print_json_ads(ads)
+    elif long:
+        print_long(ads)
+    elif names:
+        _print_attributes(ads, names)
+    else:
+        table(ads)
+
+
 def print_json_ads(ads: Iterable[Ad]) -> None:
     """A JSON array with an object for every ad, as `condor_q -json` has it; printed as the ads come."""
     separator = "[\n"
@@ -101,7 +122,7 @@ def print_long(ads: Iterable[Ad]) -> None:
         print("\n".join(map(safe, text.split("\n"))) if clean else text, end="\n\n")
 
 
-def print_attributes(ads: Iterable[Ad], names: Sequence[str]) -> None:
+def _print_attributes(ads: Iterable[Ad], names: Sequence[str]) -> None:
     """One line an ad with some of its attributes, as `condor_q -autoformat`."""
     for ad in ads:
         say(" ".join(_bare(ad.get(name)) for name in names))
