@@ -88,7 +88,7 @@ async def _consume(engine: Engine, url: str, events: int) -> list[float]:
         for number in range(events):
             held = JobEvent(EventType.JOB_HELD, 1, number, "alice", time.time(), {"HoldReason": "r"})
             began.append(time.perf_counter())
-            await writer.write(lambda unit, held=held: event_log.append(unit, held))  # type: ignore[misc]
+            await writer.write(lambda unit, held=held: event_log.append_all(unit, [held]))  # type: ignore[misc]
             due += 1 / EVENTS_PER_SECOND
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
         await taking

@@ -55,13 +55,9 @@ class Bounds(NamedTuple):
     newest: int
 
 
-def append(unit: UnitOfWork, event: JobEvent) -> int:
-    """Append `event` and return its sequence number: gapless, and durable exactly when the unit is."""
-    return append_all(unit, (event,))
-
-
 def append_all(unit: UnitOfWork, batch: Sequence[JobEvent]) -> int:
     """Append events in their order and return the last sequence number; nothing, and 0, when there are none.
+    Numbers are gapless, and durable exactly when the unit is.
 
     An event's id is not stored. It is derived from its number and from one that the whole log gets from its
     first event, the time and the ad of which no other log has, but for one that is the same to the end: so
@@ -103,12 +99,6 @@ def job_ad(reader: Reader, cluster: int, proc: int) -> Ad | None:
     """The newest ad of a job, in the queue or in the history; None for a job that never was committed."""
     rows = reader.rows(_JOB_AD, {"cluster": cluster, "proc": proc})
     return Ad.from_json(rows[0].ad) if rows else None
-
-
-def newest(unit: UnitOfWork) -> int:
-    """The last sequence number that was given out, as this unit sees it."""
-    row = unit.first(_NEWEST)
-    return int(row.value) if row else 0
 
 
 class Pruned(NamedTuple):

@@ -19,7 +19,6 @@ from birdbath.store.unit_of_work import UnitOfWork
 _s, _d = subscriptions.c, dead_letters.c
 _BY_ID = _s.id == bindparam("key")
 _INSERT = insert(subscriptions)
-_ONE = select(subscriptions).where(_BY_ID)
 _ALL = select(subscriptions).order_by(_s.created_at, _s.id)
 _DELETE = delete(subscriptions).where(_BY_ID)
 _RENEW = update(subscriptions).where(_BY_ID).values(expires_at=bindparam("until"))
@@ -85,12 +84,6 @@ def add(unit: UnitOfWork, subscription: Subscription) -> None:
             "expires_at": subscription.expires_at,
         },
     )
-
-
-def find(unit: UnitOfWork, key: str) -> Subscription | None:
-    """The subscription with this id, as the unit sees it."""
-    row = unit.first(_ONE, {"key": key})
-    return _subscription(row) if row else None
 
 
 def everything(reader: Reader) -> list[Subscription]:

@@ -28,7 +28,7 @@ def stored(engine: Engine) -> list[tuple[int, int]]:
 
 
 def test_what_is_kept_of_an_event(engine: Engine, writer: Writer) -> None:
-    assert writer.write_now(lambda unit: event_log.append(unit, held(7))) == 1
+    assert writer.write_now(lambda unit: event_log.append_all(unit, [held(7)])) == 1
     with engine.connect() as connection:
         row = connection.execute(select(events)).one()
     assert (row.sequence, row.time, row.type, row.cluster_id, row.proc_id, row.owner) == (
@@ -53,7 +53,7 @@ def ids_of(engine: Engine) -> list[str]:
 def test_ids_are_the_log_s_own_and_stay(engine: Engine, writer: Writer, tmp_path: Path) -> None:
     writer.write_now(lambda unit: event_log.append_all(unit, [held(1), held(2)]))
     first = ids_of(engine)
-    writer.write_now(lambda unit: event_log.append(unit, held(3)))
+    writer.write_now(lambda unit: event_log.append_all(unit, [held(3)]))
     assert ids_of(engine)[:2] == first
     other = open_engine(f"sqlite:///{tmp_path}/other.db")
     another = Writer(other)
@@ -84,7 +84,7 @@ def test_the_sequence_has_no_gaps_when_units_are_undone(engine: Engine, writer: 
                 writer.write(lambda unit: appending(unit, [1, 2], False)),
                 writer.write(lambda unit: appending(unit, [3, 4, 5], True)),
                 writer.write(lambda unit: appending(unit, [], False)),
-                writer.write(lambda unit: event_log.append(unit, held(6))),
+                writer.write(lambda unit: event_log.append_all(unit, [held(6)])),
                 return_exceptions=True,
             )
         ]

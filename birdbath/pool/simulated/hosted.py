@@ -108,11 +108,6 @@ ProgramFactory = Callable[[Ad, Sandbox], Program | None]
 ordinary one."""
 
 
-def no_programs(ad: Ad, sandbox: Sandbox) -> Program | None:
-    """The factory of a pool in which every job is an ordinary one."""
-    return None
-
-
 @dataclass
 class ProgramTable:
     """The programs' objects, and what the database knows of them."""

@@ -8,7 +8,7 @@ from typing import ClassVar, TypeVar
 
 from birdbath.pool.base import AdDirectory, JobQueue
 from birdbath.pool.simulated import ManualClock, PoolDescription, SimulatedPool
-from birdbath.pool.simulated.hosted import ProgramFactory, no_programs
+from birdbath.pool.simulated.hosted import ProgramFactory
 from birdbath.store import UnitOfWork, Writer, open_engine
 from birdbath.store.sandbox import Spool
 
@@ -27,7 +27,7 @@ class SimulatedHarness:
         self,
         home: Path,
         description: PoolDescription | None = None,
-        programs: ProgramFactory = no_programs,
+        programs: ProgramFactory = lambda ad, sandbox: None,
     ) -> None:
         self._home = home
         self._programs = programs
