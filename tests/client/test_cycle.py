@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,17 +22,9 @@ from birdbath.client import (
     Transaction,
 )
 from birdbath.client.errors import InvalidTransaction, UnknownFile, UnknownJob
+from tests.clients.portal import until
 
 IDLE, RUNNING, REMOVED, COMPLETED, HELD = 1, 2, 3, 4, 5
-
-
-def until(seen: Callable[[], bool]) -> None:
-    """Ask the server again, for a minute at most: only it knows when a job has got somewhere."""
-    for _ in range(600):
-        if seen():
-            return
-        time.sleep(0.1)
-    raise TimeoutError("the server did not get there")
 
 
 def sleeper(job: Job, seconds: int = 3600) -> Ad:

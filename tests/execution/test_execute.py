@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from birdbath.client import Schedd
-from tests.client.test_cycle import COMPLETED, until
+from tests.client.test_cycle import COMPLETED
+from tests.clients.portal import until
 from tests.commands.conftest import Run, run
 from tests.execution.test_processes import alive, wait_until
 

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
-from birdbath.events import EventType, JobEvent
+from birdbath.events import EventRecord, EventType, JobEvent
 from birdbath.notify import Batch, Notifier
+from birdbath.notify.deliveries import Source
 from birdbath.store import Writer, event_log
 
 HELD, RELEASED = EventType.JOB_HELD, EventType.JOB_RELEASED
@@ -35,3 +36,14 @@ def event(cluster: int, kind: EventType = HELD, owner: str = "ann", **fields: st
 
 def clusters(batch: Batch) -> list[int]:
     return [entry.event.cluster for entry in batch.entries]
+
+
+async def take(source: Source, count: int) -> list[EventRecord]:
+    """The next `count` events of a source, acknowledged."""
+    found: list[EventRecord] = []
+    async for delivery in source.deliveries():
+        found += delivery.events
+        await delivery.acknowledge()
+        if len(found) >= count:
+            return found
+    raise AssertionError

@@ -11,7 +11,7 @@ import pytest
 import zeep
 
 from birdbath.client import Schedd
-from tests.pools.several import collector, get, get_json, schedd, several_pools, submit_one
+from tests.pools.several import collector, get, get_json, several_pools, submit_one
 from tests.server_process import ServerProcess
 
 AWAY = """
@@ -31,12 +31,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
         more = AWAY.format(port=frozen.getsockname()[1])
         with several_pools(folder, more, "federation_timeout = 2.0\n") as server:
             yield server
-
-
-@pytest.fixture
-def federation(server: ServerProcess) -> Iterator[Schedd]:
-    with schedd(server, "federation") as made:
-        yield made
 
 
 def test_submissions_and_listings_go_on(server: ServerProcess, federation: Schedd) -> None:

@@ -24,12 +24,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
         yield server
 
 
-@pytest.fixture
-def federation(server: ServerProcess) -> Iterator[Schedd]:
-    with schedd(server, "federation") as made:
-        yield made
-
-
 def pool_of(federation: Schedd, cluster: int) -> str:
     return federation.job_ad(cluster, 0).string("PoolName")
 

@@ -20,7 +20,7 @@ from birdbath.notify.amqp.relay import Relay, RelaySettings
 from birdbath.notify.pauses import Pauses
 from birdbath.notify.tasks import Tasks, end
 from tests.notify.amqp.queues import declared
-from tests.notify.house import RELEASED, House, Open, event
+from tests.notify.house import RELEASED, House, Open, event, take
 from tests.rabbitmq import PRIVATE, Broker
 
 pytestmark = [pytest.mark.anyio, pytest.mark.toolkit, pytest.mark.timeout(60)]
@@ -57,13 +57,7 @@ async def consume(
 ) -> list[EventRecord]:
     """The next `count` events of a queue, acknowledged."""
     source = AmqpSource(ConsumerSettings(url, exchange, queue), Filter.of(topics), quick)
-    found: list[EventRecord] = []
-    async for delivery in source.deliveries():
-        found += delivery.events
-        await delivery.acknowledge()
-        if len(found) >= count:
-            return found
-    raise AssertionError
+    return await take(source, count)
 
 
 async def test_events_arrive_as_messages(house: Open, broker: Broker) -> None:

@@ -12,11 +12,10 @@ from birdbath.events import EventRecord
 from birdbath.notify import Filter
 from birdbath.notify.amqp10.address import InvalidPeerUrl, PeerAddress, is_amqp10
 from birdbath.notify.brokers import check_url, source
-from birdbath.notify.deliveries import Source
 from tests.notify.amqp.queues import declared
 from tests.notify.amqp.test_relay import a_name, consume, relaying
 from tests.notify.amqp10.proton import node, require_proton
-from tests.notify.house import RELEASED, Open, event
+from tests.notify.house import RELEASED, Open, event, take
 from tests.rabbitmq import Broker
 
 pytestmark = [pytest.mark.anyio, pytest.mark.toolkit, pytest.mark.timeout(60)]
@@ -29,17 +28,6 @@ def _proton() -> None:
 
 def over_amqp10(url: str) -> str:
     return url.replace("amqp", "amqp1", 1).replace("amqp1s", "amqps1", 1)
-
-
-async def take(followed: Source, count: int) -> list[EventRecord]:
-    """The next `count` events, acknowledged."""
-    found: list[EventRecord] = []
-    async for delivery in followed.deliveries():
-        found += delivery.events
-        await delivery.acknowledge()
-        if len(found) >= count:
-            return found
-    raise AssertionError
 
 
 def clusters(found: list[EventRecord]) -> list[int]:
