@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 
@@ -107,27 +107,22 @@ class Host:
         routes = {name: _routes(parts) for name, parts in self._pools.items()}
         (own, parts), *others = self._pools.items()
         names = list(self._pools) + ([] if self._federation is None else [FEDERATION])
-        at_root = self._application(parts, guards[own], [*routes[own], PoolRoutes(names)])
+        at_root = self._application(parts, guards[own], "", [*routes[own], PoolRoutes(names)])
         if not others:
             return Mounted(at_root, {own: at_root})
         doors = {
-            name: self._application(parts, guards[name], routes[name], mount_of(name))
+            name: self._application(parts, guards[name], mount_of(name), routes[name])
             for name, parts in self._pools.items()
         }
         told = dict(guards)
         if self._federation is not None:
             told[FEDERATION] = _guard_of(self._federation, guards[own])
-            doors[FEDERATION] = create_application(
-                self._federation.backend,
-                replace(http_settings(self._federation.settings), mount=mount_of(FEDERATION)),
-                authentication=self._authentication,
-                guard=told[FEDERATION],
-            )
+            doors[FEDERATION] = self._application(self._federation, told[FEDERATION], mount_of(FEDERATION))
         guarding.tell_of_all(guards[own], told)
         return Mounted(at_root, doors)
 
     def _application(
-        self, parts: Parts, guard: Guard, routes: list[Routes], mount: str = ""
+        self, parts: Parts | Federation, guard: Guard, mount: str, routes: Sequence[Routes] = ()
     ) -> HttpApplication:
         return create_application(
             parts.backend,

@@ -73,8 +73,8 @@ class KeySet:
 class KeyFile(KeySet):
     """Keys in a file, for places that reach no issuer."""
 
-    def __init__(self, path: Path, files: Files | None = None) -> None:
-        self._file = (files or Files()).open(path, parse)
+    def __init__(self, path: Path, files: Files) -> None:
+        self._file = files.open(path, parse)
 
     def _find(self, header: Mapping[str, Any]) -> Any:
         return pick(self._file.content, header)

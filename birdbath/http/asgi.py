@@ -14,6 +14,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
+JSON: Final = "application/json"
+
 BLOCK_BYTES: Final = 256 * 1024
 """A reply goes out in pieces of about this size, so that no second copy of a long one is ever made."""
 

@@ -7,9 +7,8 @@ from typing import Final, Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from birdbath.errors import BirdbathError
-from birdbath.http.asgi import Scope, header
+from birdbath.http.asgi import JSON, Scope, header
 
-JSON: Final = "application/json"
 _MOST_TOLD: Final = 5
 """Mistakes of a body that are told; there may be as many as it has fields."""
 

@@ -17,8 +17,8 @@ import orjson
 from pydantic import ConfigDict
 
 from birdbath.access import ROUTES, Caller, Level
-from birdbath.http.asgi import Receive, Scope, Send, read_body, respond
-from birdbath.http.bodies import JSON, BadRequest, Body, is_json
+from birdbath.http.asgi import JSON, Receive, Scope, Send, read_body, respond
+from birdbath.http.bodies import BadRequest, Body, is_json
 from birdbath.pool.simulated.clock import LATEST, ClockState, VirtualClock
 from birdbath.pool.simulated.pool import SimulatedPool
 from birdbath.store import Writer

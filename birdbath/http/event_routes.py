@@ -13,8 +13,8 @@ import orjson
 from birdbath.access import ROUTES, Caller, Level
 from birdbath.errors import BirdbathError, PermissionDenied
 from birdbath.events import form
-from birdbath.http.asgi import Headers, Receive, Scope, Send, header, read_body, respond
-from birdbath.http.bodies import JSON, BadRequest, is_json
+from birdbath.http.asgi import JSON, Headers, Receive, Scope, Send, header, read_body, respond
+from birdbath.http.bodies import BadRequest, is_json
 from birdbath.http.event_requests import (
     LARGEST_BODY,
     Acknowledgement,

@@ -9,7 +9,7 @@ import orjson
 
 from birdbath.access import ROUTES, Caller, Level
 from birdbath.http.application import HttpApplication
-from birdbath.http.asgi import Receive, Scope, Send, respond
+from birdbath.http.asgi import JSON, Receive, Scope, Send, respond
 from birdbath.soap import refusal
 
 PREFIX: Final = "/pools/"
@@ -39,7 +39,7 @@ class PoolRoutes:
     async def __call__(self, scope: Scope, receive: Receive, send: Send, caller: Caller) -> None:
         if below(scope["path"]) == "" and scope["method"] in ("GET", "HEAD"):
             body = orjson.dumps({"pools": list(self._names)}) + b"\n"
-            await respond(send, 200, "application/json", [body], head=scope["method"] == "HEAD")
+            await respond(send, 200, JSON, [body], head=scope["method"] == "HEAD")
             return
         here = "There is no such pool here" if len(self._names) > 1 else "This is one pool, and not that one"
         reply = refusal(f"{here}; GET /pools lists what there is", 404)

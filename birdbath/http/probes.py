@@ -10,7 +10,7 @@ from typing import Final
 import orjson
 
 from birdbath.access import ROUTES, Caller, Level
-from birdbath.http.asgi import Headers, Send, respond
+from birdbath.http.asgi import JSON, Headers, Send, respond
 from birdbath.http.metrics import CONTENT_TYPE, Metrics
 
 LIVE: Final = "/health/live"
@@ -85,7 +85,7 @@ class Probes:
             text = await asyncio.to_thread(self._metrics.text)
             await respond(send, 200, CONTENT_TYPE, [text], extra=_NO_STORE, head=head)
         elif path == LIVE:
-            await respond(send, 200, "application/json", [b'{"status":"live"}\n'], extra=_NO_STORE, head=head)
+            await respond(send, 200, JSON, [b'{"status":"live"}\n'], extra=_NO_STORE, head=head)
         else:
             await self._ready(send, head, Level.READ in caller.levels)
 
@@ -103,7 +103,7 @@ class Probes:
             answer["pools"] = dict(zip(self._pools, others, strict=True))
         body = orjson.dumps(answer) + b"\n"
         status = 503 if troubles else 200
-        await respond(send, status, "application/json", [body], extra=_NO_STORE, head=head)
+        await respond(send, status, JSON, [body], extra=_NO_STORE, head=head)
 
 
 def _states(health: Health, troubles: Mapping[str, str]) -> dict[str, str]:
