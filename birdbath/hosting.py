@@ -14,7 +14,7 @@ from birdbath import admission, following, guarding
 from birdbath.backend import Backend
 from birdbath.background import Background
 from birdbath.federation.view import Federation
-from birdbath.http.application import Guard, HttpApplication, HttpSettings, Routes, create_application
+from birdbath.http.application import Guard, HttpApplication, HttpSettings, Routes
 from birdbath.http.asgi import Receive, Scope, Send
 from birdbath.http.authentication import Authentication
 from birdbath.http.clock_routes import ClockRoutes
@@ -124,7 +124,7 @@ class Host:
     def _application(
         self, parts: Parts | Federation, guard: Guard, mount: str, routes: Sequence[Routes] = ()
     ) -> HttpApplication:
-        return create_application(
+        return HttpApplication(
             parts.backend,
             replace(http_settings(parts.settings), mount=mount),
             authentication=self._authentication,

@@ -1,5 +1,5 @@
 """HTTP: the ASGI application in front of the SOAP server."""
 
-from birdbath.http.application import HttpApplication, HttpSettings, create_application
+from birdbath.http.application import HttpApplication, HttpSettings
 
-__all__ = ["HttpApplication", "HttpSettings", "create_application"]
+__all__ = ["HttpApplication", "HttpSettings"]

@@ -98,44 +98,26 @@ class Guard:
     probes: Probes | None = None
 
 
-def create_application(
-    backend: Backend,
-    settings: HttpSettings | None = None,
-    default_service: Literal["schedd", "collector"] = "schedd",
-    authentication: Authentication | None = None,
-    routes: Sequence[Routes] = (),
-    guard: Guard | None = None,
-) -> HttpApplication:
+class HttpApplication:
     """The application over `backend`; `default_service` is whose WSDL `/?wsdl` gives.
 
     Both services are answered whatever the path. Without `authentication` nobody is asked who he is, and
     everybody may do everything; `routes` answer what they handle. Raises ValueError for settings
     that make no sense.
     """
-    return HttpApplication(
-        backend,
-        settings or HttpSettings(),
-        default_service,
-        authentication or Authentication(),
-        routes,
-        guard or Guard(),
-    )
-
-
-class HttpApplication:
-    """See `create_application`."""
 
     def __init__(
         self,
         backend: Backend,
-        settings: HttpSettings,
-        default_service: str,
-        authentication: Authentication,
-        routes: Sequence[Routes],
-        guard: Guard,
+        settings: HttpSettings | None = None,
+        default_service: Literal["schedd", "collector"] = "schedd",
+        authentication: Authentication | None = None,
+        routes: Sequence[Routes] = (),
+        guard: Guard | None = None,
     ) -> None:
+        settings, authentication = settings or HttpSettings(), authentication or Authentication()
+        guard = guard or Guard()
         self._routes = routes
-        self._backend = backend
         self._settings = settings
         self._authentication = authentication
         self._browsers = Browsers(settings.allowed_hosts, settings.allowed_origins)

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from birdbath.access import Caller
 from birdbath.backend import Backend
 from birdbath.collector import CollectorSettings
-from birdbath.http.application import create_application
+from birdbath.http.application import HttpApplication
 from birdbath.notify import Notifier
 from birdbath.pool.simulated.clock import ManualClock
 from birdbath.pool.simulated.pool import SimulatedPool
@@ -36,7 +36,7 @@ class _Switch:
 
 
 switch = _Switch()
-_application = create_application(switch)
+_application = HttpApplication(switch)
 
 
 class Simulated:

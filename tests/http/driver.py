@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from birdbath.http import HttpApplication, HttpSettings, create_application
+from birdbath.http import HttpApplication, HttpSettings
 from birdbath.http.asgi import Message, Scope
 from tests.soap.wire import Daemons
 
@@ -30,7 +30,7 @@ class Response:
 
 
 def application(daemons: Daemons | None = None, **settings: Any) -> HttpApplication:
-    return create_application(daemons or Daemons(), HttpSettings(**settings))
+    return HttpApplication(daemons or Daemons(), HttpSettings(**settings))
 
 
 def scope(method: str = "POST", path: str = "/", query: str = "", **headers: str) -> Scope:

@@ -12,7 +12,7 @@ from lxml import etree
 
 from birdbath.access import Caller
 from birdbath.classads import AdList
-from birdbath.http import HttpSettings, create_application
+from birdbath.http import HttpApplication, HttpSettings
 from birdbath.http.asgi import BLOCK_BYTES, Message, blocks
 from birdbath.schedd import Transaction
 from birdbath.soap import Call, SoapServer, UsernameToken, wsdl
@@ -43,7 +43,7 @@ def test_soap_on_any_path_for_both_services(path: str) -> None:
 
 @pytest.mark.parametrize("default", ["schedd", "collector"])
 def test_the_version_is_the_same_whatever_the_port(default: Any) -> None:
-    app = create_application(schedd(version_string=VERSION), HttpSettings(), default)
+    app = HttpApplication(schedd(version_string=VERSION), HttpSettings(), default)
     assert VERSION in post(app, call("getVersionString")).text
 
 
@@ -247,7 +247,7 @@ def test_wsdl(path: str, query: str, service: Any) -> None:
 
 
 def test_the_default_service_decides_what_wsdl_of_the_root_is() -> None:
-    app = create_application(Daemons(), default_service="collector")
+    app = HttpApplication(Daemons(), default_service="collector")
     assert b'name="condorCollector"' in get(app, "/", "wsdl").body
     assert b'name="condorSchedd"' in get(app, "/schedd", "wsdl").body
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 import uvicorn
 
-from birdbath.http import HttpSettings, create_application
+from birdbath.http import HttpApplication, HttpSettings
 from birdbath.schedd import Transaction
 from tests.soap.wire import Daemons, Recorder, ad_list, call
 
@@ -38,7 +38,7 @@ class Server(uvicorn.Server):
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    app = create_application(DAEMONS, HttpSettings(max_request_bytes=LIMIT))
+    app = HttpApplication(DAEMONS, HttpSettings(max_request_bytes=LIMIT))
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(app, loop="uvloop", http="httptools", log_level="warning", server_header=False)
     server = Server(config)

@@ -14,7 +14,7 @@ import httpx
 import uvicorn
 
 from birdbath.access.rules import Rules
-from birdbath.http import create_application
+from birdbath.http import HttpApplication
 from birdbath.http.asgi import Scope, header
 from birdbath.http.authentication import Authentication
 from birdbath.http.credentials import Identity
@@ -46,9 +46,7 @@ async def serving(
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A client of a server over the house's events."""
     routes = EventRoutes(house.notifier, Webhooks(house.notifier, settings), max_followers)
-    application = create_application(
-        Daemons(), authentication=Authentication([Named()], rules), routes=[routes]
-    )
+    application = HttpApplication(Daemons(), authentication=Authentication([Named()], rules), routes=[routes])
     listener = listen("127.0.0.1", 0)
     server = uvicorn.Server(uvicorn.Config(application, lifespan="off", log_config=None))
     task = asyncio.create_task(server._serve([listener]))
