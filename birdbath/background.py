@@ -85,8 +85,8 @@ class Background:
         schedd: ScheddSettings,
         abandoned_spool_age: float,
         tls: ServerTls | None,
-        others: Callable[[], Mapping[str, str]] = dict,
-        pool_events: PoolEvents | None = None,
+        others: Callable[[], Mapping[str, str]],
+        pool_events: PoolEvents | None,
     ) -> None:
         self._writer = writer
         self._pool = pool

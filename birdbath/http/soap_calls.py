@@ -60,10 +60,10 @@ class SoapCalls:
         backend: Backend,
         authentication: Authentication,
         bounds: Bounds,
-        once_backend: OnceBackend | None = None,
-        audit: Audit | None = None,
-        metrics: Metrics | None = None,
-        tracing: Tracing | None = None,
+        once_backend: OnceBackend | None,
+        audit: Audit | None,
+        metrics: Metrics | None,
+        tracing: Tracing | None,
     ) -> None:
         self._backend = backend
         self._authentication = authentication

@@ -56,7 +56,7 @@ class EventLog:
         self._fresh = asyncio.Event()
         self._closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
-        self.metrics.written, self.metrics.oldest = self._newest, self._oldest
+        self.metrics.written = self._newest
         writer.watch_events(self._committed)
 
     @property
@@ -125,7 +125,7 @@ class EventLog:
 
     def pruned(self, oldest: int) -> None:
         """Retention deleted what is older than `oldest`."""
-        self._oldest = self.metrics.oldest = max(self._oldest, oldest)
+        self._oldest = max(self._oldest, oldest)
 
     def close(self) -> None:
         """Give the connections back."""

@@ -11,7 +11,6 @@ class EventMetrics:
     """Plain numbers, changed on the event loop only and to be read there.
 
     written: the newest sequence number that this process knows, which counts all events ever written.
-    oldest: the oldest sequence number that is kept.
     delivered, retried, given_up: events by kind of follower (`sse`, `poll`, `soap`, `webhook`, `amqp`, ...).
     missed: events that retention deleted before the follower got them, by kind.
     cursors: the durable cursor of each subscription, by id; with `written` it gives the lag.
@@ -19,7 +18,6 @@ class EventMetrics:
     """
 
     written: int = 0
-    oldest: int = 1
     delivered: Counter[str] = field(default_factory=Counter)
     retried: Counter[str] = field(default_factory=Counter)
     given_up: Counter[str] = field(default_factory=Counter)
