@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from birdbath import __version__, commands
+from birdbath.commands.shared import complain, help_of
 from birdbath.errors import BirdbathError
 
 app = typer.Typer(
@@ -38,7 +39,6 @@ def _options(
     """Options of every command."""
 
 
-@app.command()
 def serve(
     home: Annotated[
         Path | None,
@@ -125,7 +125,7 @@ def serve(
         if left:
             restart(left)
     except BirdbathError as error:
-        typer.echo(f"birdbath: {error}", err=True)
+        complain(str(error))
         raise typer.Exit(1) from None
 
 
@@ -134,6 +134,7 @@ def _announce(urls: list[str]) -> None:
     print(f"Birdbath is ready at {urls[0]}{others} (WSDL: {urls[0]}/condorSchedd.wsdl)", flush=True)
 
 
+app.command(help=help_of(serve))(serve)
 commands.register(app)
 
 

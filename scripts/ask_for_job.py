@@ -36,6 +36,8 @@ async def ask(broker: str, job: str, get: str) -> tuple[str | None, bytes]:
 
 
 def main() -> int:
+    if len(sys.argv) not in (3, 4):
+        sys.exit(__doc__)
     broker, job, *get = sys.argv[1:]
     try:
         kind, body = asyncio.run(ask(broker, job, (get or ["events"])[0]))

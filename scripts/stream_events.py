@@ -12,6 +12,8 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
+if len(sys.argv) < 2:
+    sys.exit(__doc__)
 url, topics = sys.argv[1], sys.argv[2:]
 query = urllib.parse.urlencode([("topic", topic) for topic in topics])
 SILENCE = 60  # seconds; the server says something every 15

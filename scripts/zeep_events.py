@@ -19,6 +19,8 @@ def checked(reply):
     return reply
 
 
+if len(sys.argv) != 3:
+    sys.exit(__doc__)
 url = sys.argv[1]
 cluster, proc = sys.argv[2].split(".")
 events = Client(f"{url}/birdbathEvents.wsdl").create_service("{urn:birdbath:events}birdbathEvents", url)

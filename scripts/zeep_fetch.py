@@ -29,6 +29,8 @@ def checked(reply):
     return reply
 
 
+if len(sys.argv) != 4:
+    sys.exit(__doc__)
 url, folder = sys.argv[1], Path(sys.argv[3])
 cluster, proc = (int(number) for number in sys.argv[2].split("."))
 schedd = Client(f"{url}/condorSchedd.wsdl").create_service("{urn:condor}condorSchedd", url)

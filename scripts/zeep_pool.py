@@ -22,6 +22,8 @@ def values(ad):
     return {item.name: item.value for item in ad.item}
 
 
+if len(sys.argv) != 2:
+    sys.exit(__doc__)
 url = sys.argv[1]
 schedd = Client(f"{url}/condorSchedd.wsdl").create_service("{urn:condor}condorSchedd", url)
 collector = Client(f"{url}/condorCollector.wsdl").create_service("{urn:condor}condorCollector", url)

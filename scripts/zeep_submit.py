@@ -20,6 +20,8 @@ def checked(reply):
     return reply
 
 
+if len(sys.argv) != 3:
+    sys.exit(__doc__)
 url, path = sys.argv[1], Path(sys.argv[2])
 schedd = Client(f"{url}/condorSchedd.wsdl").create_service("{urn:condor}condorSchedd", url)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal, Self, TypeVar, cast
@@ -33,6 +34,7 @@ Timeout = float | tuple[float, float]
 
 DEFAULT_TIMEOUT: Timeout = (10.0, 120.0)
 STREAM_BLOCK = 64 * 1024
+_POOL = re.compile(r"/pools/[^/]+")
 _HEADERS = {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": '""'}
 _T = TypeVar("_T")
 
@@ -105,8 +107,8 @@ class Endpoint:
     process.
 
     `url` is where every call goes, whatever address the WSDL names. The WSDL comes from `wsdl` (a URL or a
-    file), or from `condorSchedd.wsdl` or `condorCollector.wsdl` beside `url`. Raises `InvalidValue` for what
-    is no http(s) URL.
+    file), or from `condorSchedd.wsdl` or `condorCollector.wsdl` beside `url`; of `/pools/NAME`, with a slash
+    at its end or without, from below it. Raises `InvalidValue` for what is no http(s) URL.
     """
 
     def __init__(
@@ -126,7 +128,8 @@ class Endpoint:
         self.service = service
         self.timeout = timeout
         self.session = session or new_session(url)
-        self._wsdl = wsdl or urljoin(url, f"{service}.wsdl")
+        base = f"{url}/" if _POOL.fullmatch(urlsplit(url).path) else url
+        self._wsdl = wsdl or urljoin(base, f"{service}.wsdl")
         self._made: tuple[zeep.Client, Any] | None = None
 
     def call(self, operation: str, /, *, repeatable: bool = False, **arguments: object) -> Reply:
@@ -193,7 +196,7 @@ class Endpoint:
             answer = cast("requests.Response", error.response)
             raise _not_ok(url, answer.status_code, answer.content) from error
         except requests.RequestException as error:
-            raise ConnectionFailed(f"cannot reach {url}: {_reason(error)}", url) from error
+            raise ConnectionFailed(f"cannot reach {url}: {reason_of(error)}", url) from error
         except zeep.exceptions.Fault as fault:
             raise ServerFault(fault.message or "SOAP fault without a text", fault.code) from fault
         except zeep.exceptions.TransportError as error:
@@ -299,7 +302,7 @@ def _limits(timeout: Timeout) -> str:
     return f"{connect:g} s to connect, {read:g} s to answer"
 
 
-def _reason(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
     """What the operating system said, which lies deep inside of what requests raises."""
     text = str(error)
     inner: BaseException | None = error

@@ -6,6 +6,9 @@ used, so that `birdbath --help` and the shell's completion are quick.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Final
+
 import typer
 
 from birdbath.commands import (
@@ -24,24 +27,30 @@ from birdbath.commands import (
     submit,
     wsdl,
 )
+from birdbath.commands.shared import help_of
+
+_COMMANDS: Final[dict[str, Callable[..., None]]] = {
+    "submit": submit.submit,
+    "recommend": recommend.recommend,
+    "q": queue.queue,
+    "history": history.history,
+    "status": status.status,
+    "hold": act.hold,
+    "release": act.release,
+    "rm": act.remove,
+    "fetch": fetch.fetch,
+    "forward": forward.forward,
+    "listen": listen.listen,
+    "replay": replay.replay,
+    "wsdl": wsdl.wsdl,
+    "clock": clock.clock,
+    "passwd": credentials.passwd,
+    "token": credentials.token,
+    "doctor": doctor.doctor,
+}
 
 
 def register(app: typer.Typer) -> None:
     """Add the everyday commands to `app`."""
-    app.command("submit")(submit.submit)
-    app.command("recommend")(recommend.recommend)
-    app.command("q")(queue.queue)
-    app.command("history")(history.history)
-    app.command("status")(status.status)
-    app.command("hold")(act.hold)
-    app.command("release")(act.release)
-    app.command("rm")(act.remove)
-    app.command("fetch")(fetch.fetch)
-    app.command("forward")(forward.forward)
-    app.command("listen")(listen.listen)
-    app.command("replay")(replay.replay)
-    app.command("wsdl")(wsdl.wsdl)
-    app.command("clock")(clock.clock)
-    app.command("passwd")(credentials.passwd)
-    app.command("token")(credentials.token)
-    app.command("doctor")(doctor.doctor)
+    for name, command in _COMMANDS.items():
+        app.command(name, help=help_of(command))(command)

@@ -67,14 +67,16 @@ def _ask(url: str, wanted: dict[str, Any]) -> dict[str, Any]:
     import requests
 
     from birdbath.client import ConnectionFailed
+    from birdbath.client.wire import new_session, reason_of
 
     address = f"{url.rstrip('/')}/pool/clock"
     try:
-        reply = (
-            requests.post(address, json=wanted, timeout=90) if wanted else requests.get(address, timeout=30)
-        )
+        with new_session(address) as session:
+            reply = (
+                session.post(address, json=wanted, timeout=90) if wanted else session.get(address, timeout=30)
+            )
     except requests.RequestException as error:
-        raise ConnectionFailed(str(error), url) from None
+        raise ConnectionFailed(f"cannot reach {address}: {reason_of(error)}", url) from None
     if reply.status_code != 200:
         raise Refused(f"{url}: {_reason(reply.text) or reply.reason}")
     state: dict[str, Any] = reply.json()

@@ -7,7 +7,6 @@ import logging
 import signal
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -37,7 +36,7 @@ def forward(
     logs: Annotated[
         list[Path],
         typer.Argument(
-            help="Event logs: EVENT_LOG of the schedd, or logs of jobs; text, JSON or XML.", metavar="LOG..."
+            help="Event logs: EVENT_LOG of the schedd, or logs of jobs; text, JSON or XML.", metavar="LOG"
         ),
     ],
     amqp: BrokerUrl = None,
@@ -105,9 +104,12 @@ async def _run(
     asked: set[asyncio.Task[None]] = set()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, lambda: asked.add(loop.create_task(end(*tasks))))
-    with suppress(asyncio.CancelledError):
+    try:
         # To the end of the others, when one cannot be read; without `once` only publishing can fail.
         results = await asyncio.gather(*tasks, return_exceptions=once)
+    except asyncio.CancelledError:
+        await asyncio.gather(*asked)  # until all have ended
+    else:
         failures = [result for result in results if isinstance(result, Exception)]
         print(f"birdbath: {sum(n for n in results if isinstance(n, int))} events forwarded", file=sys.stderr)
         for failure in failures[1:]:

@@ -21,12 +21,29 @@ Url = Annotated[
 ]
 DEFAULT_URL = "http://127.0.0.1:8080"
 
+
+def _expression(text: str | None) -> str | None:
+    """`text`, if it can be read. A server selects nothing by what cannot, and tells only its log."""
+    from birdbath.classads import Constraint as Expression
+    from birdbath.errors import InvalidAd
+
+    try:
+        Expression(text)
+    except InvalidAd as error:
+        raise typer.BadParameter(str(error)) from None
+    return text
+
+
 Json = Annotated[bool, typer.Option("--json", "-json", help="Print JSON, for scripts.")]
 Long = Annotated[bool, typer.Option("--long", "-long", "-l", help="Print whole ads.")]
 Constraint = Annotated[
     str | None,
     typer.Option(
-        "--constraint", "-constraint", help="Only where this ClassAd expression is true.", metavar="EXPR"
+        "--constraint",
+        "-constraint",
+        help="Only where this ClassAd expression is true.",
+        metavar="EXPR",
+        callback=_expression,
     ),
 ]
 Attributes = Annotated[
@@ -71,6 +88,11 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
             raise typer.Exit(REFUSED) from None
 
     return run
+
+
+def help_of(command: Callable[..., None]) -> str:
+    """What `--help` tells of a command: its docstring, whose paragraphs the terminal breaks into lines."""
+    return "\n\n".join(" ".join(part.split()) for part in (command.__doc__ or "").split("\n\n"))
 
 
 def complain(message: str) -> None:

@@ -35,7 +35,7 @@ _PAGE: Final = """\
   body {{ font: 1.05rem/1.5 system-ui, sans-serif; max-width: 42rem; margin: 3rem auto; padding: 0 1rem;
          color: #222; background: #fdfdfb }}
   h1 {{ font-size: 1.6rem }}
-  code {{ font-family: ui-monospace, monospace; font-size: .95em }}
+  code {{ font-family: ui-monospace, monospace; font-size: .95em; overflow-wrap: anywhere }}
   @media (prefers-color-scheme: dark) {{ body {{ color: #ddd; background: #1b1d1e }} a {{ color: #8cc4ff }} }}
 </style>
 </head>
@@ -54,6 +54,8 @@ clients generated from the original WSDL work unchanged.</p>
   <li><a href="birdbathFederation.wsdl">birdbathFederation.wsdl</a>: which of several pools suits a job,
   at <code>{federation}</code></li>
 </ul>
+<p>From a shell: <code>birdbath q --all --url {base}</code>. For those who run it:
+<a href="health/ready">whether it is well</a>, <a href="metrics">figures for Prometheus</a>.</p>
 </body>
 </html>
 """
@@ -86,6 +88,7 @@ def index_page(base: str) -> bytes:
     """The page at `/`."""
     text = _PAGE.format(
         version=escape(_version()),
+        base=escape(base),
         schedd=escape(base + SCHEDD_PATH),
         collector=escape(base + COLLECTOR_PATH),
         events=escape(base + EVENTS_PATH),

@@ -5,6 +5,7 @@ The command line wins over variables, variables over the file, the file over the
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -75,4 +76,18 @@ def settings_from(values: dict[str, Any]) -> Settings:
 
 
 def _mistakes(error: ValidationError) -> str:
-    return "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+    """One sentence a setting, though pydantic has one for each kind of value that a setting may have."""
+    found: dict[str, list[str]] = {}
+    for mistake in error.errors():
+        place, text = mistake["loc"], mistake["msg"].removeprefix("Value error, ")
+        if mistake["type"] == "extra_forbidden":
+            text = "there is no such setting" + _meant(str(place[-1]))
+        of_a_union = len(place) == 2 and isinstance(place[1], str) and place[0] in Settings.model_fields
+        name = str(place[0]) if of_a_union else ".".join(map(str, place))
+        found.setdefault(name, []).append(text)
+    return "; ".join(f"{name}: {', or '.join(texts)}" for name, texts in found.items())
+
+
+def _meant(name: str) -> str:
+    close = get_close_matches(name, Settings.model_fields, 1)
+    return f"; perhaps {close[0]}" if close else ""

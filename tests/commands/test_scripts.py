@@ -74,6 +74,15 @@ def test_they_use_nothing_of_birdbath(name: str) -> None:
     assert not [module for module in imported if module.split(".")[0] == "birdbath"]
 
 
+@pytest.mark.parametrize("name", sorted(path.name for path in SCRIPTS.glob("[!d]*.py")))
+def test_without_arguments_they_say_how_they_are_used(name: str) -> None:
+    outcome = script(name)
+
+    assert (outcome.returncode, outcome.stdout) == (1, "")
+    assert f"Usage: {name} " in outcome.stderr
+    assert "Traceback" not in outcome.stderr
+
+
 def test_following_a_job(server: str, tmp_path: Path) -> None:
     payload = tmp_path / "payload.bin"
     payload.write_bytes(b"payload")

@@ -38,7 +38,7 @@ def birdbath(
     )
 
 
-@pytest.mark.parametrize("words", [("q",), ("status",), ("hold", "1"), ("fetch", "1.0")])
+@pytest.mark.parametrize("words", [("q",), ("status",), ("hold", "1"), ("fetch", "1.0"), ("clock",)])
 def test_no_server_is_one_line_and_exit_code_3(run: Run, words: tuple[str, ...]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -92,6 +92,14 @@ def test_what_is_no_job_is_wrong_usage(run: Run) -> None:
 
     assert outcome.exit_code == 2
     assert "expected CLUSTER.PROC" in outcome.stderr
+
+
+@pytest.mark.parametrize("words", [("q",), ("history",), ("status",), ("hold",), ("release",), ("rm",)])
+def test_a_constraint_that_is_none_is_wrong_usage(run: Run, fake: Fake, words: tuple[str, ...]) -> None:
+    outcome = run(*words, "--constraint", "Owner ==", url=fake.url)
+
+    assert (outcome.exit_code, fake.asked) == (2, [])
+    assert "not a ClassAd expression: Owner ==" in outcome.stderr
 
 
 def test_ctrl_c_ends_quietly_with_130(fake: Fake) -> None:

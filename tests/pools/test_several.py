@@ -61,6 +61,13 @@ def test_the_servers_own_pool_is_at_the_root_too(server: ServerProcess) -> None:
         assert root.job_ad(cluster, 0).integer("ClusterId") == cluster
 
 
+@pytest.mark.parametrize("slash", ["", "/"])
+def test_a_client_finds_a_pool_by_its_address(server: ServerProcess, slash: str) -> None:
+    cluster = submit_one(schedd(server, "small"))
+    with Schedd(f"{server.url}/pools/small{slash}") as client:
+        assert client.job_ad(cluster, 0).integer("ClusterId") == cluster
+
+
 def test_a_pool_that_is_not_there_is_not_the_servers_own(server: ServerProcess) -> None:
     assert get(server, "/pools/nosuch/schedd?wsdl")[0] == 404
     request = urllib.request.Request(f"{server.url}/pools/nosuch/schedd", b"<x/>", method="POST")

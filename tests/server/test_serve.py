@@ -159,12 +159,14 @@ def test_a_taken_port_is_said_in_one_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("prot = 8080", "prot: Extra inputs are not permitted"),
+        ("prot = 8080", "prot: there is no such setting; perhaps port"),
         ('port = "many"', "port: Input should be a valid integer"),
         ("port 8080", "birdbath.toml: "),
         ('trusted_proxies = ["nonsense"]', "trusted_proxies: "),
         ('public_url = "nonsense"', "public_url: "),
-        ('database_url = "mysql://root@localhost/x"', "database_url: "),
+        ('database_url = "mysql://root@localhost/x"', "database_url: it must begin with sqlite:///"),
+        ('speed = "fast"', "birdbath: speed: Input should be a valid number"),
+        ('database_url = "postgresql+psycopg://127.0.0.1:1/nobody"', "Cannot use the database "),
         ('soap_leave_in_queue = "(("', "soap_leave_in_queue: "),
     ],
 )

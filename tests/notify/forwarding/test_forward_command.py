@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -83,3 +84,16 @@ def test_mistakes_are_said_in_a_line(tmp_path: Path) -> None:
         assert done.stderr.startswith("birdbath: ")
         assert reason in done.stderr
         assert done.stderr.count("\n") == 1 + ("events forwarded" in done.stderr)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_without_a_word(tmp_path: Path, number: signal.Signals) -> None:
+    log = tmp_path / "log"
+    log.write_bytes(form("text")(record(11, {}, TIME)))
+    command = [sys.executable, "-m", "birdbath", "forward", str(log), "--places", str(tmp_path / "places")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline()  # it follows the log now
+        process.send_signal(number)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (0, b"", b"")
