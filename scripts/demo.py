@@ -132,8 +132,11 @@ def keep_serving(url: str) -> None:
     birdbath = Path(sys.executable).with_name("birdbath")
     shown = os.path.relpath(birdbath) if birdbath.is_relative_to(Path.cwd()) else birdbath
     show("try next", f"{shown} q --all --url {url}", "cyan")
+    stopping = {signal.SIGINT, signal.SIGTERM}
+    signal.pthread_sigmask(signal.SIG_BLOCK, stopping)  # one that comes before we wait is kept for us
     console.print("\n[dim]Serving until Ctrl-C.[/]")
-    signal.pause()
+    signal.sigwait(stopping)
+    raise KeyboardInterrupt
 
 
 # ---------------------------------------------------------------- the job, as a user's client runs it

@@ -272,6 +272,8 @@ def test_the_page_at_the_root() -> None:
         "events?wait=0",
         "birdbathQueries.wsdl",
         "birdbathFederation.wsdl",
+        "health/ready",
+        "metrics",
     ]
     assert page.xpath("//script | //img | //link") == []
     assert "http://h.example.org/schedd" in response.text
