@@ -188,6 +188,7 @@ class Endpoint:
     @contextmanager
     def _translated(self, url: str) -> Iterator[None]:
         """Turns what requests, zeep and lxml raise into our own errors, which say the URL."""
+        url = without_account(url)
         try:
             yield
         except requests.Timeout as error:
@@ -245,6 +246,12 @@ class _BearerToken(requests.auth.AuthBase):
         return request
 
 
+def without_account(url: str) -> str:
+    """A URL as it may be shown: without the account and the password that may stand in it."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
 def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -285,6 +292,7 @@ def _not_ok(url: str, http_status: int | None, content: bytes | str | None) -> S
         return fault
     hint = {401: "the server wants other credentials", 403: "the server does not let us in"}
     said = hint.get(http_status or 0, "is a Birdbath server there?")
+    url = without_account(url)
     return BadReply(f"{url}: HTTP status {http_status}; {said}", url, http_status)
 
 

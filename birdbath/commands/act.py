@@ -89,7 +89,7 @@ def _act(
         raise typer.BadParameter("say which jobs: numbers, users, --constraint or --all")
     results: list[dict[str, str | bool | None]] = []
     with Schedd(url) as schedd:
-        for job in _meant(schedd, action, which, everything, constraint):
+        for job in _meant(schedd, action, which, everything, constraint, url):
             error = None
             try:
                 action.carry_out(schedd, job)
@@ -111,7 +111,7 @@ def _act(
 
 
 def _meant(
-    schedd: Schedd, action: Action, which: list[str], everything: bool, constraint: str | None
+    schedd: Schedd, action: Action, which: list[str], everything: bool, constraint: str | None, url: str
 ) -> Iterator[JobId]:
     """The jobs; first those named one by one: whether they can be acted on, the server shall say."""
     from birdbath.client import JobId
@@ -123,7 +123,7 @@ def _meant(
         selection = Selection(selection.clusters, (), selection.users)
     wanted = both(selection.expression(), constraint)
     if everything:
-        wanted = both(f'Owner == "{myself()}"', wanted)
+        wanted = both(f'Owner == "{myself(url)}"', wanted)
     if wanted is None:
         return
     ads = schedd.job_ads(both(wanted, action.fitting))

@@ -67,7 +67,7 @@ def _ask(url: str, wanted: dict[str, Any]) -> dict[str, Any]:
     import requests
 
     from birdbath.client import ConnectionFailed
-    from birdbath.client.wire import new_session, reason_of
+    from birdbath.client.wire import new_session, reason_of, without_account
 
     address = f"{url.rstrip('/')}/pool/clock"
     try:
@@ -76,8 +76,9 @@ def _ask(url: str, wanted: dict[str, Any]) -> dict[str, Any]:
                 session.post(address, json=wanted, timeout=90) if wanted else session.get(address, timeout=30)
             )
     except requests.RequestException as error:
-        raise ConnectionFailed(f"cannot reach {address}: {reason_of(error)}", url) from None
+        shown = without_account(address)
+        raise ConnectionFailed(f"cannot reach {shown}: {reason_of(error)}", shown) from None
     if reply.status_code != 200:
-        raise Refused(f"{url}: {_reason(reply.text) or reply.reason}")
+        raise Refused(f"{without_account(url)}: {_reason(reply.text) or reply.reason}")
     state: dict[str, Any] = reply.json()
     return state

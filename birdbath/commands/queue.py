@@ -46,7 +46,7 @@ def queue(
 
     chosen = Selection.of(which or ()).expression()
     if chosen is None and not everybody and constraint is None:
-        chosen = f'Owner == "{myself()}"'
+        chosen = f'Owner == "{myself(url)}"'
     wanted = both(both(chosen, constraint), "JobStatus == 5" if held else None)
     with Schedd(url) as schedd, schedd.job_ads(wanted) as ads:
         table = partial(_print_held if held else _print_jobs, url=url)
@@ -54,6 +54,7 @@ def queue(
 
 
 def _print_jobs(ads: Iterable[Ad], url: str) -> None:
+    from birdbath.client.wire import without_account
     from birdbath.commands.terminal import Column, print_table, say
 
     rows: list[tuple[tuple[int, int], tuple[str, ...]]] = []
@@ -71,7 +72,7 @@ def _print_jobs(ads: Iterable[Ad], url: str) -> None:
         Column("SIZE", "right"),
         Column("CMD"),
     )
-    say(f"-- Schedd: {url}")
+    say(f"-- Schedd: {without_account(url)}")
     print_table(columns, [row for _, row in sorted(rows)])
     say()
     counts = ", ".join(f"{states[number]} {word}" for number, word in _WORDS.items())
@@ -79,6 +80,7 @@ def _print_jobs(ads: Iterable[Ad], url: str) -> None:
 
 
 def _print_held(ads: Iterable[Ad], url: str) -> None:
+    from birdbath.client.wire import without_account
     from birdbath.commands.terminal import Column, print_table, say
 
     rows = sorted(
@@ -94,7 +96,7 @@ def _print_held(ads: Iterable[Ad], url: str) -> None:
         for ad in ads
     )
     columns = (Column("ID", "right"), Column("OWNER"), Column("HELD_SINCE"), Column("HOLD_REASON"))
-    say(f"-- Schedd: {url}")
+    say(f"-- Schedd: {without_account(url)}")
     print_table(columns, [row for _, row in rows])
     say()
     say(f"Total for query: {len(rows)} jobs held")

@@ -35,7 +35,7 @@ def recommend(
     from birdbath.description import Description, Planner
 
     jobs = planned_jobs(
-        Description.read(file), Planner(owner or myself(), os.environ), lambda new: JobId(1, 0)
+        Description.read(file), Planner(owner or myself(url), os.environ), lambda new: JobId(1, 0)
     )
     job = next(jobs)
     address = url if "/pools/" in url else urljoin(url, PATH)

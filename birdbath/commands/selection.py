@@ -6,6 +6,7 @@ import getpass
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
 
 import typer
 
@@ -55,8 +56,12 @@ def both(left: str | None, right: str | None) -> str | None:
     return left or right
 
 
-def myself() -> str:
-    """The name under which our own jobs are in the queue."""
+def myself(url: str) -> str:
+    """The name under which our own jobs are in the queue of the server at `url`: the account in the URL, or
+    the one that we have on this machine.
+    """
+    if account := urlsplit(url).username:
+        return unquote(account)
     try:
         return getpass.getuser()
     except (OSError, KeyError):

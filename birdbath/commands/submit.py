@@ -58,7 +58,7 @@ def submit(
     from birdbath.description import Description, Planner
 
     if dag or file.suffix.lower() == ".dag":
-        planned = _plan_dag(file, owner or myself(), max_jobs, max_idle)
+        planned = _plan_dag(file, owner or myself(url), max_jobs, max_idle)
         if dry_run:
             _show_one(planned, as_json)
             return
@@ -66,7 +66,7 @@ def submit(
             _report(_send_one(schedd, planned, lease), as_json)
         return
     description = Description.read(file)
-    planner = Planner(owner or myself(), os.environ)
+    planner = Planner(owner or myself(url), os.environ)
     _warn(description)
     total = _rehearse(description, planner, show=dry_run, as_json=as_json)
     if not dry_run:

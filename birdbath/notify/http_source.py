@@ -60,6 +60,7 @@ class HttpSource:
             timeout=httpx.Timeout(SILENCE, connect=CONNECT_TIMEOUT),
             verify=ssl.create_default_context(cafile=authorities),
         )
+        self._shown = str(self._client.base_url.copy_with(userinfo=b""))  # in logs, which have no secrets
 
     def unapplied(self, filter: Filter) -> Filter:
         """See `Source.unapplied`: the topics. The constraint is the server's, which knows the jobs."""
@@ -86,9 +87,7 @@ class HttpSource:
                 except httpx.HTTPError as error:
                     pause = self._pauses.next()
                     reason = str(error) or type(error).__name__
-                    _log.warning(
-                        "The server at %s: %s; again in %.1f s", self._client.base_url, reason, pause
-                    )
+                    _log.warning("The server at %s: %s; again in %.1f s", self._shown, reason, pause)
                     await asyncio.sleep(pause)
         finally:
             await self._leave()
@@ -137,7 +136,7 @@ class HttpSource:
                     self._checked = False
                     raise httpx.RemoteProtocolError("the subscription is gone")
                 _checked(answer)
-            _log.info("Listening to %s", self._client.base_url)
+            _log.info("Listening to %s", self._shown)
             parser = StreamParser()
             async for chunk in answer.aiter_bytes():
                 events, last = parser.feed(chunk)

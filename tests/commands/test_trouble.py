@@ -94,6 +94,27 @@ def test_what_is_no_job_is_wrong_usage(run: Run) -> None:
     assert "expected CLUSTER.PROC" in outcome.stderr
 
 
+@pytest.mark.parametrize("words", [("q",), ("clock",), ("submit", "sleep.sub")])
+def test_a_password_in_the_address_is_not_shown(run: Run, tmp_path: Path, words: tuple[str, ...]) -> None:
+    (tmp_path / "sleep.sub").write_text("executable = /bin/sleep\nqueue\n")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+
+    outcome = run(*words, url=f"http://bob:secret@127.0.0.1:{port}")
+
+    assert outcome.exit_code == 3
+    assert outcome.stderr.startswith(f"birdbath: cannot reach http://127.0.0.1:{port}/")
+
+
+def test_the_account_in_the_address_is_who_one_is(run: Run, fake: Fake) -> None:
+    fake.answer("getJobAds", f"<status>{SUCCESS}</status><classAdArray/>")
+
+    outcome = run("q", url=fake.url.replace("://", "://bob%40home:secret@"))
+
+    assert fake.asked[0].findtext("constraint") == 'Owner == "bob@home"'
+    assert outcome.stdout.startswith(f"-- Schedd: {fake.url}\n")
+
+
 @pytest.mark.parametrize("words", [("q",), ("history",), ("status",), ("hold",), ("release",), ("rm",)])
 def test_a_constraint_that_is_none_is_wrong_usage(run: Run, fake: Fake, words: tuple[str, ...]) -> None:
     outcome = run(*words, "--constraint", "Owner ==", url=fake.url)
