@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -94,7 +95,7 @@ def serve(
 
     from birdbath.server import restart
     from birdbath.server import serve as serve_until_stopped
-    from birdbath.settings import load_settings
+    from birdbath.settings import load_settings, misspelt
     from birdbath.trial import check as check_settings
 
     try:
@@ -112,6 +113,8 @@ def serve(
             execute=execute,
             log_level=log_level,
         )
+        for name, meant in misspelt(os.environ).items():
+            complain(f"{name} is no setting; perhaps {meant}")
         if check:
             check_settings(settings)
             typer.echo("birdbath: the settings can be served")

@@ -1,6 +1,6 @@
 """The settings of a server."""
 
 from birdbath.settings.access import LEVELS
-from birdbath.settings.model import InvalidSettings, Settings, load_settings, settings_from
+from birdbath.settings.model import InvalidSettings, Settings, load_settings, misspelt, settings_from
 
-__all__ = ["LEVELS", "InvalidSettings", "Settings", "load_settings", "settings_from"]
+__all__ = ["LEVELS", "InvalidSettings", "Settings", "load_settings", "misspelt", "settings_from"]

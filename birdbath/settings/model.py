@@ -5,9 +5,10 @@ The command line wins over variables, variables over the file, the file over the
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError
 from pydantic_settings import (
@@ -24,6 +25,11 @@ from birdbath.settings.notices import NoticeSettings
 from birdbath.settings.pools import PoolSettings
 from birdbath.settings.server import ServerSettings
 
+_PREFIX: Final = "BIRDBATH_"
+_OF_THE_LISTENER: Final = "BIRDBATH_XMPP_"
+_ALIKE: Final = 0.9
+"""How alike two names are, of 1, when one is taken for the other misspelt."""
+
 
 class InvalidSettings(BirdbathError):
     """A setting is unknown or has a value that it cannot have; the text names it and where it came from."""
@@ -32,7 +38,7 @@ class InvalidSettings(BirdbathError):
 class Settings(NoticeSettings, BoundSettings, AccessSettings, PoolSettings, ServerSettings):
     """The settings of one server, each with its description; names in capitals are HTCondor's own."""
 
-    model_config = SettingsConfigDict(env_prefix="BIRDBATH_", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, extra="forbid", frozen=True)
 
 
 def load_settings(file: Path | None = None, **given: Any) -> Settings:
@@ -57,6 +63,19 @@ def load_settings(file: Path | None = None, **given: Any) -> Settings:
         raise InvalidSettings(_mistakes(error)) from None
     except ValueError as error:
         raise InvalidSettings(f"{file}: {error}") from None
+
+
+def misspelt(variables: Iterable[str]) -> dict[str, str]:
+    """Those of `variables`, the names of environment variables, that are no setting's but look like one, with
+    the name that is probably meant. Not every `BIRDBATH_*` is a setting: the commands have some of their own.
+    """
+    known = [f"{_PREFIX}{name.upper()}" for name in Settings.model_fields]
+    found = {}
+    for name in sorted(set(variables).difference(known)):
+        ours = name.startswith(_PREFIX) and not name.startswith(_OF_THE_LISTENER)
+        if ours and (close := get_close_matches(name, known, 1, _ALIKE)):
+            found[name] = close[0]
+    return found
 
 
 def settings_from(values: dict[str, Any]) -> Settings:

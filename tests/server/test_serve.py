@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -15,7 +17,7 @@ import pytest
 import zeep
 
 from birdbath.server import advertised_address, listen, url_of
-from birdbath.settings import load_settings
+from birdbath.settings import load_settings, misspelt
 from birdbath.soap import wsdl
 from tests.server_process import REPOSITORY, ServerProcess, running_server, serve_command
 
@@ -177,6 +179,25 @@ def test_a_mistake_in_the_settings_file_is_said_in_one_line(tmp_path: Path, cont
     assert lines.startswith("birdbath: ")
     assert said in lines
     assert lines.count("\n") == 1
+
+
+def test_a_variable_that_is_no_setting_but_looks_like_one_is_told_of() -> None:
+    others = [
+        "BIRDBATH_PORT",
+        "BIRDBATH_URL",
+        "BIRDBATH_TOKEN",
+        "BIRDBATH_CA",
+        "BIRDBATH_XMPP_PASSWORD",
+        "PROT",
+    ]
+    assert misspelt(["BIRDBATH_PROT", *others]) == {"BIRDBATH_PROT": "BIRDBATH_PORT"}
+    command = [sys.executable, "-m", "birdbath", "serve", "--check"]
+    environment = os.environ | {"BIRDBATH_HOEM": "elsewhere"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (
+        0,
+        "birdbath: BIRDBATH_HOEM is no setting; perhaps BIRDBATH_HOME\n",
+    )
 
 
 @pytest.mark.parametrize(
