@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Iterable
+from contextlib import asynccontextmanager, suppress
 from typing import TypeVar
 
 import orjson
@@ -39,19 +39,31 @@ async def stream(notifier: Notifier, caller: Caller, asked: Question, receive: R
     repeated after a reconnect. `missed`, `filter` and `superseded`, the last one when another follower takes
     the subscription over, are events of the stream itself.
     """
-    following = await notifier.follow(caller, asked.filter, asked.after, asked.subscription, from_now=True)
-    await send({"type": "http.response.start", "status": 200, "headers": _STREAM_HEADERS})
-    await send({"type": "http.response.body", "body": b"retry: 1000\n\n", "more_body": True})
-    notifier.metrics.followers["sse"] += 1
+    async with _following(notifier, caller, asked, "sse", from_now=True) as following:
+        await send({"type": "http.response.start", "status": 200, "headers": _STREAM_HEADERS})
+        await send({"type": "http.response.body", "body": b"retry: 1000\n\n", "more_body": True})
+        try:
+            await while_connected(receive, _send_until_superseded(notifier, following, asked, send))
+        except asyncio.CancelledError:
+            return  # the server ends, and the client does not read: nothing more can be told
+    await send({"type": "http.response.body", "body": b""})
+
+
+@asynccontextmanager
+async def _following(
+    notifier: Notifier, caller: Caller, asked: Question, kind: str, from_now: bool
+) -> AsyncIterator[AnyFollower]:
+    """The follower for a request, counted as one of its kind until the block ends."""
+    following = await notifier.follow(
+        caller, asked.filter, asked.after, asked.subscription, from_now=from_now
+    )
+    notifier.metrics.followers[kind] += 1
     try:
-        await while_connected(receive, _send_until_superseded(notifier, following, asked, send))
-    except asyncio.CancelledError:
-        return  # the server ends, and the client does not read: nothing more can be told
+        yield following
     finally:
-        notifier.metrics.followers["sse"] -= 1
+        notifier.metrics.followers[kind] -= 1
         if isinstance(following, SubscribedFollower):
             following.close()
-    await send({"type": "http.response.body", "body": b""})
 
 
 async def _send_until_superseded(
@@ -108,14 +120,8 @@ async def poll(notifier: Notifier, caller: Caller, asked: Question, receive: Rec
     `Last-Event-ID` of the answer is where the next question begins, `Missed-Events` how many retention had
     deleted before.
     """
-    following = await notifier.follow(caller, asked.filter, asked.after, asked.subscription, from_now=False)
-    notifier.metrics.followers["poll"] += 1
-    try:
+    async with _following(notifier, caller, asked, "poll", from_now=False) as following:
         batch = await while_connected(receive, _next(following, asked))
-    finally:
-        notifier.metrics.followers["poll"] -= 1
-        if isinstance(following, SubscribedFollower):
-            following.close()
     if batch is None:
         return
     notifier.metrics.delivered["poll"] += len(batch.entries)
