@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import ssl
@@ -85,10 +84,7 @@ class HttpSource:
                         yield delivery
                     raise httpx.RemoteProtocolError("the stream ended")
                 except httpx.HTTPError as error:
-                    pause = self._pauses.next()
-                    reason = str(error) or type(error).__name__
-                    _log.warning("The server at %s: %s; again in %.1f s", self._shown, reason, pause)
-                    await asyncio.sleep(pause)
+                    await self._pauses.after(f"The server at {self._shown}", error, _log)
         finally:
             await self._leave()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import random
 
 FIRST = 0.2
@@ -22,6 +24,12 @@ class Pauses:
         """The length of the next pause in seconds."""
         pause, self._next = self._next, min(2 * self._next, self._longest)
         return pause * (1 - random.random() / 2)
+
+    async def after(self, where: str, error: Exception, log: logging.Logger) -> None:
+        """Log what failed where, and wait for the next pause, whose length is told."""
+        pause = self.next()
+        log.warning("%s: %s; again in %.1f s", where, str(error) or type(error).__name__, pause)
+        await asyncio.sleep(pause)
 
     def reset(self) -> None:
         """It worked: the next pause is a short one again."""

@@ -112,11 +112,8 @@ class AmqpSource:
                         yield delivery
                     raise ConnectionResetError("the connection was lost")
             except BROKER_ERRORS as error:
-                pause = self._pauses.next()
-                reason = str(error) or type(error).__name__
-                _log.warning("The broker at %s: %s; again in %.1f s", shown(settings.url), reason, pause)
                 self._session = None
-                await asyncio.sleep(pause)
+                await self._pauses.after(f"The broker at {shown(settings.url)}", error, _log)
 
     def _say_of_strangers(self, events: Sequence[EventRecord]) -> None:
         """Say once that the queue has what nobody here has asked for, which is left out."""

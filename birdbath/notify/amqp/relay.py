@@ -69,10 +69,7 @@ class Relay:
                     _log.info("Publishing events to %s at %s", settings.exchange, shown(settings.url))
                     await self._pump(publisher)
             except BROKER_ERRORS as error:
-                pause = self._pauses.next()
-                reason = str(error) or type(error).__name__
-                _log.warning("The broker at %s: %s; again in %.1f s", shown(settings.url), reason, pause)
-                await asyncio.sleep(pause)
+                await self._pauses.after(f"The broker at {shown(settings.url)}", error, _log)
 
     async def _pump(self, publisher: Publishes) -> None:
         """Publish batch after batch, while those before are being confirmed and dealt with."""

@@ -43,10 +43,7 @@ class SteadyPublisher:
                     return
                 except BROKER_ERRORS as error:
                     await self.close()
-                    pause = self._pauses.next()
-                    reason = str(error) or type(error).__name__
-                    _log.warning("The broker at %s: %s; again in %.1f s", shown(self._url), reason, pause)
-                    await asyncio.sleep(pause)
+                    await self._pauses.after(f"The broker at {shown(self._url)}", error, _log)
 
     async def close(self) -> None:
         """Close the connection, if there is one."""

@@ -84,10 +84,7 @@ class PeerSource:
                     while True:
                         yield await self._next(peer)
             except OSError as error:
-                pause = self._pauses.next()
-                reason = str(error) or type(error).__name__
-                _log.warning("The peer at %s: %s; again in %.1f s", where, reason, pause)
-                await asyncio.sleep(pause)
+                await self._pauses.after(f"The peer at {where}", error, _log)
             finally:
                 self._session = None
 
