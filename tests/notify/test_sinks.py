@@ -77,11 +77,13 @@ async def test_an_event_that_a_crash_tore_is_written_anew(kind: str, cut: int, t
 
 
 @pytest.mark.parametrize("kind", FORMS)
-def test_a_torn_event_may_be_the_first_one(kind: str, tmp_path: Path) -> None:
+async def test_a_torn_event_may_be_the_first_one(kind: str, tmp_path: Path) -> None:
     log, whole = tmp_path / "log", form(kind)(HELD)
     for left in range(1, len(whole) - 1):
         log.write_bytes(whole[:left])
-        FileSink(log, form(kind)).open()
+        sink = FileSink(log, form(kind))
+        sink.open()
+        await sink.close()
         assert log.read_bytes() == b"", left
 
 
