@@ -168,7 +168,7 @@ def test_a_taken_port_is_said_in_one_line(tmp_path: Path) -> None:
         ('public_url = "nonsense"', "public_url: "),
         ('database_url = "mysql://root@localhost/x"', "database_url: it must begin with sqlite:///"),
         ('speed = "fast"', "birdbath: speed: Input should be a valid number"),
-        ('database_url = "postgresql+psycopg://127.0.0.1:1/nobody"', "Cannot use the database "),
+        ('port = 0\ndatabase_url = "postgresql+psycopg://127.0.0.1:1/nobody"', "Cannot use the database "),
         ('soap_leave_in_queue = "(("', "soap_leave_in_queue: "),
     ],
 )
