@@ -334,8 +334,8 @@ def test_a_job_ad_round_trip(door: Door) -> None:
             assert second.item(str(item.name)) == item
 
 
-OF_THE_COLLECTOR = ("Update", "LastHeardFrom", "Authenticat")
-"""How attributes begin that a collector sets itself."""
+OF_THE_COLLECTOR = ("Update", "LastHeardFrom", "Authenticat", "ServerTime")
+"""How attributes begin that a collector sets itself, or whoever asks it."""
 
 
 def test_a_daemon_ad_round_trip(door: Door) -> None:
