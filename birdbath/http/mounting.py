@@ -41,7 +41,7 @@ class PoolRoutes:
             body = orjson.dumps({"pools": list(self._names)}) + b"\n"
             await respond(send, 200, JSON, [body], head=scope["method"] == "HEAD")
             return
-        here = "There is no such pool here" if len(self._names) > 1 else "This server has no further pools"
+        here = "There is no such pool here" if len(self._names) > 1 else "This server has one pool only"
         reply = refusal(f"{here}; GET /pools lists what there is", 404)
         close = [(b"connection", b"close")]  # the body stays unread
         await respond(send, 404, reply.content_type, reply.chunks, extra=close)
