@@ -103,7 +103,7 @@ class PoolEvents:
             if job is None and is_own and undecided:
                 break  # it becomes known with the commit
             if job is not None:
-                events.append(_event(ad, job, information))
+                events.append(_event(ad, job, information, is_own))
             place = one.after
         return events, place
 
@@ -177,14 +177,17 @@ def _mail(ad: Ad, information: Ad) -> dict[str, Scalar | Expression]:
     return {**wished, **told} if wished else {}
 
 
-def _event(ad: Ad, job: JobId, information: Ad) -> JobEvent:
-    """The event as the server's own log has it; `information` is what the pool's tells of its job."""
+def _event(ad: Ad, job: JobId, information: Ad, is_own: bool) -> JobEvent:
+    """The event as the server's own log has it; `information` is what the pool's tells of its job. For mail
+    about jobs that are not its own their gateway is asked, and sends it.
+    """
     fields: dict[str, Scalar | Expression] = {}
     for name, kind, text in ad:
         if name.lower() not in _SET_BY_THE_LOG:
             value = ad.get(name)
             fields[name] = Expression(text) if value is None or kind == "x" else value
-    fields |= _mail(ad, information)
+    if is_own:
+        fields |= _mail(ad, information)
     owner = information.string("Owner")
     return JobEvent(
         EventType(ad.integer("EventTypeNumber")), job.cluster, job.proc, owner, event_time(ad), fields

@@ -34,11 +34,11 @@ class TakenOver:
     def restart(self) -> None:
         self._events = PoolEvents(self._log, "htcondor", self._name, self._journal)
 
-    def event(self, kind: EventType, proc: int) -> None:
-        self._write(kind, proc, {})
+    def event(self, kind: EventType, proc: int, **fields: int | str) -> None:
+        self._write(kind, proc, fields)
 
-    def information(self, kind: EventType, proc: int, owner: str) -> None:
-        self._write(INFORMATION, proc, {"TriggerEventTypeNumber": int(kind), "Owner": owner})
+    def information(self, kind: EventType, proc: int, owner: str, **fields: str) -> None:
+        self._write(INFORMATION, proc, {"TriggerEventTypeNumber": int(kind), "Owner": owner, **fields})
 
     def _write(self, kind: EventType, proc: int, fields: dict[str, int | str]) -> None:
         event = replace(record(kind, {**fields, "Proc": proc}), proc=proc)
@@ -57,6 +57,10 @@ class TakenOver:
         found, after = self._events.read(self._writer.write_now(self._events.place))
         self._writer.write_now(lambda unit: self._events.keep(unit, found, after))
         return [(event.type, event.proc, event.owner) for event in event_log.read(self._reader, 0, 1000)]
+
+    def mailed(self) -> list[bool]:
+        """Of all events so far, whether their job's user is to be mailed."""
+        return [event.ad.get("EmailUser") is True for event in event_log.read(self._reader, 0, 1000)]
 
     def close(self) -> None:
         self._journal.close()
@@ -77,6 +81,14 @@ def test_an_event_waits_for_its_information(pool: TakenOver) -> None:
     assert pool.look() == []
     pool.information(SUBMIT, 1, "ann")
     assert pool.look() == [(SUBMIT, 1, "ann")]
+
+
+def test_who_asked_another_gateway_for_mail_gets_none_from_this_one(pool: TakenOver) -> None:
+    held, wish = EventType.JOB_HELD, {"BirdbathMail": "Hold user disk full"}
+    pool.event(held, 1, HoldReason="disk full (by user condor)", HoldReasonCode=1)
+    pool.information(held, 1, "ann", BirdbathGateway="another", BirdbathJob="1000000001.0", **wish)
+    assert pool.look() == [(held, 1, "ann")]
+    assert pool.mailed() == [False]
 
 
 def test_what_is_no_event_is_passed_over(pool: TakenOver, caplog: pytest.LogCaptureFixture) -> None:
