@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections import Counter
 from concurrent.futures import Future
+from contextlib import suppress
 
 import httpx
 import pytest
@@ -12,6 +13,8 @@ from lxml import etree
 
 from birdbath.classads import Ad, AdMemory, AdRecord, Constraint
 from birdbath.client import Collector, Schedd
+from birdbath.client import JobId as JobIds
+from birdbath.client.errors import UnknownJob
 from birdbath.errors import Unavailable
 from birdbath.pool.base import JobId
 from birdbath.pool.htcondor import names
@@ -143,12 +146,20 @@ def many(htcondor_pool: HTCondorPool) -> int:
     return htcondor_pool.submit_many(1300, executable="/bin/true", transfer_executable="false", hold="true")
 
 
+def is_shown(schedd: Schedd, job: JobIds) -> bool:
+    with suppress(UnknownJob):
+        schedd.job_ad(*job)
+        return True
+    return False
+
+
 @pool_only
 def test_a_long_listing_comes_in_pieces_each_job_once(
     gateway: ServerProcess, schedd: Schedd, htcondor_pool: HTCondorPool, many: int
 ) -> None:
     with schedd.transaction() as transaction:
         own = waiting_job(transaction, "listed").id
+    until(lambda: is_shown(schedd, own))  # a schedd that is busy may show it later than it was committed
     with httpx.stream("POST", gateway.url, content=call("getJobAds"), timeout=120) as response:
         assert response.headers["transfer-encoding"] == "chunked"
         tree = etree.fromstring(response.read())

@@ -25,6 +25,9 @@ from birdbath.pool.htcondor.calls.link import (
 from birdbath.pool.htcondor.connection import PoolRefused, PoolUnreachable
 from birdbath.pool.htcondor.printing import joined
 
+_GONE_WITHIN = 1.0
+"""Seconds within which a job that is removed by force leaves the queue, as a rule."""
+
 
 @dataclass(frozen=True)
 class Acted:
@@ -109,6 +112,9 @@ class JobCalls(Link):
         self.edit(job, {"LeaveJobInQueue": "false"})
         self._act("Remove", job, reason)
         self._act("RemoveX", job, reason)
+        end = time.monotonic() + _GONE_WITHIN
+        while self.is_there(by_id(job)) and time.monotonic() < end:  # it goes after the schedd's answer
+            time.sleep(LOOK_AGAIN)
         return Acted(True, True, True)
 
     def edit(self, job: str, values: dict[str, str], in_place: bool = False) -> bool:
