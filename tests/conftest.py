@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, settings
 
 from tests import htcondor_pool as pools
 from tests.htcondor.sweeper import Sweeper
-from tests.toolkit import in_ci, require
+from tests.toolkit import in_ci
 
 # A test and the servers it starts must not see the settings, proxies or language of whoever runs the tests.
 for _name in list(os.environ):
@@ -33,8 +33,7 @@ settings.load_profile("birdbath")
 @pytest.fixture(scope="session")
 def htcondor_pool() -> Iterator[pools.HTCondorPool]:
     """A running HTCondor pool of one machine, the same for all tests of the run."""
-    missing = pools.install()
-    require(f"HTCondor ({missing})", found=not missing)
+    pools.require_htcondor()
     with pools.running(*pools.NO_REFUSED_JOBS) as pool:
         yield pool
 

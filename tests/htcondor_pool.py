@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tests.htcondor.waiting import pause
 from tests.ports import free_port
+from tests.toolkit import require
 
 SCRIPT = Path(__file__).resolve().parent.parent / "scripts" / "htcondor-pool"
 NO_REFUSED_JOBS = (
@@ -179,6 +180,12 @@ def _command(process: int) -> list[str]:
 
 # Reads what only the test run could write, which is never anything: it goes on when that ends, or is killed.
 _END = 'read -r _; "$1" stop "$2" && rm -rf "$2"'
+
+
+def require_htcondor() -> None:
+    """See `toolkit.require`; what is missing is installed before, where that can be done."""
+    missing = install()
+    require(f"HTCondor ({missing})", found=not missing)
 
 
 @contextlib.contextmanager

@@ -49,8 +49,7 @@ def test_a_group_runs_and_its_figures_are_sane(group: str, tmp_path: Path) -> No
     if group == "relaying":
         require("RabbitMQ (Debian's rabbitmq-server)", rabbitmq.program() is not None)
     if group == "real_pool":
-        missing = pools.install()
-        require(f"HTCondor ({missing})", found=not missing)
+        pools.require_htcondor()
     result = tmp_path / "result.json"
     benchmarks.main(quick=True, only=[group], json_file=result)
     told = json.loads(result.read_text())

@@ -18,8 +18,8 @@ from birdbath.client import Schedd
 from birdbath.client.errors import BirdbathError, OperationFailed
 from tests.crash.lives import Lives, Plan
 from tests.htcondor.waiting import until
-from tests.htcondor_pool import NO_REFUSED_JOBS, HTCondorPool, install, running
-from tests.toolkit import in_ci, require
+from tests.htcondor_pool import NO_REFUSED_JOBS, HTCondorPool, require_htcondor, running
+from tests.toolkit import in_ci
 
 pytestmark = [pytest.mark.toolkit, pytest.mark.slow, pytest.mark.timeout(1200)]
 
@@ -158,8 +158,7 @@ class Campaign:
 @pytest.fixture
 def pool() -> Iterator[HTCondorPool]:
     """A pool for this test alone: its schedd is killed, and hundreds of jobs are left in it."""
-    missing = install()
-    require(f"HTCondor ({missing})", found=not missing)
+    require_htcondor()
     with running(*NO_REFUSED_JOBS) as own:
         yield own
 

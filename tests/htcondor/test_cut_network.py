@@ -17,11 +17,10 @@ from birdbath.client import Collector, JobId, Schedd, Transaction
 from birdbath.client.errors import OperationFailed, ServerFault, TransferFailed
 from tests.htcondor.test_gateway import COMPLETED, content
 from tests.htcondor.waiting import until
-from tests.htcondor_pool import HTCondorPool, install, running
+from tests.htcondor_pool import HTCondorPool, require_htcondor, running
 from tests.network import Network
 from tests.ports import free_port
 from tests.server_process import ServerProcess, running_server
-from tests.toolkit import require
 
 pytestmark = pytest.mark.toolkit
 
@@ -44,8 +43,7 @@ PATIENCE = 120.0
 @pytest.fixture
 def pool() -> Iterator[HTCondorPool]:
     """A pool that only who is in its own network reaches without the forwarder."""
-    missing = install()
-    require(f"HTCondor ({missing})", found=not missing)
+    require_htcondor()
     with running(*BEHIND_IT) as own:
         yield own
 
