@@ -19,7 +19,7 @@ from birdbath.errors import BirdbathError
 from birdbath.store.unit_of_work import UnitOfWork
 
 T = TypeVar("T")
-Steps = Iterator["Future[Any] | Callable[[UnitOfWork], object] | Relaxed"]
+Steps = Iterator["Future[Any] | Callable[[UnitOfWork], object]"]
 """What has to be done for an answer, one after the other: a future to wait for, or work for a unit of its
 own. The result, or the error, of each is sent into the generator; what that returns is the answer."""
 
@@ -31,6 +31,9 @@ class Relaxed:
     """
 
     work: Callable[[UnitOfWork], object]
+
+    def __call__(self, unit: UnitOfWork) -> object:
+        return self.work(unit)
 
 
 class Waiting(Exception):
@@ -116,11 +119,7 @@ def run_steps(steps: Any, write: Callable[[Callable[[UnitOfWork], object]], obje
     course = _Course(steps)
     while (step := course.step) is not None:
         try:
-            value = (
-                step.result()
-                if isinstance(step, Future)
-                else write(step.work if isinstance(step, Relaxed) else step)
-            )
+            value = step.result() if isinstance(step, Future) else write(step)
         except BirdbathError as error:
             course.failed(error)
         else:
@@ -136,7 +135,7 @@ async def await_steps(steps: Any, write: Callable[..., Any]) -> Any:
             if isinstance(step, Future):
                 value = await asyncio.wrap_future(step)
             elif isinstance(step, Relaxed):
-                value = await write(step.work, relaxed=True)
+                value = await write(step, relaxed=True)
             else:
                 value = await write(step)
         except BirdbathError as error:
