@@ -198,7 +198,7 @@ class Schedd:
         if self._context.settings.strict and (missing := incomplete_files(sandbox, declared)):
             raise Incomplete(missing)
         try:
-            apply_items(self._context, job, staged, ad, str(sandbox.path), [file.name for file in declared])
+            apply_items(self._context, job, staged, ad, sandbox.location, [file.name for file in declared])
         finally:
             staging.set_job_ad(unit, job, staged)
 

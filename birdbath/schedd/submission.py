@@ -43,7 +43,7 @@ def completed(context: ScheddContext, job: JobId, ad: Ad) -> Ad:
     if "Owner" not in ad and context.caller.account is not None:
         ad.set("Owner", context.caller.account)
     for name, value in (
-        ("Iwd", str(context.sandbox(job).path)),
+        ("Iwd", context.sandbox(job).location),
         ("QDate", now),
         ("EnteredCurrentStatus", now),
         ("JobStatus", 1),

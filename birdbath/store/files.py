@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-_AT_ONCE = 8
-"""Syncs at the same time; each has a thread, which costs more to wake than what the last of them wait for."""
-_SYNCING = ThreadPoolExecutor(_AT_ONCE - 1, thread_name_prefix="birdbath-sync")
 _NO_KERNEL_COPY = frozenset({errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 _COPY_CHUNK = 1 << 20
 
@@ -31,32 +26,6 @@ def sync_directory(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def sync_all(descriptors: Sequence[int]) -> None:
-    """Sync open files and directories to disk, all at once. Raises OSError, when every one was tried.
-
-    A journal that is waited for by many is written once; one after the other, it would be for each.
-    """
-    if not descriptors:
-        return
-    parts = [descriptors[start::_AT_ONCE] for start in range(min(_AT_ONCE, len(descriptors)))]
-    syncing = [_SYNCING.submit(_sync_each, part) for part in parts[1:]]
-    failed = _sync_each(parts[0])
-    for synced in syncing:
-        failed += synced.result()
-    if failed:
-        raise failed[0]
-
-
-def _sync_each(descriptors: Sequence[int]) -> list[OSError]:
-    failed = []
-    for descriptor in descriptors:
-        try:
-            os.fsync(descriptor)
-        except OSError as error:
-            failed.append(error)
-    return failed
 
 
 def write_all(descriptor: int, data: bytes, offset: int) -> None:

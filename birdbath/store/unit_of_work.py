@@ -12,8 +12,8 @@ from sqlalchemy import Connection, text
 from sqlalchemy.sql import ClauseElement
 
 from birdbath.store.database import begin
-from birdbath.store.files import sync_all
 from birdbath.store.statements import Row, prepared
+from birdbath.store.syncing import sync_all
 
 _log = logging.getLogger(__name__)
 

@@ -12,6 +12,7 @@ from birdbath.schedd import Transaction, resume, settle_all
 from birdbath.store import UnitOfWork
 from birdbath.store.boots import Boots
 from tests.schedd.fakes import House
+from tests.syncs import sync_by
 
 
 class Boot(Boots):
@@ -63,7 +64,7 @@ def test_a_stop_and_a_start_that_relaxes_nothing_sync_what_waits(
     _, cluster = with_file(house)
     other, _ = house.staged_job()
     synced: list[str] = []
-    monkeypatch.setattr(os, "fsync", lambda fd: synced.append(os.readlink(f"/proc/self/fd/{fd}")))
+    sync_by(monkeypatch, lambda fd: synced.append(os.readlink(f"/proc/self/fd/{fd}")))
     if at_start:
         start(house, lost=False, relaxed=False)
     else:

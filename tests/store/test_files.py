@@ -2,7 +2,6 @@
 
 import errno
 import os
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -33,30 +32,6 @@ def test_new_directories_are_synced_into_those_above(tmp_path: Path, monkeypatch
     synced.clear()
     files.make_directory(tmp_path / "a" / "b")
     assert synced == []
-
-
-def test_files_are_synced_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    meeting = threading.Barrier(3, timeout=60)
-    monkeypatch.setattr(os, "fsync", lambda _: meeting.wait())
-    files.sync_all([1, 2, 3])
-    files.sync_all([])
-
-
-@pytest.mark.parametrize("bad", [1, 2])
-def test_a_sync_that_fails_is_told_when_all_are_through(bad: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    failed, ended = threading.Event(), []
-
-    def sync(descriptor: int) -> None:
-        if descriptor == bad:
-            failed.set()
-            raise OSError("no medium")
-        assert failed.wait(60)
-        ended.append(descriptor)
-
-    monkeypatch.setattr(os, "fsync", sync)
-    with pytest.raises(OSError, match="no medium"):
-        files.sync_all([1, 2, 3])
-    assert sorted([*ended, bad]) == [1, 2, 3]
 
 
 def test_short_writes_are_continued(descriptor: int, monkeypatch: pytest.MonkeyPatch) -> None:

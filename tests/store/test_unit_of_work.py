@@ -13,6 +13,7 @@ from sqlalchemy import Engine, bindparam, insert, select, text, update
 from birdbath.store import TransactionLost, UnitOfWork, Writer
 from birdbath.store.database import writing
 from birdbath.store.tables import counters
+from tests.syncs import sync_by
 
 INSERT = insert(counters)
 SELECT = select(counters).order_by(counters.c.name)
@@ -25,12 +26,14 @@ def values(engine: Engine) -> dict[str, int]:
 
 
 def open_files() -> set[tuple[str, str]]:
-    """The descriptors of this process, each with what it is open on."""
+    """The descriptors of this process, each with what it is open on; but for those by which the kernel tells
+    a thread that something was synced, which stay.
+    """
     found = set()
     for number in os.listdir("/proc/self/fd"):
         with contextlib.suppress(FileNotFoundError):  # the one that read the directory
             found.add((number, os.readlink(f"/proc/self/fd/{number}")))
-    return found
+    return {(number, target) for number, target in found if target != "anon_inode:[eventfd]"}
 
 
 # ---------------------------------------------------------------- statements
@@ -208,7 +211,7 @@ def test_files_are_synced_once_each_and_closed(
     writer: Writer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced: list[str] = []
-    monkeypatch.setattr(os, "fsync", lambda fd: synced.append(os.readlink(f"/proc/self/fd/{fd}")))
+    sync_by(monkeypatch, lambda fd: synced.append(os.readlink(f"/proc/self/fd/{fd}")))
     writer.write_now(lambda unit: None)
     before = open_files()
 
@@ -239,7 +242,7 @@ def test_a_file_that_cannot_be_synced_undoes_the_unit_and_leaks_nothing(
             unit.sync_later(name, os.open(tmp_path / name, os.O_RDWR | os.O_CREAT))
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", refuse)
+        sync_by(patch, refuse)
         with pytest.raises(OSError, match="no medium"):
             writer.write_now(work)
     assert open_files() - before == set()

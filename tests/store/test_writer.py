@@ -20,6 +20,7 @@ from birdbath.store.tables import counters
 from birdbath.store.writer import RELAXED_IN_A_ROW
 from tests.store.postgresql import Server
 from tests.store.test_unit_of_work import lose_transaction
+from tests.syncs import sync_by
 
 INSERT = insert(counters)
 
@@ -411,7 +412,7 @@ def test_a_batch_whose_callers_all_left_may_fail_in_silence(
         task = asyncio.create_task(writer.write(lambda unit: unit.sync_later("a", os.open("/", os.O_RDONLY))))
         await until_queued()
         task.cancel()
-        monkeypatch.setattr(os, "fsync", _refuse)
+        sync_by(monkeypatch, _refuse)
         gate.set()
         with pytest.raises(OSError, match="no medium"):
             await writer.write(lambda unit: unit.sync_later("a", os.open("/", os.O_RDONLY)))

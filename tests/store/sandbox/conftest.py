@@ -9,6 +9,7 @@ import pytest
 from birdbath.store import Writer, open_engine
 from birdbath.store.sandbox import Sandbox, Spool
 from tests.store.test_unit_of_work import open_files
+from tests.syncs import sync_by
 
 
 @pytest.fixture(scope="session")
@@ -61,5 +62,5 @@ def synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         paths.append(os.readlink(f"/proc/self/fd/{descriptor}"))
         fsync(descriptor)
 
-    monkeypatch.setattr(os, "fsync", recording)
+    sync_by(monkeypatch, recording)
     return paths

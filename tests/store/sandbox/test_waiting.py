@@ -12,6 +12,7 @@ from birdbath.errors import BirdbathError
 from birdbath.store import UnitOfWork, Writer, settled
 from birdbath.store.sandbox import Sandbox, Spool
 from birdbath.store.settled import MOST_BYTES, MOST_CHUNK
+from tests.syncs import sync_by
 
 
 def send(writer: Writer, box: Sandbox, name: str, size: int) -> None:
@@ -65,7 +66,7 @@ def test_what_could_not_be_synced_stays_lost(
     declare(writer, box, "a")
     send(writer, box, "a", 100)
     with monkeypatch.context() as sick:
-        sick.setattr(os, "fsync", fail)
+        sync_by(sick, fail)
         with pytest.raises(OSError, match="Input/output"):
             step(writer, box)
     for _ in range(2):

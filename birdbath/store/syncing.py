@@ -1,0 +1,110 @@
+"""Open files and directories brought to disk, many at once.
+
+Whoever syncs them one after the other waits for the journal of the file system each time. Threads take the
+interpreter from the event loop for each, which costs a busy server more than the disk does. So the kernel is
+asked for all of them by its own asynchronous I/O; threads are for what it does not take: everything, where a
+container or a file system has no such thing.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+from caio import linux_aio
+
+_MOST: Final = 256
+"""Syncs that the kernel has at a time, of one thread."""
+_THREADS: Final = 8
+"""Each costs more to wake than what the last of them wait for."""
+_SYNCING = ThreadPoolExecutor(_THREADS - 1, thread_name_prefix="birdbath-sync")
+_FOR_EVER: Final = -1
+
+_own = threading.local()
+
+
+def sync_all(descriptors: Sequence[int]) -> None:
+    """Sync open files and directories to disk, all at once. Raises OSError, when every one was tried."""
+    failed: list[OSError] = []
+    for start in range(0, len(descriptors), _MOST):
+        some = descriptors[start : start + _MOST]
+        kernel = _kernel_of_thread() if len(some) > 1 else None
+        syncs = _Syncs(kernel, some)
+        failed += _sync_in_threads(syncs.rest)
+        syncs.wait()
+        failed += syncs.failed
+    if failed:
+        raise failed[0]
+
+
+class _Syncs:
+    """Syncs that the kernel is asked for together. `rest` are those that it does not take, `left` is how many
+    it is busy with, `failed` what it has told.
+    """
+
+    def __init__(self, kernel: linux_aio.Context | None, descriptors: Sequence[int]) -> None:
+        self.failed: list[OSError] = []
+        self.left = 0
+        self.rest = descriptors
+        self._kernel = kernel
+        if kernel is None:
+            return
+        operations = [linux_aio.Operation.fsync(descriptor) for descriptor in descriptors]
+        for operation in operations:
+            operation.set_callback(self._ended)
+        try:
+            self.left = int(kernel.submit(*operations))
+        except Exception:  # it has taken none; the library has another kind of error for each reason
+            return
+        self.rest = descriptors[self.left :]
+
+    def wait(self) -> None:
+        """Wait until all have ended."""
+        while self.left:
+            assert self._kernel is not None
+            try:
+                self._kernel.process_events(_MOST, self.left, _FOR_EVER)
+            except SystemError as error:  # what the system call told
+                if error.args[0] != errno.EINTR:
+                    raise OSError(*error.args) from None
+
+    def _ended(self, result: int) -> None:
+        self.left -= 1
+        if result:  # the negative number of an error, which the library tells unsigned
+            number = (1 << 64) - result
+            self.failed.append(OSError(number, os.strerror(number)))
+
+
+def _kernel_of_thread() -> linux_aio.Context | None:
+    if not hasattr(_own, "kernel"):
+        try:
+            _own.kernel = linux_aio.Context(_MOST)
+        except Exception:  # not there, not allowed, or too many: another kind of error for each reason
+            _own.kernel = None
+    kernel: linux_aio.Context | None = _own.kernel
+    return kernel
+
+
+def _sync_in_threads(descriptors: Sequence[int]) -> list[OSError]:
+    if not descriptors:
+        return []
+    parts = [descriptors[start::_THREADS] for start in range(min(_THREADS, len(descriptors)))]
+    syncing = [_SYNCING.submit(_sync_each, part) for part in parts[1:]]
+    failed = _sync_each(parts[0])
+    for synced in syncing:
+        failed += synced.result()
+    return failed
+
+
+def _sync_each(descriptors: Sequence[int]) -> list[OSError]:
+    failed = []
+    for descriptor in descriptors:
+        try:
+            os.fsync(descriptor)
+        except OSError as error:
+            failed.append(error)
+    return failed
