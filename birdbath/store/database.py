@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +27,10 @@ _WRITE_LOCK = 0x62697264
 _CHECKPOINT_PAGES = 1000
 """Pages of the write-ahead log above which a commit takes them over into the database."""
 
+_LOOK_AGAIN = 0.005
+"""Seconds until a lock is tried again that SQLite itself does not wait for."""
+
 _SQLITE_PRAGMAS = (
-    "PRAGMA journal_mode=WAL",
     # FULL: the write-ahead log is synced at each commit, so an answered success survives a power cut.
     "PRAGMA synchronous=FULL",
     # Small: what is read comes from the map, and each connection's own copies of pages only take memory.
@@ -107,9 +111,9 @@ def _prepare_sqlite(engine: Engine) -> None:
     def connected(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # the driver's own implicit BEGIN would be a deferred one
         connection.execute(f"PRAGMA busy_timeout={LOCK_TIMEOUT}")
+        mode = _with_log(connection)
         for pragma in _SQLITE_PRAGMAS:
             connection.execute(pragma)
-        (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
         if mode != "wal":  # such as in memory, or on a file system that cannot share memory
             connection.close()
             raise UnsafeDatabase(f"SQLite offers the journal mode {mode} only; it has to be wal")
@@ -128,6 +132,23 @@ def _prepare_sqlite(engine: Engine) -> None:
             cursor.execute(f"PRAGMA wal_autocheckpoint={0 if wanted == 'NORMAL' else _CHECKPOINT_PAGES}")
             info["synchronous"] = wanted
         cursor.execute("BEGIN IMMEDIATE" if _is_writing(connection) else "BEGIN")
+
+
+def _with_log(connection: sqlite3.Connection) -> str:
+    """Let a database have a write-ahead log; the journal mode that it has then.
+
+    When several processes make it at the same time, all but one may be told at once that it is locked,
+    whatever the timeout.
+    """
+    until = time.monotonic() + LOCK_TIMEOUT / 1000
+    while True:
+        try:
+            ((mode,),) = connection.execute("PRAGMA journal_mode=WAL")
+            return str(mode)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() >= until:
+                raise
+            time.sleep(_LOOK_AGAIN)
 
 
 def _prepare_postgresql(engine: Engine) -> None:

@@ -3,6 +3,7 @@
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,37 @@ def test_several_processes_may_open_a_new_postgresql_database_at_once(server: Se
     url = server.new_database(template="template0")
     assert _opened_by_three_processes(url) == ["1\n"] * 3
     server.drop(url)
+
+
+def test_processes_that_make_a_database_at_once_wait_for_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the wait one in sixty is told that the database is locked, when four do so."""
+    first, pauses = sqlite3.connect(tmp_path / "a.sqlite", isolation_level=None), []
+    first.execute("BEGIN EXCLUSIVE")
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 3:
+            first.execute("COMMIT")
+
+    monkeypatch.setattr(time, "sleep", pause)
+    second = sqlite3.connect(tmp_path / "a.sqlite", timeout=0)
+    assert database._with_log(second) == "wal"
+    assert len(pauses) == 3
+    for connection in (first, second):
+        connection.close()
+
+
+def test_a_database_that_stays_locked_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "LOCK_TIMEOUT", 0)
+    first = sqlite3.connect(tmp_path / "a.sqlite", isolation_level=None)
+    first.execute("BEGIN EXCLUSIVE")
+    second = sqlite3.connect(tmp_path / "a.sqlite", timeout=0)
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        database._with_log(second)
+    for connection in (first, second):
+        connection.close()
 
 
 def _opened_by_three_processes(url: str) -> list[str]:
