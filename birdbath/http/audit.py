@@ -74,9 +74,7 @@ class Audit:
                 "operation": operation,
                 "account": caller.account,
                 "address": caller.address,
-                **{
-                    name: value[:_LONGEST] if isinstance(value, str) else value for name, value in ids.items()
-                },
+                **({**ids, "file": str(ids["file"])[:_LONGEST]} if "file" in ids else ids),
                 "outcome": outcome,
                 "ms": round(seconds * 1000, 2),
             }
@@ -113,7 +111,7 @@ class Audit:
 
     def _write(self, fields: dict[str, Any]) -> None:
         assert self._file is not None
-        line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds")} | self._pool | fields
+        line = {"time": datetime.now(UTC), **self._pool, **fields}
         self._file.append(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
 
     def close(self) -> None:

@@ -68,13 +68,14 @@ class Schedd:
         """Queue the jobs of all clusters and do the staged actions, all or nothing; the transaction ends."""
         lease = self._renew(txn)
         unit = self._context.unit
-        self._context.expect(small=staging.size(unit, lease.id) <= SMALL_COMMIT)
+        staged_jobs, staged_actions = staging.size(unit, lease.id)
+        self._context.expect(small=staged_jobs + staged_actions <= SMALL_COMMIT)
         if self._context.deferring:
             files = staging.own_files(unit, lease.id)
             self._context.expect(small=len(files) <= SMALL_COMMIT)
             settle(unit, self._context.queue, files)
         jobs = [NewJob(job, completed(self._context, job, ad)) for job, ad in staging.jobs(unit, lease.id)]
-        staged = staging.actions(unit, lease.id)
+        staged = staging.actions(unit, lease.id) if staged_actions else []
         crash_point("commit:checked")
         with unit.savepoint():
             self._context.queue.accept(unit, jobs)
@@ -87,7 +88,7 @@ class Schedd:
     def abort_transaction(self, txn: Transaction | None) -> None:
         """Discard everything that the transaction staged, its jobs' sandboxes too."""
         lease = self._renew(txn)
-        self._context.expect(small=staging.size(self._context.unit, lease.id) <= SMALL_COMMIT)
+        self._context.expect(small=sum(staging.size(self._context.unit, lease.id)) <= SMALL_COMMIT)
         discard(self._context, lease.id)
 
     def extend_transaction(self, txn: Transaction | None, duration: int) -> Transaction:

@@ -218,10 +218,10 @@ def jobs(unit: UnitOfWork, transaction: int) -> list[tuple[JobId, Ad]]:
     return [(JobId(row.cluster_id, row.proc_id), Ad.from_json(row.ad)) for row in rows]
 
 
-def size(unit: UnitOfWork, transaction: int) -> int:
-    """How many jobs and actions the transaction holds: what its end will have to do."""
+def size(unit: UnitOfWork, transaction: int) -> tuple[int, int]:
+    """How many jobs and how many actions the transaction holds: what its end will have to do."""
     ((jobs, actions),) = unit.execute(_SIZE, {"transaction": transaction})
-    return int(jobs) + int(actions)
+    return int(jobs), int(actions)
 
 
 def job_ids(unit: UnitOfWork, transaction: int) -> list[JobId]:

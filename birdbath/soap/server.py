@@ -7,11 +7,12 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Final
 
 from birdbath.soap import spyne_compat  # isort: skip  (must come before spyne)
 
-from spyne import Application, MethodContext
+from spyne import Application, ComplexModel, MethodContext
 from spyne.server import ServerBase
 
 from birdbath.access import operation_info
@@ -224,6 +225,12 @@ _IDS: Final = {"transaction": "transaction", "clusterId": "cluster", "jobId": "j
 _MADE: Final = {"beginTransaction": "transaction", "newCluster": "cluster", "newJob": "job"}
 
 
+@cache
+def _places_of_ids(message: type[ComplexModel]) -> tuple[tuple[int, str], ...]:
+    """Which of a message's values are ids, and what they are called in `Call.ids`."""
+    return tuple((place, _IDS[name]) for place, name in enumerate(message._type_info) if name in _IDS)
+
+
 class Call:
     """One request that was received: to be executed, or refused."""
 
@@ -247,12 +254,18 @@ class Call:
     def ids(self) -> dict[str, int | str]:
         """The transaction, cluster, job and file that the call names, or has made."""
         ctx = self._ctx
-        named = zip(ctx.descriptor.in_message._type_info, ctx.in_object or (), strict=False)
-        found = {_IDS[name]: value for name, value in named if name in _IDS and value is not None}
+        values = ctx.in_object or ()
+        found = {
+            name: values[place]
+            for place, name in _places_of_ids(ctx.descriptor.in_message)
+            if place < len(values) and values[place] is not None
+        }
         made, answered = _MADE.get(self.operation), ctx.out_object
         if made is not None and answered and isinstance(answered[0], Outcome) and answered[0].value:
             found[made] = answered[0].value
-        return {name: getattr(value, "id", value) for name, value in found.items()}
+        if "transaction" in found:
+            found["transaction"] = found["transaction"].id
+        return found
 
     @property
     def outcome(self) -> str:
