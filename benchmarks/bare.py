@@ -1,7 +1,8 @@
 """The reference server: a bare ASGI application under the same uvicorn settings.
 
-POST / answers fixed bytes; PUT /NAME writes the body to a file and syncs it, at ?OFFSET; GET
-/NAME?OFFSET-LENGTH answers that part of it. It does what any server would have to, and nothing else.
+POST / answers fixed bytes; PUT /NAME writes the body to a file and syncs it, at ?OFFSET, which is a new file
+when that is 0; GET /NAME?OFFSET-LENGTH answers that part of it. It does what any server would have to, and
+nothing else.
 """
 
 from __future__ import annotations
@@ -48,9 +49,12 @@ class Bare:
             event = await receive()
             pieces.append(event.get("body", b""))
             more = event.get("more_body", False)
-        descriptor = os.open(self._folder / scope["path"][1:], os.O_WRONLY | os.O_CREAT, 0o600)
+        offset = int(scope["query_string"])
+        # What overwrites is synced faster than what is appended, as what clients send is.
+        flags = os.O_WRONLY | os.O_CREAT | (0 if offset else os.O_TRUNC)
+        descriptor = os.open(self._folder / scope["path"][1:], flags, 0o600)
         try:
-            os.pwrite(descriptor, b"".join(pieces), int(scope["query_string"]))
+            os.pwrite(descriptor, b"".join(pieces), offset)
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
