@@ -23,6 +23,8 @@ _THREADS: Final = 8
 """Each costs more to wake than what the last of them wait for."""
 _SYNCING = ThreadPoolExecutor(_THREADS - 1, thread_name_prefix="birdbath-sync")
 _FOR_EVER: Final = -1
+_REFUSALS: Final = (OSError, OverflowError, RuntimeError, SystemError, ValueError)
+"""What the library makes of the system's: not there, not allowed, too many, not for such a file."""
 
 _own = threading.local()
 
@@ -58,7 +60,7 @@ class _Syncs:
             operation.set_callback(self._ended)
         try:
             self.left = int(kernel.submit(*operations))
-        except Exception:  # it has taken none; the library has another kind of error for each reason
+        except _REFUSALS:  # of the first, and so of all
             return
         self.rest = descriptors[self.left :]
 
@@ -83,7 +85,7 @@ def _kernel_of_thread() -> linux_aio.Context | None:
     if not hasattr(_own, "kernel"):
         try:
             _own.kernel = linux_aio.Context(_MOST)
-        except Exception:  # not there, not allowed, or too many: another kind of error for each reason
+        except _REFUSALS:
             _own.kernel = None
     kernel: linux_aio.Context | None = _own.kernel
     return kernel
