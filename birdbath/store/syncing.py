@@ -13,9 +13,11 @@ import os
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from types import ModuleType
+from typing import TYPE_CHECKING, Final
 
-from caio import linux_aio
+if TYPE_CHECKING:
+    from caio import linux_aio
 
 _MOST: Final = 256
 """Syncs that the kernel has at a time, of one thread."""
@@ -55,6 +57,8 @@ class _Syncs:
         self._kernel = kernel
         if kernel is None:
             return
+        from caio import linux_aio  # loaded by whoever has a kernel
+
         operations = [linux_aio.Operation.fsync(descriptor) for descriptor in descriptors]
         for operation in operations:
             operation.set_callback(self._ended)
@@ -83,12 +87,20 @@ class _Syncs:
 
 def _kernel_of_thread() -> linux_aio.Context | None:
     if not hasattr(_own, "kernel"):
-        try:
-            _own.kernel = linux_aio.Context(_MOST)
-        except _REFUSALS:
-            _own.kernel = None
+        _own.kernel = _new_kernel()
     kernel: linux_aio.Context | None = _own.kernel
     return kernel
+
+
+def _new_kernel() -> linux_aio.Context | None:
+    # Not before it is needed: the library tries it when it is loaded, which takes the kernel 30 ms.
+    import caio
+
+    library: ModuleType | None = caio.linux_aio  # it is None where that failed
+    try:
+        return None if library is None else library.Context(_MOST)
+    except _REFUSALS:
+        return None
 
 
 def _sync_in_threads(descriptors: Sequence[int]) -> list[OSError]:

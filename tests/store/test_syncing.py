@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import caio
 import pytest
 from caio import linux_aio
 
@@ -158,14 +159,19 @@ def test_what_the_kernel_does_not_take_is_synced_all_the_same(
 # ---------------------------------------------------------------- by threads
 
 
-def test_without_a_kernel_that_does_it_threads_sync(
-    descriptors: list[int], new_thread: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refused(requests: int) -> None:
-        raise SystemError(errno.EPERM, "Operation not permitted")
+def refused(requests: int) -> None:
+    raise SystemError(errno.EAGAIN, "Resource temporarily unavailable")
 
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_without_a_kernel_that_does_it_threads_sync(
+    is_there: bool, descriptors: list[int], new_thread: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     synced: list[int] = []
-    monkeypatch.setattr(linux_aio, "Context", refused)
+    if is_there:
+        monkeypatch.setattr(linux_aio, "Context", refused)
+    else:
+        monkeypatch.setattr(caio, "linux_aio", None)
     monkeypatch.setattr(os, "fsync", synced.append)
     sync_all(descriptors)
     assert sorted(synced) == sorted(descriptors)
