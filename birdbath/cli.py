@@ -91,9 +91,12 @@ def serve(
     # The server's parts take half a second to load, which the everyday commands shall not pay. What is loaded
     # stays: the collector has nothing to look for, until the server lets it.
     gc.disable()
+    from birdbath.listening import heed_hangups, restart
+
+    if not check:
+        heed_hangups()
     import uvloop
 
-    from birdbath.server import restart
     from birdbath.server import serve as serve_until_stopped
     from birdbath.settings import load_settings, misspelt
     from birdbath.trial import check as check_settings

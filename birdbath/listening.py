@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
 import sys
+import threading
 from typing import Final, NoReturn
 
 from birdbath.errors import BirdbathError
@@ -16,6 +18,8 @@ TRIAL_SECONDS: Final = 120
 MOST_SAID: Final = 1000
 """Characters of what a trial says that are logged: its last ones, where the reason is."""
 _VARIABLE: Final = "_BIRDBATH_LISTENERS"
+
+_asked = threading.Event()
 
 
 class CannotStart(BirdbathError):
@@ -60,6 +64,21 @@ def url_of(listener: socket.socket, scheme: str = "http") -> str:
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
+def heed_hangups() -> None:
+    """Let SIGHUP, from now to the end of the process, ask for a restart instead of ending it: the server may
+    be at its start, or at its end.
+    """
+    signal.signal(signal.SIGHUP, lambda *_: _asked.set())
+
+
+def restart_asked() -> bool:
+    """Whether SIGHUP has come since this was last called."""
+    asked = _asked.is_set()
+    if asked:
+        _asked.clear()
+    return asked
+
+
 async def trouble_of_a_restart() -> str | None:
     """Why the server could not become a new one, as that one says itself in a trial; None: it could.
 
@@ -97,5 +116,7 @@ def restart(descriptors: list[int]) -> NoReturn:
     """
     for descriptor in descriptors:
         os.set_inheritable(descriptor, True)
+    # Else it would end the new server until that heeds it; its settings are not read before then.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     environment = os.environ | {_VARIABLE: ",".join(map(str, descriptors))}
     os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)

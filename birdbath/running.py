@@ -16,7 +16,7 @@ from birdbath.hosting import Host
 from birdbath.http.connection import Connection, Connections
 from birdbath.http.handshakes import TlsServer
 from birdbath.http.tls import ServerTls
-from birdbath.listening import trouble_of_a_restart
+from birdbath.listening import restart_asked, trouble_of_a_restart
 
 _log = logging.getLogger(__name__)
 
@@ -70,15 +70,13 @@ class _AnnouncedServer(uvicorn.Server):
         self._tls = tls
         self._trust = 0
         self.again = False
-        self._asked = False
         self._trial: asyncio.Task[None] | None = None
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Stop on the usual signals; unlike Uvicorn, do not raise them again, so that the rest ends too."""
         former = {
-            number: signal.signal(number, self.handle_exit)
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+            number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)
         }
         try:
             yield
@@ -87,12 +85,9 @@ class _AnnouncedServer(uvicorn.Server):
                 signal.signal(number, handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Note whether it is to begin again."""
-        if sig == signal.SIGHUP:
-            self._asked = True
-        else:
-            self.again = False
-            super().handle_exit(sig, frame)
+        """Do not begin again."""
+        self.again = False
+        super().handle_exit(sig, frame)
 
     async def on_tick(self, counter: int) -> bool:
         """See Uvicorn: ten times a second. A restart that was asked for is tried before this one ends. When
@@ -103,8 +98,7 @@ class _AnnouncedServer(uvicorn.Server):
             for connection in list(self.server_state.connections):
                 if isinstance(connection, Connection):
                     connection.show_again()
-        if self._asked and (self._trial is None or self._trial.done()):
-            self._asked = False
+        if (self._trial is None or self._trial.done()) and restart_asked():
             self._trial = asyncio.create_task(self._try())
         return await super().on_tick(counter)
 

@@ -28,7 +28,7 @@ from birdbath.errors import InvalidAd
 from birdbath.execution import Processes
 from birdbath.federation.view import Federation, build_federation
 from birdbath.hosting import Host, Parts
-from birdbath.listening import CannotStart, listen, restart, url_of
+from birdbath.listening import CannotStart, listen, url_of
 from birdbath.listening import listeners as open_listeners
 from birdbath.pool.htcondor.journal import gateway
 from birdbath.pool.htcondor.pool import HTCondorPool
@@ -48,7 +48,7 @@ from birdbath.store.boots import Boots
 from birdbath.store.files import make_directory
 from birdbath.store.sandbox import Spool
 
-__all__ = ["CannotStart", "Parts", "listen", "restart", "serve", "url_of"]
+__all__ = ["CannotStart", "Parts", "listen", "serve", "url_of"]
 
 _log = logging.getLogger(__name__)
 
@@ -256,8 +256,8 @@ async def serve(settings: Settings, ready: Callable[[list[str]], None]) -> list[
     """Serve until SIGTERM or SIGINT; `ready` is told the URLs, the first of which is the main one.
 
     At the end no call is cut off that is answered within seconds; open transactions stay as they are. After
-    SIGHUP, with settings that can be served, the listening sockets stay open, and are returned for `restart`;
-    connections wait in them.
+    SIGHUP (see `heed_hangups`), with settings that can be served, the listening sockets stay open, and are
+    returned for `restart`; connections wait in them.
     """
     _allow_many_files()
     limit_expressions(ExpressionLimits(settings.max_expression_length, settings.max_expression_cost))

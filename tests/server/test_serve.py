@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -262,6 +263,37 @@ def test_a_restart_with_settings_that_cannot_be_served_does_not_take_place(tmp_p
         assert server.process.stdout.readline() == server.ready_line
         assert b'location="http://latter.example.org/schedd"' in get(f"{server.url}/schedd?wsdl")
         assert server.stop() == 0
+
+
+def test_a_server_that_is_about_to_start_is_not_ended_by_sighup_but_restarts(tmp_path: Path) -> None:
+    ready_made = (REPOSITORY / "birdbath/pool/simulated/descriptions/laptop.toml").read_text()
+    pool, other = tmp_path / "pool.toml", tmp_path / "other.toml"
+    other.write_text(ready_made)
+    os.mkfifo(pool)  # who opens it waits for the other side to do so, too
+    command = serve_command("--home", str(tmp_path / "home"), "--port", "0", "--pool", str(pool))
+    with (
+        (tmp_path / "server.log").open("wb") as log,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, cwd=REPOSITORY) as process,
+    ):
+        killer = threading.Timer(60, process.kill)
+        let_go = threading.Timer(60, lambda: os.open(pool, os.O_RDONLY | os.O_NONBLOCK))
+        for timer in (killer, let_go):
+            timer.start()
+        try:
+            with pool.open("w") as file:
+                process.send_signal(signal.SIGHUP)
+                other.replace(pool)
+                file.write(ready_made)
+            assert process.stdout is not None
+            ready = process.stdout.readline()
+            assert ready.startswith("Birdbath is ready at ")
+            assert process.stdout.readline() == ready
+            process.terminate()
+            assert process.wait(30) == 0
+        finally:
+            for timer in (killer, let_go):
+                timer.cancel()
+            process.kill()
 
 
 def test_a_missing_settings_file_is_said(tmp_path: Path) -> None:
