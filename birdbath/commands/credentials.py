@@ -73,13 +73,11 @@ def token(
     new_key: Annotated[bool, typer.Option("--new-key", help="Make the signing key file first.")] = False,
 ) -> None:
     """Print an IDTOKEN, as condor_token_create does; use it as bearer token, or as BIRDBATH_TOKEN."""
-    from birdbath.credentials.passwords import write_secret
+    from birdbath.credentials.passwords import make_secret
     from birdbath.credentials.tokens import IdTokens, new_signing_key
 
-    if new_key:
-        if key.exists():
-            raise BirdbathError(f"{key} is there already; tokens that it signed would lose their validity")
-        write_secret(key, new_signing_key())
+    if new_key and not make_secret(key, new_signing_key()):
+        raise BirdbathError(f"{key} is there already; tokens that it signed would lose their validity")
     if not identity:
         if new_key:
             return

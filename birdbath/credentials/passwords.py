@@ -6,11 +6,13 @@ checked in no other way.
 
 from __future__ import annotations
 
+import fcntl
 import hmac
 import os
 import re
 import secrets
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -20,6 +22,7 @@ import bcrypt
 
 from birdbath.credentials.errors import UnusableCredentials, WrongCredential
 from birdbath.credentials.rereading import Files
+from birdbath.store.files import sync_directory, write_all
 
 CLEAR: Final = "{CLEAR}"
 MAX_PASSWORD: Final = 1024
@@ -113,29 +116,70 @@ class PasswordFiles:
 def change(path: Path, account: str, kept: str | None) -> bool:
     """Set, or with None delete, the line of an account; whether it had one.
 
-    The file is replaced as a whole, on disk when this returns, and readable by its owner only.
+    The file is replaced as a whole, on disk when this returns, and readable by its owner only. Who changes it
+    at the same time waits.
     """
-    try:
-        lines = path.read_text().splitlines()
-    except FileNotFoundError:
-        lines = []
-    except OSError as error:
-        raise UnusableCredentials(f"Cannot read {path}: {error.strerror}") from None
-    others = [line for line in lines if line.partition(":")[0] != account]
-    write_secret(path, "".join(f"{line}\n" for line in others + ([f"{account}:{kept}"] if kept else [])))
+    with _replacing(path) as replace:
+        try:
+            lines = path.read_text().splitlines()
+        except FileNotFoundError:
+            lines = []
+        except OSError as error:
+            raise UnusableCredentials(f"Cannot read {path}: {error.strerror}") from None
+        others = [line for line in lines if line.partition(":")[0] != account]
+        wanted = others + ([f"{account}:{kept}"] if kept else [])
+        replace("".join(f"{line}\n" for line in wanted).encode())
     return len(others) < len(lines)
 
 
-def write_secret(path: Path, text: str | bytes) -> None:
-    """Replace a file that its owner alone may read; on disk when this returns."""
-    data = text.encode() if isinstance(text, str) else text
+def make_secret(path: Path, data: bytes) -> bool:
+    """Make a file that its owner alone may read, on disk when this returns; False, and nothing is done, when
+    it is there already.
+    """
+    with _replacing(path) as replace:
+        if os.path.lexists(path):
+            return False
+        replace(data)
+    return True
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Callable[[bytes], None]]:
+    """What replaces a file in the block, in which nobody else does. Raises UnusableCredentials."""
     new = path.with_name(path.name + ".new")
     try:
-        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
+        descriptor = _locked(new)
+        replaced = False
+
+        def replace(data: bytes) -> None:
+            nonlocal replaced
+            os.ftruncate(descriptor, 0)
+            write_all(descriptor, data, 0)
             os.fsync(descriptor)
-        os.replace(new, path)
+            os.replace(new, path)
+            replaced = True  # the next one may have made its own meanwhile
+            sync_directory(path.parent)
+
+        try:
+            yield replace
+        finally:
+            if not replaced:
+                new.unlink()
+            os.close(descriptor)
     except OSError as error:
         raise UnusableCredentials(f"Cannot write {path}: {error.strerror}") from None
+
+
+def _locked(new: Path) -> int:
+    """A file that nobody else writes to as long as it is open here."""
+    while True:
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(descriptor), os.lstat(new)):
+                    return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)  # it is in its place by now, and was another's

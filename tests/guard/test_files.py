@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import logging
+import os
 import stat
 import subprocess
 import sys
+import threading
 import tracemalloc
 from base64 import b64encode
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +24,7 @@ from birdbath.access import Level
 from birdbath.credentials import UnusableCredentials, WrongCredential
 from birdbath.credentials.keys import KeyUrl
 from birdbath.credentials.mapfile import account_of, one_line, parse
-from birdbath.credentials.passwords import PasswordFiles, change, hash_password
+from birdbath.credentials.passwords import PasswordFiles, change, hash_password, make_secret
 from birdbath.credentials.rereading import Reread
 from birdbath.credentials.tokens import IdTokens, limits, new_signing_key, signing_key, unscrambled
 from birdbath.credentials.username_tokens import WINDOW, UsernameTokens
@@ -264,6 +270,58 @@ def test_keys_are_fetched_seldom_and_found_by_the_issuer_s_metadata() -> None:
     with pytest.raises(WrongCredential):
         keys.key({"kid": "made up"})
     assert len(asked) == 4
+
+
+@pytest.fixture
+def twice(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[str], bool]], list[bool]]:
+    """What does two pieces of work, the second of which begins when the first has its file ready: it has
+    ended or waits for it when that is put in its place.
+    """
+    lock, replace = fcntl.flock, os.replace
+    ended_or_waits = threading.Event()
+
+    def flock(descriptor: int, operation: int) -> None:
+        ended_or_waits.set()
+        lock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+
+    def do(work: Callable[[str], bool]) -> list[bool]:
+        with ThreadPoolExecutor(1) as pool:
+            second = []
+
+            def replacing(*paths: Any) -> None:
+                monkeypatch.setattr(os, "replace", replace)
+                ended_or_waits.clear()
+                second.append(pool.submit(work, "second"))
+                second[0].add_done_callback(lambda _: ended_or_waits.set())
+                assert ended_or_waits.wait(60)
+                replace(*paths)
+
+            monkeypatch.setattr(os, "replace", replacing)
+            return [work("first"), second[0].result(60)]
+
+    return do
+
+
+def test_of_two_who_change_a_password_file_at_once_nobody_s_change_is_lost(
+    tmp_path: Path, twice: Callable[[Callable[[str], bool]], list[bool]]
+) -> None:
+    path = tmp_path / "passwords"
+    twice(lambda account: change(path, account, "{CLEAR}a good password"))
+    for account in ("first", "second"):
+        PasswordFiles(path).check(account, "a good password")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_of_two_who_make_a_signing_key_at_once_one_is_told_that_it_is_there(
+    tmp_path: Path, twice: Callable[[Callable[[str], bool]], list[bool]]
+) -> None:
+    path = tmp_path / "POOL"
+    assert twice(lambda data: make_secret(path, data.encode())) == [True, False]
+    assert path.read_text() == "first"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def birdbath(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
