@@ -150,7 +150,7 @@ class Backend:
 
         async def run() -> T:
             try:
-                return await self._writer.write(lambda unit: done(unit, False))
+                return await self._write(lambda unit: done(unit, False))
             except Elsewhere:
                 return await self._writer.write_alone(lambda unit: done(unit, True))
 
@@ -222,10 +222,26 @@ class Backend:
             else:
                 # A chunk is on disk with the file; only strict checks ask the database which have come.
                 relaxed = operation == "sendFile" and not self._schedd.strict
-            return await self._writer.write(lambda unit: work(self._operations(caller, unit)), relaxed)
+            return await self._write(lambda unit: work(self._operations(caller, unit)), relaxed)
         if operation in LISTINGS:
             return await self._run_patiently(operation, caller, work, None)
         return work(self._operations(caller, None))
+
+    async def _write(self, work: Callable[[UnitOfWork], T], relaxed: bool = False) -> T:
+        """Run `work` in a unit of work on the event loop. Raises Elsewhere when that is durable: a lease that
+        it has renewed in time may not run out before its next turn comes.
+        """
+
+        def attempt(unit: UnitOfWork) -> T | Elsewhere:
+            try:
+                return work(unit)
+            except Elsewhere as elsewhere:
+                return _detached(elsewhere)
+
+        done = await self._writer.write(attempt, relaxed)
+        if isinstance(done, Elsewhere):
+            raise done
+        return done
 
     async def _run_patiently(
         self, operation: str, caller: Caller, work: Callable[[Operations], T], renewal: Renewal | None

@@ -47,7 +47,7 @@ class ScheddSettings(QueueRights):
 
 
 class Elsewhere(Exception):
-    """The call has to be run again where it belongs; nothing of it was done.
+    """The call has to be run again where it belongs; nothing of it was done, but for a lease that is renewed.
 
     With `transaction`, its lease has to be renewed in a unit of work first. With `in_unit` the whole call
     belongs into one, though it is a read. Else it would hold up the event loop, and belongs into a thread.
