@@ -120,10 +120,7 @@ class Endpoint:
         session: requests.Session | None,
         wsdl: str | None,
     ) -> None:
-        if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
-            raise InvalidValue(
-                f"{url!r} is not the address of a server; expected something like http://host:8080"
-            )
+        check_address(url)
         self.url = url
         self.service = service
         self.timeout = timeout
@@ -208,6 +205,19 @@ class Endpoint:
             raise InvalidValue(f"cannot be sent: {error}") from error
         except FileNotFoundError as error:
             raise BadReply(f"{url}: no such WSDL file", url) from error
+
+
+def check_address(url: str) -> None:
+    """Raise `InvalidValue` for what is no http(s) URL."""
+    try:
+        parts = urlsplit(url)
+        whole = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # brackets, or a port that is no number
+        whole = False
+    if not whole:
+        raise InvalidValue(
+            f"{url!r} is not the address of a server; expected something like http://host:8080"
+        )
 
 
 def check(reply: Reply) -> None:

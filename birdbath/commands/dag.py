@@ -89,7 +89,7 @@ class _Files:
 
     def _text(self, path: Path) -> str:
         try:
-            text = path.read_text(encoding="utf-8")
+            text = path.read_text(encoding="utf-8-sig")
         except OSError as error:
             raise DagError(f"{path}: {error.strerror}") from None
         except UnicodeDecodeError:

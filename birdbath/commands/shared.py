@@ -16,10 +16,26 @@ REFUSED = 1
 UNREACHABLE = 3
 INTERRUPTED = 130
 
-Url = Annotated[
-    str, typer.Option("--url", envvar="BIRDBATH_URL", help="Address of the server.", metavar="URL")
-]
 DEFAULT_URL = "http://127.0.0.1:8080"
+
+
+def _address(url: str) -> str:
+    from birdbath.client import InvalidValue
+    from birdbath.client.wire import check_address
+
+    try:
+        check_address(url)
+    except InvalidValue as error:
+        raise typer.BadParameter(str(error)) from None
+    return url
+
+
+Url = Annotated[
+    str,
+    typer.Option(
+        "--url", envvar="BIRDBATH_URL", help="Address of the server.", metavar="URL", callback=_address
+    ),
+]
 
 
 def _expression(text: str | None) -> str | None:

@@ -27,6 +27,9 @@ _CLUSTER = ("Cluster", "ClusterId")
 _PROCESS = ("Process", "ProcId")
 _SCRATCH = "birdbath_scratch_"
 
+# What the parser says, and why: it takes a blank line among the items for an item, and then wants none empty.
+_MEANT = {"invalid qargs": "an item is empty; take the blank lines out of the list"}
+
 
 class Row(NamedTuple):
     """One job of a `queue` statement: its number within its item, the number and variables of the item."""
@@ -122,7 +125,8 @@ class QueueStatement:
         try:
             items = list(self._submit.itemdata() or ())
         except (ValueError, IndexError) as error:
-            raise DescriptionError(f"queue {self._arguments.strip()}: {error}") from None
+            said = _MEANT.get(str(error), error)
+            raise DescriptionError(f"queue {self._arguments.strip()}: {said}") from None
         rows = [item if isinstance(item, dict) else {"Item": str(item)} for item in items]
         chosen = _SLICE.match(rest)
         return rows[_slice(chosen[1])] if chosen else rows
@@ -142,7 +146,7 @@ class Description:
         if path.suffix.lower() == ".dag":
             raise DescriptionError(f"{path} is a DAG; this command takes submit descriptions")
         try:
-            return cls(path.read_text(encoding="utf-8"))
+            return cls(path.read_text(encoding="utf-8-sig"))  # editors on Windows begin with a mark
         except OSError as error:
             raise DescriptionError(f"{path}: {error.strerror}") from None
         except UnicodeDecodeError:

@@ -25,6 +25,7 @@ ENCODINGS: Final = frozenset(
     {"utf-8", "ascii", "iso8859-1", "iso8859-2", "iso8859-15", "cp1250", "cp1251", "cp1252"}
 )
 
+_GZIP: Final = b"\x1f\x8b"
 _STARTS: Final = frozenset(b"<\xef \t\r\n")
 _DECLARATION_WITHIN = 512
 _DECLARED = re.compile(rb"""\bencoding\s*=\s*["']([^"']*)""").search
@@ -71,6 +72,8 @@ USUAL: Final = Bounds()
 
 def check_encoding(document: bytes) -> None:
     """Raise ClientFault for a document in an encoding of which no byte may be looked at by itself."""
+    if document.startswith(_GZIP):
+        raise ClientFault("The request is compressed with gzip, which is not understood: send it as it is")
     if b"\0" in document[:4] or document.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise ClientFault("The request is in UTF-16 or UTF-32; UTF-8 or ISO-8859-1 are understood")
     if document[0] not in _STARTS:

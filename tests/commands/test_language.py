@@ -108,6 +108,7 @@ def test_names_of_commands_are_folded_and_those_of_attributes_are_kept() -> None
         ("x = 1\nqueue x from /no/such/file\n", "/no/such/file"),
         ("x = 1\nqueue x in [1:2:3:4] (a b)\n", "Invalid"),
         ("x = 1\nqueue x in (\na\n", "brace"),
+        ("x = 1\nqueue x from (\na\n\nb\n)\n", "take the blank lines out of the list"),
     ],
 )
 def test_what_is_wrong_is_said(text: str, said: str) -> None:
@@ -124,7 +125,7 @@ def test_an_item_that_names_its_own_variable_does_not_hang(tmp_path: Path) -> No
 
 
 def test_a_file_is_read(tmp_path: Path) -> None:
-    (tmp_path / "a.sub").write_text("executable = /bin/true\nqueue\n")
+    (tmp_path / "a.sub").write_text("executable = /bin/true\nqueue\n", encoding="utf-8-sig")
     (tmp_path / "latin.sub").write_bytes(b"arguments = \xe9\nqueue\n")
 
     assert len(Description.read(tmp_path / "a.sub").statements) == 1

@@ -87,6 +87,14 @@ def test_a_folder_that_cannot_be_written_is_named(run: Run, tmp_path: Path) -> N
     assert (outcome.exit_code, outcome.stderr) == (1, "birdbath: wsdl: File exists\n")
 
 
+@pytest.mark.parametrize("url", ["127.0.0.1:8080", "ftp://host", "http://host:port", "http://[::1"])
+def test_what_is_no_address_is_wrong_usage(run: Run, url: str) -> None:
+    outcome = run("q", url=url)
+
+    assert outcome.exit_code == 2
+    assert "is not the address of a server" in outcome.stderr
+
+
 def test_what_is_no_job_is_wrong_usage(run: Run) -> None:
     outcome = run("fetch", "alice")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import logging
 
 import pytest
@@ -38,6 +39,7 @@ def parts(reply: Reply) -> tuple[str, str]:
         (b"   ", "not well-formed"),
         (b"<", "not well-formed"),
         (b"\x00\x01\x02\x03", "UTF-16"),
+        (gzip.compress(b"<Envelope/>", mtime=0), "compressed with gzip"),
         (b"\xff\xfe\xfd", "UTF-16"),
         (b"\x80abc", "not well-formed"),
         (call("getVersionString")[:-10], "not well-formed"),
