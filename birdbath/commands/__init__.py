@@ -27,7 +27,7 @@ from birdbath.commands import (
     submit,
     wsdl,
 )
-from birdbath.commands.shared import help_of
+from birdbath.commands.shared import ShowsAds, help_of
 
 _COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "submit": submit.submit,
@@ -50,7 +50,11 @@ _COMMANDS: Final[dict[str, Callable[..., None]]] = {
 }
 
 
+_SHOWING_ADS: Final = ("q", "history", "status")
+
+
 def register(app: typer.Typer) -> None:
     """Add the everyday commands to `app`."""
     for name, command in _COMMANDS.items():
-        app.command(name, help=help_of(command))(command)
+        kind = ShowsAds if name in _SHOWING_ADS else None
+        app.command(name, cls=kind, help=help_of(command))(command)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import sys
 from collections.abc import Callable
-from typing import Annotated, ParamSpec
+from typing import Annotated, Any, ParamSpec
 
 import typer
+from typer.core import TyperCommand
 
 from birdbath.errors import BirdbathError
 
@@ -68,10 +70,30 @@ Attributes = Annotated[
         "--format",
         "--af",
         "-af",
-        help="Print only these attributes, one line an ad. Separate them by commas, or repeat the option.",
+        help="Print only these attributes, one line an ad. Separate them by commas, or repeat the option;"
+        " after -af by blanks, too.",
         metavar="ATTR,...",
     ),
 ]
+_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+
+
+class ShowsAds(TyperCommand):
+    """A command with `Attributes`, whose `-af` takes all names that follow it, as that of `condor_q` does:
+    taken for users or machines they would select nothing.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """The rest of `args` when the options are read."""
+        words: list[str] = []
+        for word in args:
+            if words[-2:-1] == ["-af"] and _NAME.fullmatch(word):
+                words[-1] += f",{word}"
+            else:
+                words.append(word)
+        return super().parse_args(ctx, words)
+
+
 Reason = Annotated[
     str, typer.Option("--reason", "-reason", help="Why; kept in the job's ad.", metavar="TEXT")
 ]

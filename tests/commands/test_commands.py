@@ -197,6 +197,8 @@ def test_holding_releasing_removing(run: Run, server: str, sleepers: str) -> Non
     assert (none.exit_code, none.stdout, none.stderr) == (1, "", "birdbath: there is no job to be released\n")
     assert removed.stdout == "".join(f"Job {sleepers}.{proc} removed\n" for proc in range(3))
     assert run("q", sleepers, "--json", url=server).stdout == "[]\n"
+    separated = run("history", "-af", "ProcId", "JobStatus", sleepers, "--limit", "2", url=server)
+    assert separated.stdout == "2 3\n1 3\n"
     wanted = ("history", sleepers, "--limit", "2")
     assert run(*wanted, "--af", "ProcId,JobStatus", url=server).stdout == "2 3\n1 3\n"
     title, *lines = run(*wanted, url=server).stdout.splitlines()
