@@ -7,10 +7,12 @@ in it.
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
@@ -30,6 +32,8 @@ LINE_EVERY: Final = 1.0
 """Seconds between lines of refusals of a kind: the trail has to last while a client is refused on and on."""
 _MOST_KINDS: Final = 10_000
 _LONGEST = 200
+_MOST_TRIES: Final = 3
+"""Files found in the place of a full one, as other servers rotate too, before a line goes into the last."""
 
 
 class UnusableAuditLog(BirdbathError):
@@ -148,24 +152,53 @@ class Refusals:
 
 class _TrailFile(RotatingFileHandler):
     """Rotated as the library does, but written to by one system call a line: the library makes five, and a
-    record of each.
+    record of each. Several servers may write to it: one of them rotates it, and the others follow.
     """
 
     def append(self, line: bytes) -> None:
         """Write a line; one that cannot be written is told to the log, and lost."""
         self.acquire()
         try:
-            if self._size + len(line) > self.maxBytes:
-                self.doRollover()
             if self.stream is None:  # it was closed to be rotated, and could not be
                 self.stream = self._open()
-            self._size += os.write(self.stream.fileno(), line)
+            for _ in range(_MOST_TRIES):
+                if self._takes(len(line)) or self._rotated(self.stream):
+                    break
+            os.write(self.stream.fileno(), line)
         except OSError as error:
             _log.error("The audit log cannot be written: %s", error.strerror)
         finally:
             self.release()
 
+    def _takes(self, size: int) -> bool:
+        """Whether the file is in its place, and has room for `size` bytes."""
+        found = self._in_place()
+        return found is not None and found.st_size + size <= self.maxBytes
+
+    def _in_place(self) -> os.stat_result | None:
+        with suppress(FileNotFoundError):
+            found = os.stat(self.baseFilename)
+            if (found.st_dev, found.st_ino) == self._opened:
+                return found
+        return None
+
+    def _rotated(self, stream: TextIOWrapper) -> bool:
+        """Rotate the file; False when another server has done so, whose file is the one from now on."""
+        lock = os.dup(stream.fileno())
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if self._in_place() is not None:
+                self.doRollover()
+                return True
+        finally:
+            os.close(lock)
+        self.stream = None
+        stream.close()
+        self.stream = self._open()
+        return False
+
     def _open(self) -> TextIOWrapper:
         descriptor = os.open(self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        self._size = os.fstat(descriptor).st_size
+        found = os.fstat(descriptor)
+        self._opened = found.st_dev, found.st_ino
         return open(descriptor, "a", encoding="utf-8")

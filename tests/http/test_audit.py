@@ -1,5 +1,6 @@
 """The file of the trail: rotated by its size, and not the end of a call when it cannot be written."""
 
+import fcntl
 import json
 import os
 from pathlib import Path
@@ -37,6 +38,44 @@ def test_it_is_rotated_before_it_grows_too_large(tmp_path: Path) -> None:
     again.close()
     assert len(list(tmp_path.iterdir())) == 1 + KEPT_FILES
     assert all(file.stat().st_size <= 1000 for file in tmp_path.iterdir())
+
+
+def test_a_server_follows_when_another_one_has_rotated_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "audit.log"
+    one, other = Audit(path, max_bytes=1000), Audit(path, max_bytes=1000)
+    write(other, 1)
+    write(one, 10 * KEPT_FILES)
+    write(other, 1)
+    assert clusters(path)[-1] == 0
+    assert all(file.stat().st_size <= 1000 for file in tmp_path.iterdir())
+    one.close()
+    other.close()
+
+
+def test_of_two_servers_that_find_the_file_full_at_once_one_rotates_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "audit.log"
+    first = Audit(path)
+    write(first, 3)
+    first.close()
+    full = path.stat().st_size + 50
+    one, other = Audit(path, max_bytes=full), Audit(path, max_bytes=full)
+    before = clusters(path)
+    lock = fcntl.flock
+
+    def late(descriptor: int, operation: int) -> None:
+        """Another one comes before, all the way."""
+        monkeypatch.setattr(fcntl, "flock", lock)
+        write(one, 1)
+        lock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    write(other, 2)
+    assert clusters(tmp_path / "audit.log.1") == before
+    assert clusters(path) == [0, 0, 1]
+    one.close()
+    other.close()
 
 
 def test_a_line_that_cannot_be_written_is_told_to_the_log(
