@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 
 from birdbath.description.errors import DescriptionError
-from birdbath.description.language import QueueStatement
+from birdbath.description.language import QueueStatement, references
 
 Reader = Callable[[str], str]
 """The text of a file of the description's folder, by its name; raises DescriptionError when there is none."""
@@ -33,7 +33,7 @@ _FUNCTION = re.compile(r"\$(?:F[a-z]*|CHOICE|BASENAME|DIRNAME)\(", re.IGNORECASE
 _DOLLAR = re.compile(r"\$\(\s*DOLLAR\b", re.IGNORECASE)
 _TOKEN = re.compile(r"\$+\w*(?:\$*\()?")
 _JOINED = re.compile(r"\)\w*\$*\w*\(")
-_REFERENCE = re.compile(r"\$\w*\(\s*([A-Za-z_][\w.]*)")
+_UNNAMED = re.compile(r"(?<!\$)\$\((?!\s*[\w.]+\s*[):]).{,20}")
 _ASSIGNMENT = re.compile(r"([\w.+]+)\s*(?:@?)=\s*(.*)", re.DOTALL)
 
 
@@ -105,6 +105,8 @@ def _check_dollars(text: str) -> None:
     A dollar sign that begins no macro, as in $HOME, is harmless as long as nothing that is put together from
     several macros can follow it.
     """
+    if unnamed := _UNNAMED.search(text):  # put together, it could name itself, and the parser never end
+        raise DescriptionError(f"{unnamed[0]}: the name of a macro has to stand there as a whole")
     functions = bool(_FUNCTION.search(text))
     bare = False
     for match in _TOKEN.finditer(text):
@@ -189,7 +191,7 @@ def _check_size(lines: list[str]) -> None:
         if depth > 100:
             raise DescriptionError(f"$({name}): macros are nested too deep")
         text = values.get(name, "")
-        uses = (size(used.lower(), depth + 1) for used in _REFERENCE.findall(text) if used.lower() != name)
+        uses = (size(used, depth + 1) for used in references(text) if used != name)
         total = len(text) + sum(uses)
         if total > MAX_EXPANDED:
             raise DescriptionError(f"{name} is longer than {MAX_EXPANDED} characters when it is expanded")

@@ -21,6 +21,8 @@ _FOREACH = re.compile(r"(?:^|\s)(?:in|from|matching(?:\s+(?:files|dirs|any))?)(?
 _SLICE = re.compile(r"\s*\[([-\d\s:]*)\]")
 _VARIABLES = re.compile(r"(?:^|(?<=\s))[A-Za-z_][\w.]*(?:\s*,\s*[A-Za-z_][\w.]*|\s+[A-Za-z_][\w.]*)*\s*$")
 _REFERENCE = re.compile(r"\$\w*\(\s*([A-Za-z_][\w.]*)")
+_CHOICE = re.compile(r"\$CHOICE\(", re.IGNORECASE)
+_LAST = re.compile(r",\s*([A-Za-z_][\w.]*)\s*\)")
 
 # HTCondor's own variables of a job, set for every job before its commands are expanded.
 _CLUSTER = ("Cluster", "ClusterId")
@@ -29,6 +31,17 @@ _SCRATCH = "birdbath_scratch_"
 
 # What the parser says, and why: it takes a blank line among the items for an item, and then wants none empty.
 _MEANT = {"invalid qargs": "an item is empty; take the blank lines out of the list"}
+
+
+def references(text: str) -> list[str]:
+    """The macros in `text`, in lower case, each as often as it is there; perhaps one word too many.
+
+    $CHOICE(INDEX, NAME) names its list last; when that leads back to it, the parser overruns its stack.
+    """
+    names = _REFERENCE.findall(text)
+    if _CHOICE.search(text):
+        names += _LAST.findall(text)
+    return [name.lower() for name in names]
 
 
 class Row(NamedTuple):
@@ -78,7 +91,7 @@ class QueueStatement:
         """
         values = {name: str(cluster) for name in _CLUSTER} | {name: str(proc) for name in _PROCESS}
         values |= {"Step": str(row.step), "Row": str(row.item), "ItemIndex": str(row.item), **row.variables}
-        if any("$(" in value for value in row.variables.values()):
+        if any("$" in value for value in row.variables.values()):
             _refuse_cycles({**self.commands, **row.variables})
         for name, value in values.items():
             self._submit[name] = value
@@ -89,7 +102,7 @@ class QueueStatement:
     def unused(self, known: frozenset[str]) -> list[str]:
         """The commands that are neither known nor used as a macro by others: most likely misspelt."""
         texts = [*self.commands.values(), self._arguments]
-        used = {name.lower() for text in texts for name in _REFERENCE.findall(text)}
+        used = {name for text in texts for name in references(text)}
         return [
             name
             for name in self.commands
@@ -216,7 +229,7 @@ def _folded(name: str) -> str:
 
 def _refuse_cycles(commands: Mapping[str, str]) -> None:
     """Macros that stand for each other in a circle would keep the parser busy for ever."""
-    uses = {name.lower(): {n.lower() for n in _REFERENCE.findall(text)} for name, text in commands.items()}
+    uses = {name.lower(): set(references(text)) for name, text in commands.items()}
     finished: set[str] = set()
 
     def visit(name: str, above: tuple[str, ...]) -> None:

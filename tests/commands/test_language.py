@@ -102,6 +102,7 @@ def test_names_of_commands_are_folded_and_those_of_attributes_are_kept() -> None
         ),
         ("include : false |\nexecutable a\nqueue\n", "not the submit language"),
         ("a = $(b)\nb = $(c)\nc = $(a)\nqueue\n", r"\$\(a\) stands for itself: a -> b -> c -> a"),
+        ("l = a,$(m)\nm = $CHOICE(0,l)\nqueue", "stands for itself: l -> m -> l"),
         ("x = 1\nqueue many\n", "queue many: that is no number of jobs"),
         ("x = 1\nqueue 2 3\n", "queue 2 3: that is no number of jobs"),
         ("x = 1\nqueue -1\n", "queue -1: that is no number of jobs"),
@@ -139,7 +140,8 @@ def test_a_file_is_read(tmp_path: Path) -> None:
 
 def test_commands_that_nobody_knows_are_found() -> None:
     text = (
-        "executable = x\narguments = $(used) $Fn(path)\nused = 1\npath = a/b\nrequest_widgets = 1\n+Own = 1\n"
+        "executable = x\nlist = a,b\nenv = $CHOICE(Process,list)\n"
+        "arguments = $(used) $Fn(path)\nused = 1\npath = a/b\nrequest_widgets = 1\n+Own = 1\n"
         "typo = 2\ncount = 1\nqueue $(count)\n"
     )
     [statement] = Description(text).statements
