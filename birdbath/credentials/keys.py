@@ -9,13 +9,15 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import jwt
 import orjson
 
 from birdbath.credentials.errors import WrongCredential
 from birdbath.credentials.rereading import Files
+
+if TYPE_CHECKING:
+    import jwt
 
 REFRESH: Final = 3600.0
 NOT_SOONER: Final = 60.0
@@ -41,6 +43,8 @@ def fetch(url: str) -> bytes:
 
 def parse(data: bytes) -> jwt.PyJWKSet:
     """A key set. Raises ValueError."""
+    import jwt  # loaded by those who have tokens
+
     try:
         return jwt.PyJWKSet.from_json(data.decode())
     except (jwt.PyJWTError, KeyError, AttributeError, TypeError) as error:

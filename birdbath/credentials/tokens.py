@@ -1,7 +1,7 @@
 """Bearer tokens: HTCondor's IDTOKENS by the pool's signing key; SciTokens and OIDC access tokens by issuer.
 
-PyJWT and cryptography do the cryptography. Each issuer has its own keys and algorithms, so a token cannot
-choose how it is judged.
+PyJWT and cryptography do the cryptography; they are loaded by those who have tokens, for they take a tenth of
+a server's start. Each issuer has its own keys and algorithms, so a token cannot choose how it is judged.
 """
 
 from __future__ import annotations
@@ -13,10 +13,6 @@ from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
 from typing import Any, Final, Protocol
-
-import jwt
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from birdbath.access import Level
 from birdbath.credentials.errors import WrongCredential
@@ -101,6 +97,9 @@ def new_signing_key() -> bytes:
 
 def signing_key(data: bytes, name: str) -> bytes:
     """The key that signs IDTOKENS, from the content of the file `name`."""
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
     if not data:
         raise ValueError("the signing key is empty")
     secret = unscrambled(data)
@@ -136,6 +135,8 @@ class IdTokens:
         """A token for `identity` (user@domain), valid for `lifetime` seconds (None: for ever), limited to
         the HTCondor levels `authorizations`, if any.
         """
+        import jwt
+
         now = int(time.time())
         claims: dict[str, Any] = {
             "iat": now,
@@ -188,6 +189,8 @@ class IssuedTokens:
 
 def issuer_of(token: str) -> str:
     """Who the token says has issued it; believed by nobody. Raises WrongCredential."""
+    import jwt
+
     try:
         return str(jwt.decode(token, options={"verify_signature": False}).get("iss", ""))
     except jwt.PyJWTError as error:
@@ -195,6 +198,8 @@ def issuer_of(token: str) -> str:
 
 
 def _header(token: str) -> dict[str, Any]:
+    import jwt
+
     try:
         return jwt.get_unverified_header(token)
     except jwt.PyJWTError as error:
@@ -204,6 +209,8 @@ def _header(token: str) -> dict[str, Any]:
 def _decoded(
     token: str, key: Any, algorithms: list[str], issuer: str, audience: list[str] | None
 ) -> dict[str, Any]:
+    import jwt
+
     try:
         return jwt.decode(token, key, algorithms, issuer=issuer, audience=audience, leeway=LEEWAY)
     except (jwt.PyJWTError, TypeError, ValueError) as error:
