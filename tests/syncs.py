@@ -11,4 +11,4 @@ from birdbath.store import syncing
 def sync_by(monkeypatch: pytest.MonkeyPatch, sync: Callable[[int], object]) -> None:
     """Let every sync of a descriptor in this process be a call of `sync`."""
     monkeypatch.setattr(os, "fsync", sync)
-    monkeypatch.setattr(syncing, "_kernel_of_thread", lambda: None)
+    monkeypatch.setattr(syncing, "_kernel", lambda: None)

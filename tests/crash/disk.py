@@ -44,7 +44,7 @@ class Disk:
         self._one_at_a_time = threading.Lock()
         self._fsync = os.fsync
         os.fsync = self.sync  # type: ignore[assignment]  # of files the server only has descriptors
-        syncing._kernel_of_thread = lambda: None  # what the kernel is asked for at once it would not see
+        syncing._kernel = lambda: None  # what the kernel is asked for at once it would not see
         commit = _Batch.commit
 
         def committing(batch: _Batch) -> None:

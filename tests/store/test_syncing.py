@@ -29,9 +29,9 @@ def descriptors(tmp_path: Path) -> Iterator[list[int]]:
 
 
 @pytest.fixture
-def new_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody has asked in this thread whether there is asynchronous I/O."""
-    monkeypatch.setattr(syncing, "_own", threading.local())
+def none_idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody has asked yet whether there is asynchronous I/O."""
+    monkeypatch.setattr(syncing, "_idle", [])
 
 
 def unwanted(descriptor: int) -> None:
@@ -82,7 +82,8 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, kernel: Kernel) -> list[int]:
     """Use `kernel`; the descriptors that are synced one by one instead."""
     synced: list[int] = []
     sync_by(monkeypatch, synced.append)
-    monkeypatch.setattr(syncing, "_kernel_of_thread", lambda: kernel)
+    monkeypatch.setattr(syncing, "_kernel", lambda: kernel)
+    monkeypatch.setattr(syncing, "_idle", [])
     monkeypatch.setattr(linux_aio, "Operation", Operation)
     return synced
 
@@ -91,17 +92,18 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, kernel: Kernel) -> list[int]:
 
 
 def test_the_kernel_syncs_files_and_directories(
-    descriptors: list[int], new_thread: None, monkeypatch: pytest.MonkeyPatch
+    descriptors: list[int], none_idle: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "fsync", unwanted)
-    require("this kernel's asynchronous I/O, and leave to use it", syncing._kernel_of_thread() is not None)
+    require("this kernel's asynchronous I/O, and leave to use it", syncing._kernel() is not None)
     for _ in range(2):
         sync_all(descriptors)
     sync_all([descriptors[1]] * 600)
+    assert len(syncing._idle) == 1
 
 
 def test_what_the_kernel_does_not_take_is_told_by_the_system_when_all_are_through(
-    descriptors: list[int], new_thread: None, monkeypatch: pytest.MonkeyPatch
+    descriptors: list[int], none_idle: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced: list[int] = []
     fsync = os.fsync
@@ -165,7 +167,7 @@ def refused(requests: int) -> None:
 
 @pytest.mark.parametrize("is_there", [True, False])
 def test_without_a_kernel_that_does_it_threads_sync(
-    is_there: bool, descriptors: list[int], new_thread: None, monkeypatch: pytest.MonkeyPatch
+    is_there: bool, descriptors: list[int], none_idle: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced: list[int] = []
     if is_there:
