@@ -103,7 +103,7 @@ class Sandbox:
 
     def create(self) -> None:
         """Make the directory if it is not there; it is on disk when the first file declared in it is."""
-        os.close(self._make(None, expected=False))
+        os.close(self._make(None))
 
     def exists(self) -> bool:
         """Whether the directory is there."""
@@ -293,12 +293,11 @@ class Sandbox:
             descriptor = _enter(descriptor, step)
         return descriptor
 
-    def _make(self, unit: UnitOfWork | None, expected: bool = True) -> int:
-        """Open the directory, made with those above it if need be; with a unit, they are synced when it is.
-
-        It is tried at once where it is `expected` to be there.
+    def _make(self, unit: UnitOfWork | None) -> int:
+        """Open the directory, made with those above it if need be; with a unit, they are synced when it
+        is.
         """
-        if expected and (unit is None or self._place in self._settled):
+        if unit is None or self._place in self._settled:
             with contextlib.suppress(FileNotFoundError):
                 return self._open()
         for _ in range(3):
