@@ -93,6 +93,8 @@ def submit_job_that_runs_for_ever(server: ServerProcess) -> None:
     attributes = {
         "Owner": ("STRING-ATTR", "alice"),
         "Cmd": ("STRING-ATTR", "/bin/true"),
+        "JobUniverse": ("INTEGER-ATTR", "5"),
+        "Requirements": ("EXPRESSION-ATTR", "TRUE"),
         "OnExitRemove": ("EXPRESSION-ATTR", "FALSE"),
     }
     wire.submit(transaction, job, attributes)
