@@ -81,7 +81,7 @@ def _act(
     action: Action, which: list[str], everything: bool, constraint: str | None, as_json: bool, url: str
 ) -> None:
     """Act on every job that is meant; one that is refused does not keep the others from being done."""
-    from birdbath.client import ConnectionFailed, Schedd
+    from birdbath.client import BadReply, ConnectionFailed, Schedd
     from birdbath.commands.terminal import print_json, say
     from birdbath.errors import BirdbathError
 
@@ -93,7 +93,7 @@ def _act(
             error = None
             try:
                 action.carry_out(schedd, job)
-            except ConnectionFailed:
+            except (BadReply, ConnectionFailed):
                 raise
             except BirdbathError as refused:
                 error = str(refused)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -68,10 +69,10 @@ def submit(
     description = Description.read(file)
     planner = Planner(owner or myself(url), os.environ)
     _warn(description)
-    total = _rehearse(description, planner, show=dry_run, as_json=as_json)
+    jobs, size = _rehearse(description, planner, show=dry_run, as_json=as_json)
     if not dry_run:
         with Schedd(url) as schedd:
-            _report(_send(schedd, description, planner, total, lease), as_json)
+            _report(_send(schedd, description, planner, jobs, size, lease), as_json)
 
 
 def _warn(description: Description) -> None:
@@ -102,9 +103,12 @@ def planned_jobs(
         raise DescriptionError("the queue statements come to no jobs")
 
 
-def _rehearse(description: Description, planner: Planner, *, show: bool, as_json: bool) -> int:
-    """Puts planned jobs into a transaction one by one. One template serves for all jobs of a cluster."""
+def _rehearse(description: Description, planner: Planner, *, show: bool, as_json: bool) -> tuple[int, int]:
+    """Plan all jobs, before anything is sent: how many there are, and the bytes of all their files. `show`
+    prints their ads.
+    """
     from birdbath.client import Ad, JobId
+    from birdbath.commands.terminal import job_bar
 
     job = JobId(0, 0)
 
@@ -113,14 +117,16 @@ def _rehearse(description: Description, planner: Planner, *, show: bool, as_json
         job = JobId(job.cluster + 1, 0) if new_cluster else JobId(job.cluster, job.proc + 1)
         return job
 
-    total, ads = 0, []
-    for planned in planned_jobs(description, planner, number):
-        total += planned.upload_size()
-        if show:
-            ads.append(Ad({"ClusterId": job.cluster, "ProcId": job.proc, **planned.attributes}))
+    jobs, size, ads = 0, 0, []
+    with job_bar(None) as planned_so_far:
+        for jobs, planned in enumerate(planned_jobs(description, planner, number), 1):
+            size += planned.upload_size()
+            if show:
+                ads.append(Ad({"ClusterId": job.cluster, "ProcId": job.proc, **planned.attributes}))
+            planned_so_far(jobs)
     if show:
         _show(ads, as_json)
-    return total
+    return jobs, size
 
 
 def _show(ads: list[Ad], as_json: bool) -> None:
@@ -155,16 +161,24 @@ def _send_one(schedd: Schedd, planned: PlannedJob, lease: int) -> dict[int, int]
     return {cluster: 1}
 
 
-def _send(schedd: Schedd, description: Description, planner: Planner, total: int, lease: int) -> Counter[int]:
-    """Submit all jobs in one transaction; returns how many jobs each new cluster has."""
-    from birdbath.commands.terminal import transfer_bar
+def _send(
+    schedd: Schedd, description: Description, planner: Planner, jobs: int, size: int, lease: int
+) -> Counter[int]:
+    """Submit all jobs in one transaction; returns how many jobs each new cluster has. A bar shows the bytes
+    of the files or, when there are none, the jobs that are on their way.
+    """
+    from birdbath.commands.terminal import job_bar, transfer_bar
 
     sent: Counter[int] = Counter()
-    with transfer_bar(total) as meter, schedd.transaction(lease) as transaction:
-        sender = _Sender(transaction, meter)
-        for planned in planned_jobs(description, planner, sender.number):
+    with ExitStack() as stack:
+        meter = stack.enter_context(transfer_bar(size))
+        sent_so_far = None if size else stack.enter_context(job_bar(jobs))
+        sender = _Sender(stack.enter_context(schedd.transaction(lease)), meter)
+        for number, planned in enumerate(planned_jobs(description, planner, sender.number), 1):
             sender.send(planned)
             sent[sender.job.id.cluster] += 1
+            if sent_so_far is not None:
+                sent_so_far(number)
     return sent
 
 

@@ -163,8 +163,10 @@ def transfer_bar(total: int) -> Iterator[Meter]:
 
 
 @contextmanager
-def job_bar(total: int) -> Iterator[Callable[[int], None]]:
-    """A progress bar for `total` jobs, if standard error is a terminal: call it with how many are done."""
+def job_bar(total: int | None) -> Iterator[Callable[[int], None]]:
+    """A progress bar for `total` jobs, or nobody knows how many, if standard error is a terminal: call it
+    with how many are done.
+    """
     if not sys.stderr.isatty():
         yield lambda done: None
         return
@@ -173,7 +175,7 @@ def job_bar(total: int) -> Iterator[Callable[[int], None]]:
 
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("jobs", total=total)
-        yield lambda done: progress.update(task, completed=done)
+        yield lambda done: progress.update(task, completed=done, description=f"{done:,} jobs")
 
 
 def _byte_progress() -> Progress:

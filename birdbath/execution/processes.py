@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pwd
@@ -83,13 +84,21 @@ class Processes:
             raise Unsupported("This kernel has no Landlock, which shuts programs into their directory")
         self.account = _account(account) if os.geteuid() == 0 else None
         self._lock = threading.Lock()
-        self._running: dict[object, subprocess.Popen[bytes]] = {}
+        self._running: dict[object, subprocess.Popen[bytes] | None] = {}
+        """The launchers, None until they are there."""
         self._closed = False
 
     def start(self, key: object, command: Command, ended: Callable[[Ended], None]) -> None:
         """Start a command, which `key` names as long as it runs."""
         # The thread lives as long as its process: the launcher ends when the thread that began it does.
-        threading.Thread(target=self._run, args=(key, command, ended), name=f"job {key}", daemon=True).start()
+        run = threading.Thread(target=self._run, args=(key, command, ended), name=f"job {key}", daemon=True)
+        with self._lock:
+            self._running[key] = None
+        try:
+            run.start()
+        except RuntimeError as error:  # the system has no thread left
+            self.kill(key)
+            ended(Ended(errno=errno.EAGAIN, error=str(error)))
 
     def running(self, key: object) -> bool:
         """Whether the command of that name runs."""
@@ -107,7 +116,7 @@ class Processes:
         """Kill all, and wait until they are gone."""
         with self._lock:
             self._closed = True
-            processes = list(self._running.values())
+            processes = [process for process in self._running.values() if process is not None]
             self._running.clear()
             for process in processes:
                 process.send_signal(signal.SIGTERM)
@@ -115,9 +124,27 @@ class Processes:
             process.wait()
 
     def _run(self, key: object, command: Command, ended: Callable[[Ended], None]) -> None:
+        try:
+            process = self._launched(key)
+        except OSError as error:  # the system has no process or no descriptor left
+            self.kill(key)
+            ended(Ended(errno=error.errno or errno.EAGAIN, error=str(error)))
+            return
+        if process is None:
+            return
+        output, _ = process.communicate(json.dumps(self._order(command)).encode())
         with self._lock:
-            if self._closed:
-                return
+            killed = self._running.get(key) is not process
+            if not killed:
+                del self._running[key]
+        if not killed:
+            ended(_read(output))
+
+    def _launched(self, key: object) -> subprocess.Popen[bytes] | None:
+        """The launcher of a command, unless it was killed before it began."""
+        with self._lock:
+            if self._closed or key not in self._running:
+                return None
             process = subprocess.Popen(
                 [sys.executable, "-I", "-S", str(_LAUNCHER)],
                 stdin=subprocess.PIPE,
@@ -128,13 +155,7 @@ class Processes:
                 start_new_session=True,
             )
             self._running[key] = process
-        output, _ = process.communicate(json.dumps(self._order(command)).encode())
-        with self._lock:
-            killed = self._running.get(key) is not process
-            if not killed:
-                del self._running[key]
-        if not killed:
-            ended(_read(output))
+            return process
 
     def _order(self, command: Command) -> dict[str, object]:
         return {

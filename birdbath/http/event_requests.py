@@ -49,12 +49,15 @@ def question(scope: Scope, source: str) -> Question:
     subscription = values.get("subscription")
     if subscription is not None and (topics or "constraint" in values):
         raise BadRequest("A subscription has its own filter: update it, or follow without the subscription")
+    most = _number("max", values.get("max", "500"))
+    if most == 0:
+        raise BadRequest("max is at least 1")
     last = header(scope, b"last-event-id").decode("latin-1") or values.get("after")
     return Question(
         Filter.of(topics, values.get("constraint")),
         form(values.get("form", "cloudevents"), source),
         None if last is None else _number("after", last),
-        min(_number("max", values.get("max", "500")) or 1, MOST_EVENTS),
+        min(most, MOST_EVENTS),
         min(float(_number("wait", values.get("wait", "30"))), LONGEST_WAIT),
         subscription,
     )

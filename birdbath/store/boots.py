@@ -36,6 +36,16 @@ def number_of_boot() -> int | None:
         return None
 
 
+def anything_relaxed(unit: UnitOfWork) -> bool:
+    """Whether a server that works on this database writes relaxed units, or did and was killed."""
+    return _noted(unit) != _CLEAN
+
+
+def _noted(unit: UnitOfWork) -> int:
+    row = unit.first(_READ)
+    return _CLEAN if row is None else int(row.value)
+
+
 class Boots:
     """Notes in a database that relaxed units write to it, as long as they do.
 
@@ -60,8 +70,7 @@ class Boots:
         """Note, to be durable before anything is relaxed, that something will be if `relaxed`. Returns
         whether power may have been lost since something was.
         """
-        row = unit.first(_READ)
-        before = _CLEAN if row is None else row.value
+        before = _noted(unit)
         lost = before not in (_CLEAN, self._boot)
         if relaxed or lost:
             unit.execute(_WRITE, {"boot": self._boot if relaxed else _CLEAN})
@@ -85,7 +94,6 @@ class Boots:
 
     @staticmethod
     def _settled(unit: UnitOfWork, settle: Callable[[UnitOfWork], None]) -> None:
-        row = unit.first(_READ)
-        if row is not None and row.value != _CLEAN:
+        if anything_relaxed(unit):
             settle(unit)
             unit.execute(_WRITE, {"boot": _CLEAN})

@@ -109,8 +109,13 @@ def _sync_in_threads(descriptors: Sequence[int]) -> list[OSError]:
     if not descriptors:
         return []
     parts = [descriptors[start::_THREADS] for start in range(min(_THREADS, len(descriptors)))]
-    syncing = [_SYNCING.submit(_sync_each, part) for part in parts[1:]]
-    failed = _sync_each(parts[0])
+    failed, syncing = [], []
+    for part in parts[1:]:
+        try:
+            syncing.append(_SYNCING.submit(_sync_each, part))
+        except RuntimeError:  # the system has no thread left
+            failed += _sync_each(part)
+    failed += _sync_each(parts[0])
     for synced in syncing:
         failed += synced.result()
     return failed

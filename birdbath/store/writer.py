@@ -54,6 +54,7 @@ class Writer:
         self._connection = writing(engine)
         self._clock = clock
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="birdbath-writer")
+        self._thread.submit(int)  # now, or never: in the middle of a batch the system may have none left
         self._turns: deque[_Turn] = deque()
         self._busy = False
         self._closed = False

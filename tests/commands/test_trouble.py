@@ -51,10 +51,13 @@ def test_no_server_is_one_line_and_exit_code_3(run: Run, words: tuple[str, ...])
     assert outcome.stderr.startswith(f"birdbath: cannot reach http://127.0.0.1:{port}")
 
 
-def test_a_page_that_is_no_soap_is_exit_code_3(run: Run, fake: Fake) -> None:
-    fake.answer_raw("getJobAds", 503, "<html>down for maintenance</html>")
+@pytest.mark.parametrize(("words", "operation"), [(("q",), "getJobAds"), (("rm", "1.0", "1.1"), "removeJob")])
+def test_a_page_that_is_no_soap_is_exit_code_3(
+    run: Run, fake: Fake, words: tuple[str, ...], operation: str
+) -> None:
+    fake.answer_raw(operation, 503, "<html>down for maintenance</html>")
 
-    outcome = run("q", url=fake.url)
+    outcome = run(*words, url=fake.url)
 
     assert (outcome.exit_code, outcome.stdout) == (3, "")
     assert "503" in outcome.stderr

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import queue
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -165,3 +167,42 @@ def wait_until(condition: object, within: float = 20.0) -> None:
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < end, "it did not come true"
         time.sleep(0.01)
+
+
+def test_one_that_is_killed_before_it_began_never_does(
+    processes: Processes, box: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[threading.Thread] = []
+    monkeypatch.setattr(threading.Thread, "start", lambda thread: threads.append(thread))
+    processes.start("job", Command("/bin/sh", ["-c", "echo > made"], {}, box), print)
+    processes.kill("job")
+    monkeypatch.undo()
+    for thread in threads:
+        thread.start()
+        thread.join()
+    assert threads
+    assert not (box / "made").exists()
+
+
+@pytest.mark.parametrize(
+    ("missing", "told"),
+    [
+        ((threading.Thread, "start", RuntimeError("can't start new thread")), errno.EAGAIN),
+        ((subprocess, "Popen", OSError(errno.EMFILE, "Too many open files")), errno.EMFILE),
+    ],
+)
+def test_one_that_the_system_has_no_room_for_is_told(
+    missing: tuple[object, str, Exception],
+    told: int,
+    processes: Processes,
+    box: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise missing[2]
+
+    monkeypatch.setattr(missing[0], missing[1], refuse)
+    ended = run(processes, box, "true")
+    assert ended.errno == told
+    assert str(missing[2]) in ended.error
+    assert not processes.running("job")

@@ -135,6 +135,7 @@ async def test_a_long_poll_takes_so_many_at_most(house: Open) -> None:
         ("after=-1", "after is a whole number"),
         ("after=7", "There is no event 7 yet"),
         ("wait=soon", "wait is a whole number"),
+        ("max=0", "max is at least 1"),
         ("max=3&max=4", "Unknown or repeated parameter 'max'"),
         ("topics=x", "Unknown or repeated parameter 'topics'"),
         ("subscription=x&topic=%23", "A subscription has its own filter"),

@@ -72,3 +72,16 @@ def test_a_stop_and_a_start_that_relaxes_nothing_sync_what_waits(
     boxes = [house.queue.sandbox(JobId(number, 0)) for number in (cluster, cluster + 1)]
     assert {f"{boxes[0].path}/in", *(str(box.path) for box in boxes)} <= set(synced)
     house.do(lambda schedd: schedd.abort_transaction(other))
+
+
+@pytest.mark.parametrize("another", [False, True])
+def test_a_commit_syncs_what_another_server_lets_wait(
+    another: bool, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    txn, cluster = with_file(house)
+    if another:  # one that lets files wait has noted the boot that it works in
+        house.writer.write_now(lambda unit: unit.advance("boot"))
+    synced: list[str] = []
+    sync_by(monkeypatch, lambda fd: synced.append(os.readlink(f"/proc/self/fd/{fd}")))
+    house.do(lambda schedd: schedd.commit_transaction(txn))
+    assert (f"{house.queue.sandbox(JobId(cluster, 0)).path}/in" in synced) == another

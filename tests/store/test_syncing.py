@@ -4,6 +4,7 @@ import errno
 import os
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import caio
@@ -201,3 +202,16 @@ def test_a_sync_that_fails_is_told_when_all_are_through(bad: int, monkeypatch: p
     with pytest.raises(OSError, match="no medium"):
         sync_all([1, 2, 3])
     assert sorted([*ended, bad]) == [1, 2, 3]
+
+
+def test_without_a_thread_left_they_are_synced_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    sync_by(monkeypatch, synced.append)
+    monkeypatch.setattr(syncing, "_SYNCING", ThreadPoolExecutor(7))
+    monkeypatch.setattr(threading.Thread, "start", no_thread_left)
+    sync_all([1, 2, 3])
+    assert sorted(synced) == [1, 2, 3]
+
+
+def no_thread_left(thread: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")

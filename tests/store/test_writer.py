@@ -19,6 +19,7 @@ from birdbath.store import TransactionLost, UnitOfWork, Writer, WriterClosed, da
 from birdbath.store.tables import counters
 from birdbath.store.writer import RELAXED_IN_A_ROW
 from tests.store.postgresql import Server
+from tests.store.test_syncing import no_thread_left
 from tests.store.test_unit_of_work import lose_transaction
 from tests.syncs import sync_by
 
@@ -324,6 +325,16 @@ def test_a_transaction_that_cannot_begin_fails_its_turn_only(
 
 
 @pytest.mark.toolkit
+def test_the_thread_that_commits_is_there_before_it_is_needed(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = Writer(engine)
+    monkeypatch.setattr(threading.Thread, "start", no_thread_left)
+    run(putting(writer, "a"))
+    assert names(engine) == ["a"]
+    writer.close()
+
+
 def test_a_server_that_dropped_the_connection_while_nobody_wrote(server: Server, postgresql_url: str) -> None:
     engine = open_engine(postgresql_url)
     writer = Writer(engine)
