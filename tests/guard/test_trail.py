@@ -54,7 +54,7 @@ def ask(
     server: ServerProcess, body: bytes | None, path: str = "/", **headers: str
 ) -> tuple[int, dict[str, str], str]:
     address = urlsplit(server.url)
-    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=20)
+    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=60)
     with closing(connection):
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         if body is not None:

@@ -96,7 +96,7 @@ class World:
     ) -> Answer:
         address = urlsplit(self.server.url)
         connection = http.client.HTTPSConnection(
-            address.hostname or "", address.port, context=self.context(credential.certificate), timeout=20
+            address.hostname or "", address.port, context=self.context(credential.certificate), timeout=60
         )
         sent = {"Content-Type": "text/xml; charset=utf-8"} | credential.headers
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}

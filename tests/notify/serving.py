@@ -51,7 +51,7 @@ async def serving(
     server = uvicorn.Server(uvicorn.Config(application, lifespan="off", log_config=None))
     task = asyncio.create_task(server._serve([listener]))
     try:
-        async with httpx.AsyncClient(base_url=url_of(listener), timeout=20, trust_env=False) as client:
+        async with httpx.AsyncClient(base_url=url_of(listener), timeout=60, trust_env=False) as client:
             yield client
     finally:
         house.notifier.log.end()

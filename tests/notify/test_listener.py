@@ -338,7 +338,7 @@ async def test_the_command_from_a_broker_to_a_file(house: Open, broker: Broker, 
         process.send_signal(signal.SIGHUP)
         await _until_written(opened.write, log, b'"Cluster":4')
     process.send_signal(signal.SIGTERM)
-    assert await asyncio.wait_for(process.wait(), 10) == 0
+    assert await asyncio.wait_for(process.wait(), 60) == 0
     found = [json.loads(line)["Cluster"] for line in log.read_text().splitlines()]
     assert set(found) == {1, 4}
 

@@ -124,7 +124,7 @@ def test_a_call_that_waits_is_answered_when_the_server_stops(tmp_path: Path) -> 
 
 def test_its_wsdl_is_served_and_committed(server: ServerProcess) -> None:
     for path in ("/birdbathEvents.wsdl", "/events?wsdl"):
-        with urllib.request.urlopen(server.url + path, timeout=10) as reply:
+        with urllib.request.urlopen(server.url + path, timeout=60) as reply:
             assert reply.read() == wsdl("birdbathEvents", f"{server.url}/events")
     assert (REPOSITORY / "wsdl" / "birdbathEvents.wsdl").read_bytes() == wsdl("birdbathEvents")
 
@@ -144,5 +144,5 @@ def test_the_operations_of_the_daemons_are_not_in_this_namespace(server: ServerP
     )
     request = urllib.request.Request(server.url, body, {"content-type": "text/xml"})
     with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(request, timeout=10)
+        urllib.request.urlopen(request, timeout=60)
     assert b"'getVersionString' in namespace 'urn:birdbath:events' not implemented" in refused.value.read()

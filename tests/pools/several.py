@@ -70,7 +70,7 @@ def collector(server: ServerProcess, pool: str) -> Collector:
 def get(server: ServerProcess, path: str) -> tuple[int, bytes]:
     """Status and body of a GET."""
     try:
-        with urllib.request.urlopen(server.url + path, timeout=10) as reply:
+        with urllib.request.urlopen(server.url + path, timeout=60) as reply:
             return reply.status, reply.read()
     except urllib.error.HTTPError as error:
         with error:

@@ -33,9 +33,9 @@ def test_killed_in_the_middle_of_a_commit(tmp_path: Path, point: str) -> None:
         transaction.call("submit", clusterId=clusters[0], jobId=0, jobAd=ad)
         with pytest.raises((ConnectionFailed, ServerFault, http.client.HTTPException)):
             transaction.commit()
-        server.process.wait(timeout=20)
+        server.process.wait(timeout=60)
     with running_server(home, *options) as server:
-        with urllib.request.urlopen(f"{server.url}/pools/federation/health/ready", timeout=20) as ready:
+        with urllib.request.urlopen(f"{server.url}/pools/federation/health/ready", timeout=60) as ready:
             assert ready.status == 200
         federation = schedd(server, "federation")
         found = [ad.integer("ClusterId") for ad in federation.job_ads()]

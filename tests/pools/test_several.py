@@ -55,7 +55,7 @@ def test_the_pools_keep_their_jobs_apart(server: ServerProcess) -> None:
 
 def test_the_servers_own_pool_is_at_the_root_too(server: ServerProcess) -> None:
     cluster = submit_one(schedd(server, "small"))
-    with urllib.request.urlopen(f"{server.url}/events?wait=0", timeout=10) as reply:
+    with urllib.request.urlopen(f"{server.url}/events?wait=0", timeout=60) as reply:
         assert json.load(reply)
     with Schedd(f"{server.url}/schedd") as root:
         assert root.job_ad(cluster, 0).integer("ClusterId") == cluster
@@ -72,7 +72,7 @@ def test_a_pool_that_is_not_there_is_not_the_servers_own(server: ServerProcess) 
     assert get(server, "/pools/nosuch/schedd?wsdl")[0] == 404
     request = urllib.request.Request(f"{server.url}/pools/nosuch/schedd", b"<x/>", method="POST")
     with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(request, timeout=10)
+        urllib.request.urlopen(request, timeout=60)
     with refused.value as answer:
         assert answer.code == 404
         assert b"no such pool" in answer.read()
