@@ -67,6 +67,15 @@ _DELETE = delete(transactions).where(transactions.c.id == bindparam("transaction
 _EXPIRED = select(transactions.c.id).where(
     transactions.c.expires_at <= bindparam("now"), transactions.c.committing.is_(None)
 )
+_NO_MORE = (
+    update(transactions)
+    .where(
+        transactions.c.id == bindparam("transaction"),
+        transactions.c.expires_at <= bindparam("now"),
+        transactions.c.committing.is_(None),
+    )
+    .values(duration=0)
+)
 _OPEN = select(transactions.c.id).where(transactions.c.committing.is_(None))
 _RENEW_ALL = update(transactions).values(expires_at=transactions.c.duration + bindparam("now"))
 
@@ -104,8 +113,8 @@ def renew(
     """Restart the lease of a transaction for a call that carries it (rules 1 to 3 and 6 of reference section
     3.1). One that is being committed is live for nobody but that very `commit`.
 
-    Raises InvalidTransaction when it is none or not live, LeaseNotExtended when its duration is below 1 (its
-    timer then runs on), PermissionDenied when somebody else began it.
+    Raises InvalidTransaction when it is none or not live, and will after a restart too; LeaseNotExtended when
+    its duration is below 1 (its timer then runs on), PermissionDenied when somebody else began it.
     """
     if transaction is None or transaction.id == 0:
         raise InvalidTransaction
@@ -125,6 +134,7 @@ def renew(
         if row is None:  # somebody else's lease is not renewed
             row = unit.first(_FIND, {"transaction": transaction.id, "now": unit.asked_at, "commit": commit})
     if row is None:
+        unit.execute(_NO_MORE, {"transaction": transaction.id, "now": unit.asked_at})
         raise InvalidTransaction
     if row.account != account:
         raise PermissionDenied
@@ -157,5 +167,8 @@ def open_ones(unit: UnitOfWork) -> list[int]:
 
 
 def renew_all(unit: UnitOfWork) -> None:
-    """Renew every lease once, at a restart: the time that the server was away is not the client's fault."""
+    """Renew every lease once, at a restart: the time that the server was away is not the client's fault.
+
+    One that somebody was told has run out stays so.
+    """
     unit.execute(_RENEW_ALL, {"now": unit.now})

@@ -304,6 +304,18 @@ def test_a_restart_renews_every_lease_once(house: House) -> None:
     assert not is_live(house, txn)
 
 
+def test_a_restart_renews_no_lease_that_was_said_to_have_run_out(house: House) -> None:
+    """3.1 rule 2: once INVALIDTRANSACTION, always; the client has begun again meanwhile."""
+    txn = house.begin(10)
+    house.now += 10
+    with pytest.raises(InvalidTransaction):
+        house.do(lambda schedd: schedd.new_cluster(txn))
+    house.writer.write_now(renew_all)
+    with pytest.raises(InvalidTransaction):
+        house.do(lambda schedd: schedd.new_cluster(txn))
+    assert house.writer.write_now(leases.expired) == [txn.id]
+
+
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("again", [*NEED_A_TRANSACTION, *MAY_HAVE_ONE])
 def test_after_the_end_the_id_is_invalid(house: House, end: str, again: str) -> None:
