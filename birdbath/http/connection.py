@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from birdbath.credentials.mapfile import one_line
+from birdbath.http.asgi import Receive, Scope, Send, respond
 from birdbath.http.heads import HeadWithBody
 from birdbath.http.overload import Overload
 
@@ -121,10 +123,24 @@ class Connection(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         cycle.transport = HeadWithBody(self.transport, cycle, self.loop)  # type: ignore[assignment]
         self._answering = cycle  # with pipelining not the one that was read last, which Uvicorn knows
-        super()._start_asgi_task(cycle, app)
+        super()._start_asgi_task(cycle, partial(self._answer, cycle, app))
         # Not before: what waits behind another on its connection occupies nothing yet.
         if self.family.overload is not None:
             self.family.overload.let_in(self.loop)
+
+    async def _answer(
+        self, cycle: RequestResponseCycle, app: ASGI3Application, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Answer a request. What a stopping server cancels ends here, for whoever waits for it: Uvicorn has
+        said that it does so, and takes the cancellation for a failure of the application.
+        """
+        try:
+            await app(scope, receive, send)  # type: ignore[arg-type]
+        except asyncio.CancelledError:
+            if cycle.response_started:
+                self._cut()
+            else:
+                await respond(send, 503, "text/plain; charset=utf-8", [b"The server is stopping\n"])
 
     def _forget_requests(self) -> None:
         if self._answering is not None:

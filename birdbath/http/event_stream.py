@@ -42,10 +42,7 @@ async def stream(notifier: Notifier, caller: Caller, asked: Question, receive: R
     async with _following(notifier, caller, asked, "sse", from_now=True) as following:
         await send({"type": "http.response.start", "status": 200, "headers": _STREAM_HEADERS})
         await send({"type": "http.response.body", "body": b"retry: 1000\n\n", "more_body": True})
-        try:
-            await while_connected(receive, _send_until_superseded(notifier, following, asked, send))
-        except asyncio.CancelledError:
-            return  # the server ends, and the client does not read: nothing more can be told
+        await while_connected(receive, _send_until_superseded(notifier, following, asked, send))
     await send({"type": "http.response.body", "body": b""})
 
 
