@@ -93,7 +93,7 @@ async def _send_all(notifier: Notifier, following: AnyFollower, asked: Question,
 def _messages(batch: Batch, form: Form) -> Iterable[bytes]:
     if batch.missed:
         yield _message(orjson.dumps({"missed": batch.missed}), event=b"missed")
-    last = 0
+    last = -1  # an empty log has something to say, too: that its server is there
     for entry in batch.entries:
         last = entry.event.sequence
         yield _message(entry.rendered(form), sequence=last)

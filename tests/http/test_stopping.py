@@ -34,7 +34,7 @@ async def test_answers_that_are_not_done_in_time_end_without_a_traceback(
     listener = socket.create_server(("127.0.0.1", 0))
     address = listener.getsockname()
     config = uvicorn.Config(
-        application,  # type: ignore[arg-type]
+        application,
         loop="uvloop",
         http=Connections().protocol(),
         lifespan="off",

@@ -61,6 +61,20 @@ async def test_a_stream_says_how_far_it_has_looked_when_nothing_passes(house: Op
             assert await anext(stream) == {"id": "3"}
 
 
+async def test_a_stream_of_an_empty_log_says_that_its_server_is_there(
+    house: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("birdbath.http.event_stream.HEARTBEAT", 0.01)
+    async with (
+        house() as open_house,
+        serving(open_house) as client,
+        client.stream("GET", "/events", headers=STREAM) as response,
+    ):
+        stream = messages(response.aiter_lines())
+        await anext(stream)
+        assert await anext(stream) == {"id": "0"}
+
+
 async def test_a_stream_ends_with_the_server(house: Open) -> None:
     async with house() as open_house, serving(open_house) as client:
         async with client.stream("GET", "/events", headers=STREAM) as response:
