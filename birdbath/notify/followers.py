@@ -74,6 +74,8 @@ class Follower:
                 self.position = entries[-1].event.sequence
             if passing or missed:
                 return Batch(passing, self.position, missed)
+            if not entries and (missed := self._skip_deleted()):
+                return Batch((), self.position, missed)
             if entries or await self._newer(deadline):
                 continue
             if filter is self.filter or heed_filter:

@@ -86,6 +86,9 @@ class EventLog:
                         await self._stale.wait()
 
     def _append(self, found: Sequence[Entry]) -> None:
+        if found[0].event.sequence > self._newest + 1:  # others have deleted what was never seen here
+            self._tail.clear()
+            self.pruned(found[0].event.sequence)
         self._tail.extend(found)
         self._newest = found[-1].event.sequence
         self.metrics.written = self._newest
@@ -104,7 +107,21 @@ class EventLog:
         if tail and after >= tail[0].event.sequence - 1:
             start = after + 1 - tail[0].event.sequence
             return [tail[index] for index in range(start, min(start + most, len(tail)))]
-        return await asyncio.to_thread(self._read, after, most)
+        written = self._newest
+        found = await asyncio.to_thread(self._read, after, most)
+        oldest = found[0].event.sequence if found else written + 1
+        if oldest > after + 1:  # another server on the database deletes, too
+            self.pruned(oldest)
+        return found
+
+    async def has(self, sequence: int) -> bool:
+        """Whether event number `sequence` is known to be committed, looked up where it is not: another
+        server on the database may have written it, and told a client.
+        """
+        if sequence > self._newest and not self._closed:
+            self._expect()
+            await self.caught_up()
+        return sequence <= self._newest
 
     async def newer(self, after: int) -> None:
         """Return when there is a committed event above `after`. Raises LogClosed."""
@@ -139,7 +156,8 @@ class EventLog:
             self._loop.call_soon_threadsafe(self._expect)
 
     def _expect(self) -> None:
-        self._fresh.clear()
+        if not self._closed:  # then nobody is to wait any more
+            self._fresh.clear()
         self._stale.set()
 
     def _read(self, after: int, most: int) -> list[Entry]:

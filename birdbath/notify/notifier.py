@@ -97,7 +97,7 @@ class Notifier:
         Raises NoSuchEvent, UnknownSubscription.
         """
         await self.log.caught_up()
-        if after is not None and after > self.log.newest:
+        if after is not None and not await self.log.has(after):
             raise NoSuchEvent(f"There is no event {after} yet; the newest is {self.log.newest}")
 
         def sees(owner: str) -> bool:

@@ -63,8 +63,7 @@ class Retention:
         while True:
             pruned = await self._writer.write(prune)
             deleted += pruned.deleted
-            if pruned.deleted:
-                self._log.pruned(pruned.oldest)
+            self._log.pruned(pruned.oldest)  # another server on the database may have been faster
             if pruned.deleted < CHUNK:
                 return deleted
 

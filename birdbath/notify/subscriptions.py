@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Engine
@@ -123,7 +124,7 @@ class Subscriptions:
             )
         await self._log.caught_up()
         start = self._log.newest if after is None else after
-        if start > self._log.newest:
+        if not await self._log.has(start):
             raise NoSuchEvent(f"There is no event {start} yet; the newest is {self._log.newest}")
         now = time.time()
         lease = lease or (DEFAULT_LEASE if kind == PULL else None)
@@ -220,21 +221,26 @@ class Subscriptions:
     async def acknowledge(self, key: str, through: int) -> None:
         """Move the cursor: every event up to sequence number `through` is dealt with.
 
-        A cursor moves neither back nor past what was written. Raises UnknownSubscription.
+        A cursor moves neither back nor past what was written; the lease is renewed also where nothing is new.
+        Raises UnknownSubscription.
         """
+        if not await self._log.has(through):
+            through = self._log.newest
         found = self.get(key)
-        through = min(through, self._log.newest)
-        if through <= found.cursor:
-            return
         lease = found.options.get("lease")
         until = None if lease is None else time.time() + lease
+        if through <= found.cursor and not _is_worth_renewing(found, until):
+            return
 
         def acknowledge(unit: UnitOfWork) -> None:
             rows.acknowledge(unit, key, through)
             if until is not None:
                 rows.renew(unit, key, until)
 
-        await self._change(key, acknowledge, cursor=through, expires_at=until)
+        await self._writer.write(acknowledge)
+        known = self._known.get(key)
+        if known is not None:
+            self._keep(replace(known, cursor=max(known.cursor, through), expires_at=until))
 
     async def give_up(self, letter: DeadLetter) -> None:
         """Put an event on the dead letter list of its subscription."""
@@ -261,9 +267,11 @@ class Subscriptions:
         """Remove the subscriptions whose lease has run out; returns them."""
         now = time.time()
         self.refresh()
-        over = [known for known in self._known.values() if _is_over(known, now)]
-        for known in over:
-            await self.remove(known.id)
+        over: list[Subscription] = []
+        for known in [known for known in self._known.values() if _is_over(known, now)]:
+            if await self._writer.write(partial(rows.remove_expired, key=known.id, now=now)):
+                over.append(known)
+                self._forget(known.id)
         return over
 
     def close(self) -> None:
@@ -293,6 +301,16 @@ class Subscriptions:
         if follower is not None:
             follower.superseded = True
         self.on_change()
+
+
+_WORTH_RENEWING = 0.01
+"""The part of a lease that has gone when it is renewed by who has nothing new to acknowledge."""
+
+
+def _is_worth_renewing(found: Subscription, until: float | None) -> bool:
+    if until is None or found.expires_at is None:
+        return False
+    return bool(until - found.expires_at > _WORTH_RENEWING * found.options["lease"])
 
 
 def _is_over(subscription: Subscription, now: float) -> bool:

@@ -102,7 +102,9 @@ def job_ad(reader: Reader, cluster: int, proc: int) -> Ad | None:
 
 
 class Pruned(NamedTuple):
-    """How many events were deleted, and the oldest that is left (or the next that will be written)."""
+    """How many events were deleted, and the oldest that is left (or the next that will be written); 0 where
+    that was not looked at.
+    """
 
     deleted: int
     oldest: int
@@ -119,7 +121,7 @@ def prune(unit: UnitOfWork, through: int, too_many: int, too_old: float, most: i
             break
         last = row.sequence
     if not last:
-        return Pruned(0, 0)
+        return Pruned(0, rows[0].sequence if rows else 0)
     unit.execute(_PRUNE, {"through": last})
     return Pruned(last - rows[0].sequence + 1, last + 1)
 

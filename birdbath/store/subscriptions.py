@@ -21,6 +21,7 @@ _BY_ID = _s.id == bindparam("key")
 _INSERT = insert(subscriptions)
 _ALL = select(subscriptions).order_by(_s.created_at, _s.id)
 _DELETE = delete(subscriptions).where(_BY_ID)
+_IS_OVER = select(_s.id).where(_BY_ID, _s.expires_at <= bindparam("now"))
 _RENEW = update(subscriptions).where(_BY_ID).values(expires_at=bindparam("until"))
 _OPTIONS = update(subscriptions).where(_BY_ID).values(options=bindparam("new_options"))
 _FILTER = (
@@ -115,6 +116,16 @@ def remove(unit: UnitOfWork, key: str) -> None:
     """Forget the subscription and its dead letters."""
     unit.execute(_DELETE, {"key": key})
     unit.execute(_FORGET, {"key": key})
+
+
+def remove_expired(unit: UnitOfWork, key: str, now: float) -> bool:
+    """The same if its lease is over by now, which an acknowledgement or another server may have renewed;
+    whether it was.
+    """
+    over = unit.first(_IS_OVER, {"key": key, "now": now}) is not None
+    if over:
+        remove(unit, key)
+    return over
 
 
 def bury(unit: UnitOfWork, letter: DeadLetter) -> None:

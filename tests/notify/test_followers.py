@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from types import SimpleNamespace
 
 import pytest
 
+from birdbath.access import Caller
 from birdbath.notify import Batch, Filter, Follower, Subscription, Superseded, UnknownSubscription
+from birdbath.notify.subscriptions import NoSuchEvent
 from tests.notify.house import RELEASED, House, Open, clusters, event
 
 pytestmark = pytest.mark.anyio
 
 EVERYTHING = Filter.of()
+ANYBODY = Caller("127.0.0.1")
 
 
 async def test_a_follower_gets_what_is_there_and_then_what_comes(house: Open) -> None:
@@ -107,6 +112,51 @@ async def test_a_lease_that_ran_out_ends_a_subscription(house: Open) -> None:
     async with house() as open_house:
         (known,) = open_house.notifier.subscriptions.all()
         assert (known.id, known.expires_at) == (kept.id, None)
+
+
+async def test_an_acknowledgement_renews_the_lease_also_where_nothing_is_new(
+    house: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time()
+    monkeypatch.setattr("birdbath.notify.subscriptions.time", SimpleNamespace(time=lambda: now))
+    async with house() as open_house:
+        subscriptions = open_house.notifier.subscriptions
+        made = await subscriptions.create("pull", EVERYTHING, lease=100)
+        now += 0.5
+        await subscriptions.acknowledge(made.id, 0)
+        assert subscriptions.get(made.id).expires_at == made.expires_at
+        now += 98
+        await subscriptions.acknowledge(made.id, 0)
+        assert subscriptions.get(made.id).expires_at == now + 100
+
+
+async def test_a_lease_that_is_being_renewed_does_not_end(
+    house: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time()
+    monkeypatch.setattr("birdbath.notify.subscriptions.time", SimpleNamespace(time=lambda: now))
+    async with house() as open_house:
+        subscriptions = open_house.notifier.subscriptions
+        made = await subscriptions.create("pull", EVERYTHING, lease=100)
+        now += 99
+        renewing = asyncio.create_task(subscriptions.acknowledge(made.id, 0))
+        await asyncio.sleep(0)
+        now += 2
+        assert await subscriptions.expire() == []
+        await renewing
+        assert subscriptions.get(made.id).expires_at == now + 98
+
+
+async def test_a_cursor_does_not_move_back(house: Open) -> None:
+    async with house() as open_house:
+        subscriptions = open_house.notifier.subscriptions
+        made = await subscriptions.create("pull", EVERYTHING, after=0)
+        await open_house.write(event(1), event(2))
+        await open_house.notifier.log.caught_up()
+        await asyncio.gather(*(subscriptions.acknowledge(made.id, through) for through in (2, 1)))
+        assert subscriptions.get(made.id).cursor == 2
+        await subscriptions.acknowledge(made.id, 3)
+        assert subscriptions.get(made.id).cursor == 2
 
 
 async def test_a_pushing_kind_has_a_task_for_each_subscription(house: Open) -> None:
@@ -207,3 +257,19 @@ async def test_two_servers_on_one_database_share_their_subscriptions(house: Open
         others.refresh()
         with pytest.raises(Superseded):
             await follower.next(wait=0)
+
+
+async def test_what_another_server_has_told_is_known(house: Open) -> None:
+    async with house() as one, house() as other:
+        made = await one.notifier.subscriptions.create("pull", EVERYTHING, after=0)
+        other.notifier.subscriptions.refresh()
+        told = await one.write(event(1), event(2))
+        await other.notifier.subscriptions.acknowledge(made.id, told)
+        assert other.notifier.subscriptions.get(made.id).cursor == told
+        told = await one.write(event(3), event(4))
+        follower = await other.notifier.follow(ANYBODY, EVERYTHING, told, None, from_now=True)
+        told = await one.write(event(5))
+        assert clusters(await follower.next()) == [5]
+        assert (await other.notifier.subscriptions.create("pull", EVERYTHING, after=told)).cursor == told
+        with pytest.raises(NoSuchEvent):
+            await other.notifier.follow(ANYBODY, EVERYTHING, told + 1, None, from_now=True)

@@ -124,3 +124,42 @@ async def test_a_follower_of_deleted_events_is_told_how_many_it_missed(house: Op
         follower = Follower(open_house.notifier.log, 0, Filter.of())
         batch = await follower.next(wait=0)
         assert (clusters(batch), batch.missed, batch.through) == ([], 100, 100)
+
+
+async def test_what_another_server_has_deleted_is_missed_too(house: Open) -> None:
+    async with house() as one:
+        await one.write(*map(event, range(1, 101)))
+        async with house() as other:
+            await retention(one, max_rows=0, max_age=1, now=1e9).apply()
+            follower = Follower(other.notifier.log, 50, Filter.of())
+            async with asyncio.timeout(30):
+                batch = await follower.next(wait=0)
+            assert (clusters(batch), batch.missed, batch.through) == ([], 50, 100)
+            assert other.notifier.log.oldest == 101
+
+
+async def test_what_another_server_has_written_and_deleted_meanwhile_is_missed(
+    house: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("birdbath.notify.log.OTHERS_INTERVAL", 1e6)
+    async with house() as one, house() as other:
+        log = other.notifier.log
+        await one.write(*map(event, range(1, 11)))
+        assert await log.has(10)
+        await one.write(*map(event, range(11, 21)))
+        await retention(one, max_rows=5, max_age=0).apply()
+        assert await log.has(20)
+        assert log.oldest == 16
+        batch = await Follower(log, 12, Filter.of()).next()
+        assert (clusters(batch), batch.missed) == ([16, 17, 18, 19, 20], 3)
+        batch = await Follower(log, 17, Filter.of()).next()
+        assert (clusters(batch), batch.missed) == ([18, 19, 20], 0)
+
+
+async def test_the_oldest_event_is_known_where_another_server_was_faster(house: Open) -> None:
+    async with house() as one, house() as other:
+        await one.write(*map(event, range(1, 11)))
+        assert await other.notifier.log.has(10)
+        assert await retention(one, max_rows=5, max_age=0).apply() == 5
+        assert await retention(other, max_rows=5, max_age=0).apply() == 0
+        assert other.notifier.log.oldest == 6
