@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import ssl
@@ -53,6 +54,8 @@ class HttpSource:
         self._subscription = _read(state)
         self._pauses = pauses()
         self._checked = False
+        self._through: int | None = None
+        self._turn = asyncio.Lock()
         self._client = httpx.AsyncClient(
             base_url=url,
             headers={"authorization": f"Bearer {token}"} if token else {},
@@ -99,8 +102,11 @@ class HttpSource:
 
     async def _ensure(self) -> None:
         """Let there be a subscription with the filter in force."""
-        if self._checked:
-            return
+        async with self._turn:
+            if not self._checked:
+                await self._agree()
+
+    async def _agree(self) -> None:
         filter = self._filter
         if self._subscription is not None:
             answer = await self._client.patch(
@@ -108,7 +114,8 @@ class HttpSource:
             )
             _check_speaker(answer)
             if answer.status_code == 404:
-                _log.warning("The subscription is gone; making a new one, events may be missing")
+                since = "from now on" if self._through is None else f"after event {self._through}"
+                _log.warning("The subscription is gone; making a new one, to the events %s", since)
                 self._subscription = None
             else:
                 _checked(answer)
@@ -116,11 +123,20 @@ class HttpSource:
             wanted: dict[str, Any] = {"kind": "pull", **filter.value()}
             if self._state is None:
                 wanted["lease"] = LEASE
-            answer = await self._client.post("/events/subscriptions", json=wanted)
-            _check_speaker(answer)
-            self._subscription = str(_checked(answer)["id"])
+            made = await self._subscribe(wanted)
+            self._subscription, self._through = str(made["id"]), int(made["cursor"])
             _write(self._state, self._subscription)
         self._checked = filter is self._filter
+
+    async def _subscribe(self, wanted: dict[str, Any]) -> dict[str, Any]:
+        """A new subscription, from where this listener came to, if the server still has such a place."""
+        path, place = "/events/subscriptions", {} if self._through is None else {"after": self._through}
+        answer = await self._client.post(path, json={**wanted, **place})
+        if answer.status_code == 400 and place:
+            _log.warning("The server's log has begun anew; listening from now on, events may be missing")
+            answer = await self._client.post(path, json=wanted)
+        _check_speaker(answer)
+        return _checked(answer)
 
     async def _stream(self) -> AsyncGenerator[Delivery, None]:
         parameters = {"subscription": self._subscription or "", "form": "cloudevents"}
@@ -141,9 +157,12 @@ class HttpSource:
 
     def _acknowledging(self, through: int) -> Callable[[], Any]:
         async def acknowledge() -> None:
+            self._through = through
             path = f"/events/subscriptions/{self._subscription}/acknowledge"
             try:
-                _checked(await self._client.post(path, json={"through": through}))
+                answer = await self._client.post(path, json={"through": through})
+                if answer.status_code != 404:  # else the stream ends, and a new subscription begins here
+                    _checked(answer)
             except httpx.HTTPError as error:
                 # They come again, and are told by their ids.
                 _log.warning(

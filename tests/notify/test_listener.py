@@ -228,6 +228,44 @@ async def test_without_a_state_file_the_subscription_ends_with_the_listener(hous
         assert opened.notifier.subscriptions.all() == []
 
 
+async def test_a_subscription_that_is_gone_is_made_anew_from_where_the_listener_is(house: Open) -> None:
+    async with house() as opened, serving(opened) as client:
+        source = HttpSource(str(client.base_url), Filter.of(), pauses=quick)
+        subscriptions, deliveries = opened.notifier.subscriptions, source.deliveries()
+        await source._ensure()
+        for number in range(1, 4):
+            await opened.write(event(number))
+            delivery = await anext(deliveries)
+            assert [found.cluster for found in delivery.events] == [number]
+            (known,) = subscriptions.all()
+            if number == 2:  # the acknowledgement comes too late
+                await subscriptions.remove(known.id)
+                await delivery.acknowledge()
+            else:
+                await delivery.acknowledge()
+                await subscriptions.remove(known.id)
+        await deliveries.aclose()
+
+
+async def test_a_log_that_has_begun_anew_is_listened_to_from_now_on(house: Open) -> None:
+    async with house() as opened, serving(opened) as client:
+        source = HttpSource(str(client.base_url), Filter.of(), pauses=quick)
+        source._through = 100
+        await source._ensure()
+        assert [known.cursor for known in opened.notifier.subscriptions.all()] == [0]
+        await source._leave()
+
+
+async def test_a_listener_has_one_subscription_whoever_asks_for_it_first(house: Open) -> None:
+    async with house() as opened, serving(opened) as client:
+        source = HttpSource(str(client.base_url), Filter.of(), pauses=quick)
+        await asyncio.gather(source.use(Filter.of(["job.held.#"])), source._ensure())
+        assert [json.loads(known.filter)["topics"] for known in opened.notifier.subscriptions.all()] == [
+            ["job.held.#"]
+        ]
+        await source._leave()
+
+
 async def test_reading_is_enough_to_listen(house: Open) -> None:
     readers = AccessRules.of({Level.READ: ["*"], Level.WRITE: ["root"]}, {})
     async with house() as opened, serving(opened, rules=readers) as client:
