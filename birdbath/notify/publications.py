@@ -13,6 +13,39 @@ CONFIRM_TIMEOUT = 30.0
 """Seconds that a broker has to confirm a message before the connection is given up."""
 
 
+class Refused(ConnectionError):
+    """The broker has not taken all of a batch, though it is there: a queue of its may be full."""
+
+    def __init__(self, count: int, most: int) -> None:
+        super().__init__(f"{count} of {most} events were refused; a queue may be full")
+
+
+class Portions:
+    """How many events are published at a time: `most`, one when something was refused, and then, while all
+    is taken, twice as many each time.
+
+    A full queue has room for a few now and then. Of many at a time it would take the same first ones for
+    ever, later ones before those that it refused, and the queues beside it would get all of them each time.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = self.size = most
+
+    @property
+    def are_whole(self) -> bool:
+        """Whether nothing was refused lately."""
+        return self.size == self._most
+
+    def taken(self) -> None:
+        """All of a portion was taken."""
+        self.size = min(2 * self.size, self._most)
+
+    def failed(self, error: Exception) -> None:
+        """A portion was not, by this error."""
+        if isinstance(error, Refused):
+            self.size = 1
+
+
 @dataclass(frozen=True)
 class Publication:
     """One event on its way to a broker."""

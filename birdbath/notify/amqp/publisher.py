@@ -10,13 +10,14 @@ from datetime import UTC, datetime
 from aio_pika import DeliveryMode
 from aiormq import Channel, spec
 from aiormq.abc import ChannelFrame
+from aiormq.exceptions import DeliveryError
 from pamqp.base import Frame
 from pamqp.body import ContentBody
 from pamqp.header import ContentHeader
 
 from birdbath.notify.amqp import EXCHANGE
 from birdbath.notify.amqp.connection import connected, topic_exchange
-from birdbath.notify.publications import CONFIRM_TIMEOUT, Publication
+from birdbath.notify.publications import CONFIRM_TIMEOUT, Publication, Refused
 
 AT_ONCE = 50
 """Messages that are made and written without a chance for other tasks of the loop."""
@@ -38,9 +39,12 @@ class Publisher:
                     confirmations += await self._write(batch[start : start + AT_ONCE])
                     await asyncio.sleep(0)  # the connection writes
             results = await asyncio.gather(*confirmations, return_exceptions=True)
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
+        failures = [result for result in results if isinstance(result, BaseException)]
+        for failure in failures:
+            if not isinstance(failure, DeliveryError):
+                raise failure
+        if failures:
+            raise Refused(len(failures), len(batch))
 
     async def _write(self, messages: Sequence[Publication]) -> list[asyncio.Future[object]]:
         """Hand messages to the connection; the futures of their confirmations. The channel's lock is held.
@@ -79,7 +83,7 @@ def _properties(one: Publication) -> spec.Basic.Properties:
         headers=dict(one.headers),
         delivery_mode=DeliveryMode.PERSISTENT,
         message_id=one.event.id,
-        timestamp=datetime.fromtimestamp(one.event.time, UTC),
+        timestamp=datetime.fromtimestamp(max(0.0, one.event.time), UTC),  # it has no sign there
         message_type=one.type,
         app_id="birdbath",
     )

@@ -16,7 +16,7 @@ from birdbath.notify.filters import Filter
 from birdbath.notify.followers import Batch
 from birdbath.notify.notifier import Notifier
 from birdbath.notify.pauses import Pauses
-from birdbath.notify.publications import Publication, Publishes
+from birdbath.notify.publications import Portions, Publication, Publishes
 from birdbath.notify.subscriptions import RELAY, SubscribedFollower
 
 _log = logging.getLogger(__name__)
@@ -58,6 +58,7 @@ class Relay:
         self._notifier = notifier
         self._settings = settings
         self._pauses = pauses()
+        self._portions = Portions(BATCH)
 
     async def run(self) -> None:
         """Publish until cancelled. The cursor moves only past events that the broker has confirmed."""
@@ -69,6 +70,7 @@ class Relay:
                     _log.info("Publishing events to %s at %s", settings.exchange, shown(settings.url))
                     await self._pump(publisher)
             except BROKER_ERRORS as error:
+                self._portions.failed(error)
                 await self._pauses.after(f"The broker at {shown(settings.url)}", error, _log)
 
     async def _pump(self, publisher: Publishes) -> None:
@@ -94,7 +96,7 @@ class Relay:
         self, publisher: Publishes, follower: SubscribedFollower, sent: asyncio.Queue[_Sent]
     ) -> None:
         while True:
-            batch = await follower.next(BATCH, wait=IDLE)
+            batch = await follower.next(self._portions.size, wait=IDLE)
             publications = [self._publication(entry) for entry in batch.entries]
             confirmed = asyncio.ensure_future(publisher.publish(publications))
             try:
@@ -102,6 +104,10 @@ class Relay:
             except asyncio.CancelledError:
                 confirmed.cancel()
                 raise
+            if not self._portions.are_whole:  # no later events before those that may be refused
+                await asyncio.wait([confirmed])
+                if confirmed.exception() is not None:
+                    return  # which is told by who settles
 
     async def _settle(self, follower: SubscribedFollower, sent: asyncio.Queue[_Sent]) -> None:
         """Move the cursor past the batches that are under way, in one commit, when all of them are confirmed.
@@ -119,6 +125,7 @@ class Relay:
                 metrics.retried[KIND] += count
                 raise
             self._pauses.reset()
+            self._portions.taken()
             await follower.acknowledge(several[-1].batch.through)
             metrics.delivered[KIND] += count
             metrics.missed[KIND] += sum(one.batch.missed for one in several)

@@ -12,9 +12,12 @@ from birdbath.notify.amqp import EXCHANGE
 from birdbath.notify.amqp.connection import BROKER_ERRORS, shown
 from birdbath.notify.brokers import publishing
 from birdbath.notify.pauses import Pauses
-from birdbath.notify.publications import Publishes, publication
+from birdbath.notify.publications import Portions, Publishes, publication
 
 _log = logging.getLogger(__name__)
+
+AT_ONCE = 1000
+"""Events that are sent before the confirmation of any is awaited."""
 
 
 class SteadyPublisher:
@@ -25,6 +28,7 @@ class SteadyPublisher:
         self._exchange = exchange or EXCHANGE
         self._form = form
         self._pauses = Pauses()
+        self._portions = Portions(AT_ONCE)
         self._turn = asyncio.Lock()
         self._connection = AsyncExitStack()
         self._publisher: Publishes | None = None
@@ -35,13 +39,16 @@ class SteadyPublisher:
         """
         batch = [publication(event, self._form) for event in events]
         async with self._turn:  # two batches at once would mix on the wire, and one lost connection undo both
-            while True:
+            while batch:
+                portion = batch[: self._portions.size]
                 try:
                     publisher = await self._connected()
-                    await publisher.publish(batch)
+                    await publisher.publish(portion)
                     self._pauses.reset()
-                    return
+                    self._portions.taken()
+                    batch = batch[len(portion) :]
                 except BROKER_ERRORS as error:
+                    self._portions.failed(error)
                     await self.close()
                     await self._pauses.after(f"The broker at {shown(self._url)}", error, _log)
 

@@ -10,8 +10,8 @@ from functools import partial
 from proton import Delivery, Message, Sender
 
 from birdbath.notify.amqp10.address import PeerAddress
-from birdbath.notify.amqp10.peer import Peer, PeerLost, connected
-from birdbath.notify.publications import CONFIRM_TIMEOUT, Publication
+from birdbath.notify.amqp10.peer import Peer, connected
+from birdbath.notify.publications import CONFIRM_TIMEOUT, Publication, Refused
 
 
 class Publisher:
@@ -25,8 +25,8 @@ class Publisher:
     async def publish(self, batch: Sequence[Publication]) -> None:
         """Send a batch in its order and return when the peer has accepted every message of it.
 
-        Raises PeerLost or TimeoutError otherwise; then any of the batch may have arrived, and all of it has
-        to be sent again over a new connection.
+        Raises PeerLost, Refused or TimeoutError otherwise; then any of the batch may have arrived, and all of
+        it has to be sent again over a new connection.
         """
         async with self._turn:
             unsettled = await self._send(batch)
@@ -36,7 +36,7 @@ class Publisher:
         for delivery in unsettled:
             delivery.settle()
         if refused:
-            raise PeerLost(f"the peer did not accept {len(refused)} messages: {refused[0]!s}")
+            raise Refused(len(refused), len(batch))
 
     async def _send(self, batch: Sequence[Publication]) -> list[Delivery]:
         sent: list[Delivery] = []

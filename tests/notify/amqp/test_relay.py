@@ -13,13 +13,17 @@ import aio_pika
 import pytest
 
 from birdbath.events import EventRecord, form
-from birdbath.notify import Filter
+from birdbath.notify import Filter, Follower
 from birdbath.notify.amqp.connection import InvalidBrokerUrl, check_url, shown
 from birdbath.notify.amqp.consumer import AmqpSource, ConsumerSettings
+from birdbath.notify.amqp.publisher import publishing
 from birdbath.notify.amqp.relay import Relay, RelaySettings
+from birdbath.notify.amqp.steady import SteadyPublisher
 from birdbath.notify.pauses import Pauses
+from birdbath.notify.publications import publication
 from birdbath.notify.tasks import Tasks, end
-from tests.notify.amqp.queues import declared
+from tests.events.test_forms import record
+from tests.notify.amqp.queues import declared, taken
 from tests.notify.house import RELEASED, House, Open, event, take
 from tests.rabbitmq import PRIVATE, Broker
 
@@ -232,6 +236,38 @@ async def test_nothing_is_published_twice_after_a_restart(house: Open, broker: B
                 await asyncio.sleep(0.01)  # only the cursor says that it is confirmed
     found = await consume(broker.url, exchange, 2, queue)
     assert [one.cluster for one in found] == [1, 2]
+
+
+@pytest.mark.parametrize("forwarded", [False, True])
+async def test_a_queue_that_refuses_what_it_has_no_room_for_gets_everything(
+    house: Open, broker: Broker, forwarded: bool
+) -> None:
+    exchange, queue = a_name(), a_name()
+    full: dict[str, int | str] = {"x-max-length": 20, "x-overflow": "reject-publish"}
+    await declared(broker.url, exchange, queue, arguments=full)
+    async with house() as opened:
+        last = await opened.write(*map(event, range(1, 301)))
+        batch = await Follower(opened.notifier.log, 0, Filter.of()).next()
+        if forwarded:
+            publisher = SteadyPublisher(broker.url, exchange, form("cloudevents"))
+            publisher._pauses = quick()
+            publishing = asyncio.create_task(publisher.publish([entry.event for entry in batch.entries]))
+            found = await taken(broker.url, queue, last)
+            await publishing
+            await publisher.close()
+        else:
+            async with relaying(opened, broker.url, exchange):
+                found = await taken(broker.url, queue, last)
+    assert set(found) == {entry.event.id for entry in batch.entries}
+
+
+async def test_an_event_from_before_all_time_is_published(broker: Broker) -> None:
+    exchange, queue = a_name(), a_name()
+    await declared(broker.url, exchange, queue)
+    async with publishing(broker.url, exchange) as publisher:
+        await publisher.publish([publication(record(0, {}, -1e9), form("cloudevents"))])
+    (found,) = await consume(broker.url, exchange, 1, queue)
+    assert found.time == -1e9
 
 
 async def test_only_what_the_filter_lets_pass(house: Open, broker: Broker) -> None:
