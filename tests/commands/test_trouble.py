@@ -165,6 +165,15 @@ def test_a_terminal_gets_colours_and_nothing_else_from_ads(fake: Fake) -> None:
     assert "[red]x" in shown  # markup in an ad is text
 
 
+def test_a_terminal_is_told_how_many_jobs_are_planned(tmp_path: Path) -> None:
+    file = tmp_path / "sleep.sub"
+    file.write_text("executable = /bin/sleep\nqueue 1234\n")
+
+    shown = on_a_terminal(birdbath_on_terminal("submit", "--dry-run", str(file), url="http://127.0.0.1:1"))
+
+    assert "1,234 jobs" in shown
+
+
 def birdbath_on_terminal(*words: str, url: str) -> tuple[subprocess.Popen[bytes], int]:
     terminal, other = pty.openpty()
     process = birdbath(*words, url=url, stdout=other, stderr=other)
