@@ -33,7 +33,7 @@ from tests.notify.house import RELEASED, Open, event
 from tests.notify.serving import serving
 from tests.rabbitmq import Broker
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.anyio
 
 
 def quick() -> Pauses:

@@ -28,7 +28,7 @@ from tests.notify.mailbox import mail_server
 from tests.ports import free_port
 from tests.toolkit import require
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.anyio
 
 HELD = record(12, {"HoldReason": "the disk is full", "HoldReasonCode": 3})
 

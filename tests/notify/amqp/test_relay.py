@@ -27,7 +27,7 @@ from tests.notify.amqp.queues import declared, taken
 from tests.notify.house import RELEASED, House, Open, event, take
 from tests.rabbitmq import PRIVATE, Broker
 
-pytestmark = [pytest.mark.anyio, pytest.mark.toolkit, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.anyio, pytest.mark.toolkit]
 
 
 def quick() -> Pauses:

@@ -18,7 +18,7 @@ from tests.notify.amqp10.proton import node, require_proton
 from tests.notify.house import RELEASED, Open, event, take
 from tests.rabbitmq import Broker
 
-pytestmark = [pytest.mark.anyio, pytest.mark.toolkit, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.anyio, pytest.mark.toolkit]
 
 
 @pytest.fixture(autouse=True, scope="module")
