@@ -207,7 +207,8 @@ class Engine:
     def _apply_policy(self, step: _Step, job: QueuedJob, now: float) -> bool:
         context = self._context
         decision = policies.periodic(job.ad, job.status, now)
-        if decision.verdict is Verdict.STAY:
+        # Nobody vacates the submit machine.
+        if decision.verdict is Verdict.STAY or (decision.verdict is Verdict.VACATE and not job.slot):
             interval = context.description.policy_interval
             job.next_policy_at = policies.next_evaluation(job.ad, job.status, now, interval)
             step.table.touch(job)
@@ -217,7 +218,9 @@ class Engine:
         elif decision.verdict is Verdict.RELEASE:
             events = lifecycle.release(job, now, ActionDetails(decision.reason))
         elif decision.verdict is Verdict.REMOVE:
-            events = lifecycle.remove(job, now, decision.reason)
+            events = lifecycle.remove(job, now, decision.reason, evicts=False)
+        elif decision.verdict is Verdict.VACATE:
+            events = interruptions.evict(job, now, decision.reason, interruptions.PERIODICALLY)
         else:
             events = []
         context.settle(step.unit, step.table, job, events, now)

@@ -79,6 +79,8 @@ class Hosting:
         job.phase = FINISH  # it need not be stopped any more
         if decision.verdict is Verdict.HOLD:
             return lifecycle.hold(job, now, decision.as_hold())
+        if decision.verdict is Verdict.REMOVE:
+            return lifecycle.remove(job, now, decision.reason, evicts=False)
         if decision.verdict is Verdict.REQUEUE:
-            return lifecycle.requeue(job, now, ending)
+            return lifecycle.requeue(job, now, ending, decision.reason)
         return lifecycle.complete(job, now, ending)

@@ -20,12 +20,14 @@ from birdbath.pool.simulated.lifecycle import (
 from birdbath.pool.simulated.queued_job import DISCONNECTED, FINISH, SUSPENDED, TRANSFER, QueuedJob
 
 _EVICTED = 1009
+PERIODICALLY = 1000
+"""The code of an eviction that the job's own PeriodicVacate asked for."""
 _OUTPUT_STARTED, _OUTPUT_FINISHED = 5, 6
 
 
-def evict(job: QueuedJob, now: float, reason: str) -> list[JobEvent]:
-    """The slot wants the job off: back to Idle."""
-    events = vacate(job, now, reason, _EVICTED)
+def evict(job: QueuedJob, now: float, reason: str, code: int = _EVICTED) -> list[JobEvent]:
+    """The slot wants the job off, or `code` says who else: back to Idle."""
+    events = vacate(job, now, reason, code)
     enter(job, JobStatus.IDLE, now)
     return events
 

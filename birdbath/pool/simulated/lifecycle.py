@@ -21,7 +21,10 @@ _REQUEUED = 1022
 
 @dataclass(frozen=True)
 class Hold:
-    """Why a job is held: HTCondor's code and subcode, and the reason (None leaves the job's own alone)."""
+    """Why a job is held: HTCondor's code and subcode, and the reason (None leaves the job's own alone).
+
+    `evicts`: a program that runs is evicted for it, with the event of that.
+    """
 
     reason: str | None
     code: int
@@ -29,6 +32,7 @@ class Hold:
     system: bool = False
     email_user: bool = False
     email_admin: bool = False
+    evicts: bool = True
 
 
 @dataclass(frozen=True)
@@ -303,12 +307,11 @@ def vacate(job: QueuedJob, now: float, reason: str, code: int, subcode: int = 0)
     return [_evicted_event(job, now, reason, code, subcode)]
 
 
-def requeue(job: QueuedJob, now: float, ending: Ending) -> list[JobEvent]:
+def requeue(job: QueuedJob, now: float, ending: Ending, reason: str) -> list[JobEvent]:
     """The program ended, but OnExitRemove wants it to run again: back to Idle."""
     _account(job, ending)
     _stop(job, now)
     enter(job, JobStatus.IDLE, now)
-    reason = "OnExitRemove is false: the job runs again"
     more: Fields = {"TerminatedAndRequeued": True, **_how_it_ended(ending)}
     return [_evicted_event(job, now, reason, _REQUEUED, 0, **more)]
 
@@ -328,7 +331,8 @@ def hold(job: QueuedJob, now: float, why: Hold) -> list[JobEvent]:
     count_reason(ad, "NumHoldsByReason", why.code)
     if why.system:
         increase(ad, "NumSystemHolds")
-    return [*events, _held_event(job, now, _mail(why.email_user, why.email_admin))]
+    held = _held_event(job, now, _mail(why.email_user, why.email_admin))
+    return [*events, held] if why.evicts else [held]
 
 
 def _mail(user: bool, admin: bool) -> Fields:
@@ -365,8 +369,11 @@ def _forget_hold(ad: Ad) -> None:
         _move(ad, name, f"Last{name}")
 
 
-def remove(job: QueuedJob, now: float, reason: str | None) -> list[JobEvent]:
-    """Any job becomes Removed; doing it again only overwrites the reason (reference section 3.10)."""
+def remove(job: QueuedJob, now: float, reason: str | None, evicts: bool = True) -> list[JobEvent]:
+    """Any job becomes Removed; doing it again only overwrites the reason (reference section 3.10).
+
+    Unless it `evicts` a program that runs, no event tells of that.
+    """
     again = job.status is JobStatus.REMOVED
     if reason:
         job.ad.set("RemoveReason", reason)
@@ -376,7 +383,8 @@ def remove(job: QueuedJob, now: float, reason: str | None) -> list[JobEvent]:
     enter(job, JobStatus.REMOVED, now)
     job.ad.delete("JobStatusOnRelease")
     _forget_hold(job.ad)
-    return [*events, _aborted_event(job, now)]
+    aborted = _aborted_event(job, now)
+    return [*events, aborted] if evicts else [aborted]
 
 
 def _aborted_event(job: QueuedJob, now: float) -> JobEvent:

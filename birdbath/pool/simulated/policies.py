@@ -16,17 +16,18 @@ from birdbath.pool.simulated.evaluation import depends_on_time, evaluate_at
 from birdbath.pool.simulated.lifecycle import Hold
 
 JOB_POLICY = 3
-JOB_POLICY_UNDEFINED = 5
 
+_TIMER = "TimerRemove"
 _PERIODIC = {
-    JobStatus.IDLE: ("PeriodicHold", "PeriodicRemove"),
-    JobStatus.RUNNING: ("PeriodicHold", "PeriodicRemove"),
-    JobStatus.HELD: ("PeriodicRelease", "PeriodicRemove"),
+    JobStatus.IDLE: (_TIMER, "PeriodicHold", "PeriodicRemove"),
+    JobStatus.RUNNING: (_TIMER, "PeriodicHold", "PeriodicRemove", "PeriodicVacate"),
+    JobStatus.HELD: (_TIMER, "PeriodicRelease", "PeriodicRemove"),
     JobStatus.COMPLETED: (),
     JobStatus.REMOVED: (),
     JobStatus.TRANSFERRING_OUTPUT: (),
-    JobStatus.SUSPENDED: ("PeriodicHold", "PeriodicRemove"),
+    JobStatus.SUSPENDED: (_TIMER, "PeriodicHold", "PeriodicRemove"),
 }
+_AT_EXIT = (_TIMER, "PeriodicHold", "PeriodicRemove", "OnExitHold")
 _FINISHED = (JobStatus.COMPLETED, JobStatus.REMOVED)
 
 
@@ -37,6 +38,7 @@ class Verdict(enum.Enum):
     HOLD = "hold"
     RELEASE = "release"
     REMOVE = "remove"
+    VACATE = "vacate"
     REQUEUE = "requeue"
     LEAVE = "leave"
 
@@ -51,8 +53,8 @@ class Decision:
     subcode: int = 0
 
     def as_hold(self) -> Hold:
-        """The hold that this decision asks for."""
-        return Hold(self.reason, self.code, self.subcode)
+        """The hold that this decision asks for. The shadow holds the job itself, and logs no eviction."""
+        return Hold(self.reason, self.code, self.subcode, evicts=False)
 
 
 STAY = Decision(Verdict.STAY)
@@ -61,6 +63,8 @@ _VERDICTS = {
     "PeriodicHold": Verdict.HOLD,
     "PeriodicRemove": Verdict.REMOVE,
     "PeriodicRelease": Verdict.RELEASE,
+    "PeriodicVacate": Verdict.VACATE,
+    _TIMER: Verdict.REMOVE,
     "OnExitHold": Verdict.HOLD,
 }
 
@@ -81,28 +85,25 @@ def periodic(ad: Ad, status: JobStatus, now: float) -> Decision:
     if status in _FINISHED:
         return STAY if stays_in_queue(ad, now) else LEAVE
     for name in _PERIODIC[status]:
-        if not _is_literally_false(ad, name) and is_true(evaluate_at(ad, name, now)):
-            return _decided(ad, name, now, "TRUE")
+        if _fires(ad, name, now):
+            return _decided(ad, name, now)
     return STAY
 
 
 def on_exit(ad: Ad, now: float) -> Decision:
     """What is to become of a job whose program ended; its exit attributes are set. LEAVE means that it is
     done.
+
+    As in a shadow the periodic expressions are looked at first, once more. What comes out neither true nor
+    false says nothing.
     """
-    hold = ad.attribute("OnExitHold")
-    if hold is not None and not _is_literally_false(ad, "OnExitHold"):
-        value = evaluate_at(ad, "OnExitHold", now)
-        if value is None:
-            return _undefined(ad, "OnExitHold")
-        if is_true(value):
-            return _decided(ad, "OnExitHold", now, "TRUE")
-    if "OnExitRemove" not in ad:
-        return LEAVE
-    value = evaluate_at(ad, "OnExitRemove", now)
-    if value is None:
-        return _undefined(ad, "OnExitRemove")
-    return LEAVE if is_true(value) else Decision(Verdict.REQUEUE)
+    for name in _AT_EXIT:
+        if _fires(ad, name, now):
+            return _decided(ad, name, now)
+    leaves = evaluate_at(ad, "OnExitRemove", now)
+    if isinstance(leaves, bool | int | float) and not is_true(leaves):
+        return Decision(Verdict.REQUEUE, _says(ad, "OnExitRemove", "FALSE"))
+    return LEAVE
 
 
 def stays_in_queue(ad: Ad, now: float) -> bool:
@@ -110,15 +111,21 @@ def stays_in_queue(ad: Ad, now: float) -> bool:
     return is_true(evaluate_at(ad, "LeaveJobInQueue", now))
 
 
-def _decided(ad: Ad, name: str, now: float, value: str) -> Decision:
+def _fires(ad: Ad, name: str, now: float) -> bool:
+    """Whether the expression wants now what it stands for. TimerRemove is a moment."""
+    if _is_literally_false(ad, name):
+        return False
+    value = evaluate_at(ad, name, now)
+    if name == _TIMER:
+        return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < now
+    return is_true(value)
+
+
+def _decided(ad: Ad, name: str, now: float) -> Decision:
     reason = evaluate_at(ad, f"{name}Reason", now)
     subcode = evaluate_at(ad, f"{name}SubCode", now)
-    text = reason if isinstance(reason, str) and reason else _says(ad, name, value)
+    text = reason if isinstance(reason, str) and reason else _says(ad, name, "TRUE")
     return Decision(_VERDICTS[name], text, JOB_POLICY, subcode if type(subcode) is int else 0)
-
-
-def _undefined(ad: Ad, name: str) -> Decision:
-    return Decision(Verdict.HOLD, _says(ad, name, "UNDEFINED"), JOB_POLICY_UNDEFINED)
 
 
 def _says(ad: Ad, name: str, value: str) -> str:

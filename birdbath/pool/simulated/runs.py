@@ -38,8 +38,8 @@ _HOLDS = {
     Cut.TRANSFER_FAILURE: Hold(
         "Transfer output files failure: the connection was lost", TRANSFER_OUTPUT_ERROR
     ),
-    Cut.JOB_DURATION: Hold("The job exceeded allowed job duration", 46),
-    Cut.EXECUTE_DURATION: Hold("The job exceeded allowed execute duration", 47),
+    Cut.JOB_DURATION: Hold("The job exceeded allowed job duration", 46, evicts=False),
+    Cut.EXECUTE_DURATION: Hold("The job exceeded allowed execute duration", 47, evicts=False),
 }
 WRITE_STEP = 16 * 1024 * 1024
 """So many bytes of a job's output are written in one unit of work, so that none holds up the others for long.
@@ -230,8 +230,10 @@ class Runs:
         decision = policies.on_exit(job.ad, self.now)
         if decision.verdict is Verdict.HOLD:
             return lifecycle.hold(job, self.now, decision.as_hold())
+        if decision.verdict is Verdict.REMOVE:
+            return lifecycle.remove(job, self.now, decision.reason, evicts=False)
         if decision.verdict is Verdict.REQUEUE:
-            return lifecycle.requeue(job, self.now, ending)
+            return lifecycle.requeue(job, self.now, ending, decision.reason)
         return lifecycle.complete(job, self.now, ending)
 
     def _hold(self, job: QueuedJob, why: Hold) -> None:

@@ -58,7 +58,6 @@ def test_periodic_hold_and_release(simulated: SimulatedHarness) -> None:
     assert event_types(simulated, job) == [
         EventType.SUBMIT,
         EventType.EXECUTE,
-        EventType.JOB_EVICTED,
         EventType.JOB_HELD,
         EventType.JOB_RELEASED,
         EventType.EXECUTE,
@@ -94,12 +93,53 @@ def test_on_exit_remove_lets_a_job_run_again(simulated: SimulatedHarness) -> Non
 
 
 @pytest.mark.parametrize("name", ["OnExitHold", "OnExitRemove"])
-def test_an_undefined_exit_policy_holds_the_job(simulated: SimulatedHarness, name: str) -> None:
-    job = submit(simulated, "/bin/true", "", None, **{name: Expression("Nothing > 3")})
-    simulated.wait_for(becomes(simulated, job, JobStatus.HELD))
-    held = ad_of(simulated, job)
-    assert held.get("HoldReasonCode") == 5
-    assert f"{name} expression 'Nothing > 3' evaluated to UNDEFINED" in held.string("HoldReason")
+@pytest.mark.parametrize("value", ["Nothing > 3", '"yes"'])
+def test_an_exit_policy_that_is_neither_true_nor_false_says_nothing(
+    simulated: SimulatedHarness, name: str, value: str
+) -> None:
+    job = submit(simulated, "/bin/true", "", None, **{name: Expression(value)})
+    simulated.wait_for(becomes(simulated, job, JobStatus.COMPLETED))
+    assert ad_of(simulated, job).integer("NumJobStarts") == 1
+
+
+def test_periodic_expressions_are_looked_at_once_more_at_the_end(simulated: SimulatedHarness) -> None:
+    ended = Expression("ExitCode =?= 4")
+    held = submit(simulated, "/bin/sh", "-c 'exit 4'", PeriodicHold=ended, PeriodicRemove=ended)
+    removed = submit(simulated, "/bin/sh", "-c 'exit 4'", PeriodicRemove=ended)
+    simulated.wait_for(becomes(simulated, held, JobStatus.HELD))
+    simulated.wait_for(becomes(simulated, removed, JobStatus.REMOVED))
+    assert (ad_of(simulated, held).get("ExitCode"), ad_of(simulated, held).get("HoldReasonCode")) == (4, 3)
+    assert event_types(simulated, held) == [EventType.SUBMIT, EventType.EXECUTE, EventType.JOB_HELD]
+    assert event_types(simulated, removed) == [EventType.SUBMIT, EventType.EXECUTE, EventType.JOB_ABORTED]
+    assert "PeriodicRemove expression" in ad_of(simulated, removed).string("RemoveReason")
+
+
+def test_periodic_vacate_lets_a_job_run_again(simulated: SimulatedHarness) -> None:
+    late = Expression("NumJobStarts < 2 && time() - EnteredCurrentStatus > 100")
+    job = submit(simulated, "/bin/sleep", "10000", PeriodicVacate=late)
+    simulated.wait_for(lambda: ad_of(simulated, job).integer("NumJobStarts") == 2)
+    simulated.pass_time(500)
+    assert status_of(simulated, job) is JobStatus.RUNNING
+    again = [EventType.JOB_EVICTED, EventType.EXECUTE]
+    assert event_types(simulated, job) == [EventType.SUBMIT, EventType.EXECUTE, *again]
+    evicted = dict(events_of(simulated, job))[EventType.JOB_EVICTED]
+    assert evicted.get("ReasonCode") == 1000
+    assert "PeriodicVacate expression" in evicted.string("Reason")
+
+
+def test_nobody_vacates_the_submit_machine(simulated: SimulatedHarness) -> None:
+    job = submit(simulated, "/bin/sleep", "500", JobUniverse=12, PeriodicVacate=True)
+    simulated.wait_for(becomes(simulated, job, JobStatus.COMPLETED))
+    assert ad_of(simulated, job).integer("NumJobStarts") == 1
+
+
+def test_timer_remove_is_the_moment_of_removal(simulated: SimulatedHarness) -> None:
+    at = int(simulated.clock.time()) + 200
+    job = submit(simulated, "/bin/sleep", "10000", TimerRemove=at)
+    unset = submit(simulated, "/bin/sleep", "500", TimerRemove=-1)
+    simulated.wait_for(becomes(simulated, job, JobStatus.REMOVED))
+    assert at < simulated.clock.time() <= at + 60
+    simulated.wait_for(becomes(simulated, unset, JobStatus.COMPLETED))
 
 
 def test_a_completed_job_is_kept_as_long_as_leave_job_in_queue_says(simulated: SimulatedHarness) -> None:
