@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -105,6 +106,49 @@ def test_holding_and_removing_kills(
         assert run(action, str(cluster), url=server.url).exit_code == 0
         wait_until(lambda: not alive(pid))
         assert schedd.job_ad(cluster, 0)["JobStatus"] == status
+
+
+@pytest.mark.parametrize(
+    ("command", "code"), [("allowed_execute_duration", 47), ("allowed_job_duration", 46)]
+)
+def test_a_program_runs_no_longer_than_it_may(
+    run: Run, server: Server, tmp_path: Path, command: str, code: int
+) -> None:
+    cluster = submit(run, server.url, f"{command} = 2\n{SLEEPER}")
+    wait_until(lambda: any((tmp_path / "home").rglob("pid")))
+    with Schedd(server.url) as schedd:
+        pid = pid_of(schedd, cluster, tmp_path)
+        becomes(schedd, cluster, HELD)
+        wait_until(lambda: not alive(pid))
+        assert schedd.job_ad(cluster, 0)["HoldReasonCode"] == code
+
+
+def test_a_program_begins_at_its_deferral_time(run: Run, server: Server, tmp_path: Path) -> None:
+    at = int(time.time()) + 3
+    text = f"deferral_time = {at}\nexecutable = /bin/date\narguments = +%s\noutput = when\nqueue\n"
+    cluster = submit(run, server.url, text)
+    with Schedd(server.url) as schedd:
+        becomes(schedd, cluster, COMPLETED)
+    assert run("fetch", str(cluster), url=server.url).exit_code == 0
+    assert at <= int(Path("when").read_text()) < at + 60
+
+
+@pytest.mark.parametrize("wanted", ["made, missing", "folder/missing"])
+def test_output_that_is_not_there_holds_the_job(run: Run, server: Server, wanted: str) -> None:
+    text = f"executable = /usr/bin/touch\narguments = made\ntransfer_output_files = {wanted}\nqueue\n"
+    cluster = submit(run, server.url, text)
+    with Schedd(server.url) as schedd:
+        becomes(schedd, cluster, HELD)
+        ad = schedd.job_ad(cluster, 0)
+        assert (ad["HoldReasonCode"], ad["HoldReasonSubCode"]) == (12, 2)
+        assert "missing" in ad.string("HoldReason")
+
+
+def test_output_that_is_there_lets_the_job_end(run: Run, server: Server) -> None:
+    text = "executable = /usr/bin/touch\narguments = made\ntransfer_output_files = ./made\nqueue\n"
+    cluster = submit(run, server.url, text)
+    with Schedd(server.url) as schedd:
+        becomes(schedd, cluster, COMPLETED)
 
 
 def test_after_a_kill_of_the_server_the_job_runs_again(run: Run, server: Server, tmp_path: Path) -> None:

@@ -98,17 +98,24 @@ def _suffer(
     return Fate(replace(found.run, duration=after), Cut(fault.kind))
 
 
-def _within_limits(ad: Ad, found: Fate, now: float) -> Fate:
-    """Cut a run that outlasts AllowedJobDuration or AllowedExecuteDuration (without transfers they are
-    one).
+def allowed(ad: Ad, now: float) -> tuple[float, Cut] | None:
+    """How long the job lets a run last by AllowedExecuteDuration or AllowedJobDuration (without transfers
+    they are one), and what cuts it then; None for as long as it takes.
     """
+    found = []
     for name, cut in (
         ("AllowedExecuteDuration", Cut.EXECUTE_DURATION),
         ("AllowedJobDuration", Cut.JOB_DURATION),
     ):
-        allowed = evaluate_at(ad, name, now)
-        if isinstance(allowed, bool) or not isinstance(allowed, int | float):
-            continue
-        if 0 <= allowed < found.run.duration:
-            found = Fate(replace(found.run, duration=float(allowed)), cut)
-    return found
+        seconds = evaluate_at(ad, name, now)
+        if isinstance(seconds, int | float) and not isinstance(seconds, bool) and seconds >= 0:
+            found.append((float(seconds), cut))
+    return min(found, key=lambda limit: limit[0], default=None)
+
+
+def _within_limits(ad: Ad, found: Fate, now: float) -> Fate:
+    """Cut a run that outlasts what is allowed."""
+    limit = allowed(ad, now)
+    if limit is None or limit[0] >= found.run.duration:
+        return found
+    return Fate(replace(found.run, duration=limit[0]), limit[1])

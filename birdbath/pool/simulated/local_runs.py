@@ -29,7 +29,7 @@ from birdbath.store.tables import simulated_jobs
 from birdbath.store.unit_of_work import UnitOfWork
 
 _s = simulated_jobs.c
-_EXECUTING = select(_s.cluster_id, _s.proc_id).where(_s.due_at >= LATEST, _s.phase == EXECUTING)
+_EXECUTING = select(_s.cluster_id, _s.proc_id).where(_s.due_at > 0, _s.phase == EXECUTING)
 _NULL_DEVICES = frozenset({"", "/dev/null", "NUL"})
 _ENOENT, _EINVAL = 2, 22
 
@@ -71,9 +71,13 @@ class LocalRuns:
             limits=Limits(memory << 20, self._limits.cpu, self._limits.file_size),
         )
 
-    def start(self, unit: UnitOfWork, job: QueuedJob, command: Command, sandbox: Sandbox) -> None:
-        """Start the program of a job that was just put on its slot, once that is durable."""
-        job.phase, job.due_at = EXECUTING, LATEST
+    def start(
+        self, unit: UnitOfWork, job: QueuedJob, command: Command, sandbox: Sandbox, until: float | None
+    ) -> None:
+        """Start the program of a job that was just put on its slot, once that is durable. It is due `until`
+        then, if it must not run for ever.
+        """
+        job.phase, job.due_at = EXECUTING, LATEST if until is None else min(until, LATEST)
         unit.after_commit(partial(self._begin, job.id, job.ad.integer("JobRunCount"), command, sandbox))
 
     def kill(self, job: JobId) -> None:

@@ -16,7 +16,11 @@ FINISH = "finish"
 PROGRAM = "program"
 """The phase of a job whose program runs inside the pool, see `hosted`; due when it has to be woken."""
 EXECUTING = "executing"
-"""The phase of a job whose program is a process of this machine, see `local_runs`; it ends by itself."""
+"""The phase of a job whose program is a process of this machine, see `local_runs`; it ends by itself, or is
+due when it has run as long as it may.
+"""
+DEFERRED = "deferred"
+"""The phase before that of a job that waits on its slot for its DeferralTime."""
 TRANSFER = "transfer"
 """The program has ended, and its output is on its way."""
 SUSPENDED = "suspended"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from math import inf, nextafter
 
 from birdbath.errors import BirdbathError
@@ -23,13 +24,22 @@ from birdbath.pool.simulated.execution import (
     plan_run,
     write_outputs,
 )
-from birdbath.pool.simulated.fates import Cut, Fate, is_lasting
+from birdbath.pool.simulated.fates import Cut, Fate, allowed, is_lasting
 from birdbath.pool.simulated.fates import fate as fate_of
 from birdbath.pool.simulated.hosting import Hosting
 from birdbath.pool.simulated.job_table import JobTable
 from birdbath.pool.simulated.lifecycle import Ending, Hold
 from birdbath.pool.simulated.policies import Verdict
-from birdbath.pool.simulated.queued_job import DISCONNECTED, FINISH, IMAGE, TRANSFER, Place, QueuedJob
+from birdbath.pool.simulated.queued_job import (
+    DEFERRED,
+    DISCONNECTED,
+    EXECUTING,
+    FINISH,
+    IMAGE,
+    TRANSFER,
+    Place,
+    QueuedJob,
+)
 from birdbath.store.unit_of_work import UnitOfWork
 
 TRANSFER_OUTPUT_ERROR = 12
@@ -91,7 +101,12 @@ class Runs:
         if place is not None:
             job.claim(place, self.now if since is None else since, rank)
         if command is not None:
-            self._execute(job, command, lifecycle.start(job, where, self.now, LATEST, LATEST, run.received))
+            events = lifecycle.start(job, where, self.now, LATEST, LATEST, run.received)
+            if begins > self.now:
+                job.phase, job.due_at = DEFERRED, begins
+                self._settle(job, events)
+            else:
+                self._execute(job, command, events)
             return True
         image_at = begins + self._context.description.image_update_after
         ends_at = begins + run.duration
@@ -101,16 +116,44 @@ class Runs:
         return True
 
     def _execute(self, job: QueuedJob, command: Command, events: list[JobEvent]) -> None:
-        local = self._context.local
+        local, limit = self._context.local, allowed(job.ad, self.now)
         assert local is not None
-        local.start(self._unit, job, command, self._context.files_of(self._unit, job))
+        until = None if limit is None else self.now + limit[0]
+        local.start(self._unit, job, command, self._context.files_of(self._unit, job), until)
         self._settle(job, events)
+
+    def _go_on_executing(self, job: QueuedJob) -> None:
+        """Start the program of a deferred job, or stop one that has run as long as it may."""
+        local, limit = self._context.local, allowed(job.ad, self.now)
+        if local is None:
+            self._settle(job, interruptions.evict(job, self.now, "The server executes no more"))
+        elif job.phase == EXECUTING:
+            assert limit is not None
+            self._settle(job, self._cut(job, limit[1]))
+        else:
+            try:
+                sandbox = self._context.files_of(self._unit, job)
+                memory = job.memory or self._submit_machine().memory
+                command = local.command(job.ad, sandbox, job.ad.string("RemoteHost"), memory)
+            except CannotRun as refused:
+                self._hold(job, refused.hold)
+            else:
+                job.ad.set("JobCurrentStartExecutingDate", int(self.now))
+                self._execute(job, command, [])
 
     def take_up(self, job: QueuedJob, ended: Ended) -> None:
         """The process that a job ran as has ended."""
         if ended.error:
             reason = f"Error from {job.ad.string('RemoteHost')}: Failed to execute: {ended.error}"
             self._hold(job, Hold(reason, FAILED_TO_CREATE_PROCESS, ended.errno))
+            return
+        if (missing := self._missing_output(job)) is not None:
+            reason = (
+                f"Transfer output files failure at execution point {job.ad.string('RemoteHost')}. Details: "
+                f"1 total failures: first failure: reading from file {missing}: "
+                "(errno 2) No such file or directory"
+            )
+            self._hold(job, Hold(reason, TRANSFER_OUTPUT_ERROR, errno.ENOENT))
             return
         if ended.memory:
             job.ad.update({"ResidentSetSize_RAW": ended.memory, "ResidentSetSize": ended.memory})
@@ -119,8 +162,24 @@ class Runs:
         arrived = int(received) if isinstance(received, float) else 0
         self._settle(job, self._end(job, Ending(ended.exit_code, cpu, arrived, 0, ended.signal)))
 
+    def _missing_output(self, job: QueuedJob) -> str | None:
+        """The first of the files that the job is to give back and has not written, or whose folder is not
+        there.
+        """
+        if job.ad.string("ShouldTransferFiles").upper() == "NO":
+            return None
+        names = [name.strip().removeprefix("./") for name in job.ad.string("TransferOutput").split(",")]
+        wanted = [name for name in names if name and not name.startswith("/")]
+        if not wanted:
+            return None
+        present = {entry.name for entry in self._context.files_of(self._unit, job).entries()}
+        return next((name for name in wanted if name.split("/")[0] not in {*present, ".", ".."}), None)
+
     def go_on(self, job: QueuedJob) -> int:
         """Do what is due with a running job; returns how many bytes of output that wrote."""
+        if job.phase in (DEFERRED, EXECUTING):
+            self._go_on_executing(job)
+            return 0
         if job.phase == DISCONNECTED:
             self._settle(job, interruptions.give_up_reconnecting(job, self.now))
             return 0
