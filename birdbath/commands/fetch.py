@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from birdbath.commands import shared
-from birdbath.commands.shared import DEFAULT_URL, complain, guarded
+from birdbath.commands.shared import DEFAULT_URL, REFUSED, complain, guarded
 
 if TYPE_CHECKING:
     from birdbath.client import Ad, FileInfo, JobId, Schedd
@@ -36,7 +36,7 @@ def fetch(
 
     When all the output of a finished job was fetched, the job leaves the queue and its files are deleted on
     the server, unless you say --keep. The output of a job that has not finished is fetched as it is, and the
-    job stays.
+    job stays. It stays as well when some of its output, a folder or a link, cannot be fetched.
     """
     from birdbath.client import Schedd
     from birdbath.commands.selection import single_job
@@ -47,17 +47,20 @@ def fetch(
         ad = schedd.job_ad(*number)
         wanted = _wanted(ad, schedd.list_spool(*number), names or [], everything)
         paths = targets(ad, [info.name for info in wanted], directory)
-        _download(schedd, number, wanted, paths, resume)
-        close = not keep and not names and ad.integer("JobStatus") in (REMOVED, COMPLETED)
+        refused = _download(schedd, number, wanted, paths, resume)
+        wanted = [info for info in wanted if info.name not in refused]
+        close = not keep and not names and not refused and ad.integer("JobStatus") in (REMOVED, COMPLETED)
         if close:
             schedd.close_spool(*number)
     if as_json:
         files = [{"name": info.name, "path": str(paths[info.name]), "size": info.size} for info in wanted]
         print_json({"job": str(number), "files": files, "closed": close})
-        return
-    for info in wanted:
-        say(str(paths[info.name]))
-    if not wanted:
+    else:
+        for info in wanted:
+            say(str(paths[info.name]))
+    if refused:
+        raise typer.Exit(REFUSED)
+    if not wanted and not as_json:
         complain(f"job {number} has no output" if close else f"job {number} has no output yet")
 
 
@@ -86,7 +89,7 @@ def targets(ad: Ad, names: Iterable[str], directory: Path) -> dict[str, Path]:
     """
     from birdbath.client import TransferFailed
 
-    remaps = dict(part.split("=", 1) for part in _remap_pairs(ad))
+    remaps = {name.strip(): path.strip() for name, path in (part.split("=", 1) for part in _remap_pairs(ad))}
     found: dict[str, Path] = {}
     for name in names:
         if not _stays_inside(name) or "/" in name:
@@ -108,11 +111,20 @@ def _stays_inside(name: str) -> bool:
 
 def _download(
     schedd: Schedd, job: JobId, files: list[FileInfo], paths: dict[str, Path], resume: bool
-) -> None:
+) -> set[str]:
+    """Download them; the names of those that the server does not give. They do not keep back the others."""
+    from birdbath.client import OperationFailed
     from birdbath.commands.terminal import transfer_bar
 
+    refused = set()
     with transfer_bar(sum(info.size for info in files)) as meter:
         for info in files:
             path = paths[info.name]
             path.parent.mkdir(parents=True, exist_ok=True)
-            schedd.download(*job, info.name, path, progress=meter.file(info.name), resume=resume)
+            try:
+                schedd.download(*job, info.name, path, progress=meter.file(info.name), resume=resume)
+            except OperationFailed as error:
+                complain(f"{info.name} is not fetched: {error}")
+                path.with_name(path.name + ".part").unlink(missing_ok=True)
+                refused.add(info.name)
+    return refused

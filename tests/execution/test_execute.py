@@ -144,6 +144,22 @@ def test_output_that_is_not_there_holds_the_job(run: Run, server: Server, wanted
         assert "missing" in ad.string("HoldReason")
 
 
+def test_what_cannot_be_fetched_does_not_keep_back_the_rest(run: Run, server: Server) -> None:
+    Path("tool.sh").write_text("#!/bin/sh\necho a > a; ln -s a link; mkdir made; echo z > z\n")
+    cluster = submit(run, server.url, "executable = tool.sh\nqueue\n")
+    with Schedd(server.url) as schedd:
+        becomes(schedd, cluster, COMPLETED)
+    fetched = run("fetch", str(cluster), "-d", "back", url=server.url)
+    assert (fetched.exit_code, fetched.stdout) == (1, "back/a\nback/z\n")
+    assert fetched.stderr.splitlines() == [
+        "birdbath: link is not fetched: Not a regular file: link",
+        "birdbath: made is not fetched: Not a regular file: made",
+    ]
+    assert sorted(path.name for path in Path("back").iterdir()) == ["a", "z"]
+    with Schedd(server.url) as schedd:
+        assert schedd.job_ad(cluster, 0)["JobStatus"] == COMPLETED
+
+
 def test_output_that_is_there_lets_the_job_end(run: Run, server: Server) -> None:
     text = "executable = /usr/bin/touch\narguments = made\ntransfer_output_files = ./made\nqueue\n"
     cluster = submit(run, server.url, text)
