@@ -59,6 +59,7 @@ class Planner:
         attributes |= extra | files.attributes | _sizes(files) | self._words(commands)
         attributes |= _by_table(commands)
         attributes |= _accounting(commands, self.owner) | _retries(commands, attributes) | _hold(commands)
+        attributes |= _deferral(attributes)
         attributes["Requirements"] = _requirements(commands, attributes)
         attributes |= _own(commands)
         return PlannedJob(commands["executable"], universe, attributes, files.uploads)
@@ -111,10 +112,11 @@ def _sizes(files: sandbox.Sandbox) -> dict[str, AdValue]:
 
 
 def _accounting(commands: Mapping[str, str], owner: str) -> dict[str, AdValue]:
-    if "accounting_group" not in commands:
+    if not {"accounting_group", "accounting_group_user"} & commands.keys():
         return {}
-    user = commands.get("accounting_group_user", owner)
-    return {"AcctGroupUser": user, "AccountingGroup": f"{commands['accounting_group']}.{user}"}
+    user = str(vocabulary.text(commands.get("accounting_group_user", owner)))
+    group = str(vocabulary.text(commands.get("accounting_group", "")))
+    return {"AcctGroupUser": user, "AccountingGroup": f"{group}.{user}" if group else user}
 
 
 def _hold(commands: Mapping[str, str]) -> dict[str, AdValue]:
@@ -144,18 +146,31 @@ def _number(command: str, text: str) -> int:
         raise DescriptionError(f"{command} = {text}: that is not a number") from None
 
 
+def _deferral(attributes: Mapping[str, AdValue]) -> dict[str, AdValue]:
+    """What `condor_submit` adds to a DeferralTime; by it a job takes a slot only shortly before that."""
+    if "DeferralTime" not in attributes:
+        return {}
+    usual: dict[str, AdValue] = {"DeferralWindow": 0, "DeferralPrepTime": 300, "ScheddInterval": 300}
+    return {name: value for name, value in usual.items() if name not in attributes}
+
+
 def _requirements(commands: Mapping[str, str], attributes: Mapping[str, AdValue]) -> AdValue:
     """The job's own requirements, and that a machine has what the job asks for, unless they speak of it
-    already.
+    already, and that it is nearly time for a deferred job.
 
     Unlike `condor_submit` this says nothing of Arch and OpSys: who submits over the web may sit at another
     kind of machine than those of the pool.
     """
     own = commands.get("requirements", "").strip()
     clauses = [f"( {literal(_parsed('requirements', own))} )"] if own else []
-    for resource, request in (("Disk", "RequestDisk"), ("Memory", "RequestMemory"), ("Cpus", "RequestCpus")):
+    requests = dict.fromkeys(("RequestDisk", "RequestMemory", "RequestCpus"))
+    requests |= dict.fromkeys(name for name in attributes if name.startswith("Request"))
+    for request in requests:
+        resource = request.removeprefix("Request")
         if request in attributes and not re.search(rf"(?i)\b(?:{resource}|{request})\b", own):
             clauses.append(f"( TARGET.{resource} >= {request} )")
+    if "DeferralTime" in attributes:
+        clauses.append("( time() + ScheddInterval >= DeferralTime - DeferralPrepTime )")
     return _parsed("requirements", " && ".join(clauses)) if clauses else True
 
 

@@ -148,8 +148,10 @@ def _outputs(sandbox: Sandbox, commands: Mapping[str, str]) -> None:
 
 
 def words_of_remaps(text: str) -> list[str]:
-    """`name=path` pairs of transfer_output_remaps, which are separated by semicolons."""
-    return [part.strip() for part in text.strip().strip('"').split(";")]
+    """`name=path` pairs of transfer_output_remaps, which are separated by semicolons, without the blanks
+    that people put around the sign.
+    """
+    return ["=".join(map(str.strip, part.split("=", 1))) for part in text.strip().strip('"').split(";")]
 
 
 def _check_file(command: str, path: Path) -> None:

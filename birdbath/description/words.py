@@ -31,12 +31,15 @@ def arguments(text: str) -> str:
     """The `arguments` command in V2 syntax without the outer quotes, as `Arguments` holds it.
 
     In double quotes the command is in the new syntax already; without them in the old one, where blanks
-    separate and nothing groups. Raises `DescriptionError` for quotes that do not match.
+    separate, nothing groups, and a double quote has a backslash before it. Raises `DescriptionError` for
+    quotes that do not match.
     """
     if _is_new(text):
         raw = _unwrapped("arguments", text)
         _split(raw)  # only to refuse what is unbalanced
         return raw
+    if re.search(r'(?<!\\)"', text):
+        raise DescriptionError(f"arguments: a double quote without a backslash before it: {text}")
     return join([word.replace('\\"', '"') for word in text.split()])
 
 

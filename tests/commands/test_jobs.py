@@ -106,6 +106,7 @@ def test_a_command_sets_its_attribute(command: str, value: str, attribute: str, 
         ({"transfer_input_files": "b.dat, in/../b.dat"}, "the same name"),
         ({"input": "nothing.txt"}, r"input: .*nothing\.txt does not exist"),
         ({"output": "results/"}, "that is a folder"),
+        ({"arguments": 'a "b" c'}, "a double quote without a backslash"),
     ],
 )
 def test_what_cannot_be_is_said(commands: dict[str, str], said: str) -> None:
@@ -195,6 +196,24 @@ def test_a_machine_must_have_what_is_asked_for() -> None:
     assert requirements(request_cpus="2") == "(TARGET.Cpus >= RequestCpus)"
     assert requirements(request_memory="1", requirements="memory > 5") == "(memory > 5)"
     assert requirements(request_disk="1", requirements="a || b") == "(a || b) && (TARGET.Disk >= RequestDisk)"
+    assert requirements(request_gpus="1") == "(TARGET.GPUs >= RequestGPUs)"
+    assert requirements(request_widgets="2") == "(TARGET.Widgets >= RequestWidgets)"
+    assert requirements(request_gpus="1", requirements="GPUs > 1") == "(GPUs > 1)"
+
+
+def test_a_deferred_job_takes_a_slot_only_shortly_before_its_time() -> None:
+    plain = attributes(deferral_time="1800000000")
+    chosen = attributes(deferral_time="1800000000", deferral_window="60", deferral_prep_time="5")
+
+    assert (plain["DeferralWindow"], plain["DeferralPrepTime"], plain["ScheddInterval"]) == (0, 300, 300)
+    assert (chosen["DeferralWindow"], chosen["DeferralPrepTime"]) == (60, 5)
+    assert plain["Requirements"] == "(time() + ScheddInterval >= DeferralTime - DeferralPrepTime)"
+
+
+def test_blanks_around_the_sign_of_a_remap_mean_nothing() -> None:
+    remaps = attributes(transfer_output_remaps='" a.txt = out/a ; b=c "')["SUBMIT_TransferOutputRemaps"]
+
+    assert remaps == "a.txt=out/a;b=c"
 
 
 def test_retries_make_a_condition_to_leave_the_queue() -> None:
@@ -224,3 +243,6 @@ def test_an_accounting_group() -> None:
     assert group["AccountingGroup"] == "physics.alice"
     other = attributes(accounting_group="physics", accounting_group_user="bob")
     assert other["AccountingGroup"] == "physics.bob"
+    alone = attributes(accounting_group_user="bob")
+    assert (alone["AccountingGroup"], alone["AcctGroupUser"]) == ("bob", "bob")
+    assert "AcctGroup" not in alone

@@ -210,3 +210,16 @@ def test_a_job_that_could_never_run_is_held_and_told_why(
     assert held.integer("JobStatus") == JobStatus.HELD
     assert missing in held.string("HoldReason")
     assert event_types(simulated, job) == [EventType.SUBMIT, EventType.JOB_HELD]
+
+
+def test_a_deferred_job_leaves_the_slot_to_others_until_its_time_is_near(simulated: SimulatedHarness) -> None:
+    at = int(simulated.clock.time()) + 2000
+    near = Expression("time() + ScheddInterval >= DeferralTime - DeferralPrepTime")
+    more = {"DeferralWindow": 0, "DeferralPrepTime": 200, "ScheddInterval": 100, "Requirements": near}
+    job = submit(simulated, "/bin/true", "", None, DeferralTime=at, **more)
+    simulated.pass_time(1500)
+    assert status_of(simulated, job) is JobStatus.IDLE
+    simulated.wait_for(becomes(simulated, job, JobStatus.RUNNING))
+    assert at - 300 <= simulated.clock.time() <= at - 270
+    simulated.wait_for(becomes(simulated, job, JobStatus.COMPLETED))
+    assert ad_of(simulated, job).integer("CompletionDate") == at + 1

@@ -72,7 +72,7 @@ def test_the_event_log_is_the_same_with_and_without_a_kill(
     simulated.pass_time(300)
     log = [(job, kind) for job in jobs for kind in event_types(simulated, job)]
     finished = [EventType.SUBMIT, EventType.EXECUTE, EventType.JOB_TERMINATED]
-    removed = [EventType.SUBMIT, EventType.EXECUTE, EventType.JOB_EVICTED, EventType.JOB_ABORTED]
+    removed = [EventType.SUBMIT, EventType.EXECUTE, EventType.JOB_ABORTED]
     assert log == [(job, kind) for job in jobs for kind in (removed if job == jobs[-1] else finished)]
 
 
