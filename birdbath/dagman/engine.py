@@ -322,14 +322,18 @@ class Engine:
                 return
         final = None if self._final is None else self.states[self._final.name].status
         if self._abandoned:
+            if self.memory.exit_code == 0:
+                self.memory.status = DagStatus.OK
             self._exit(self.memory.exit_code)
-        elif final is NodeStatus.DONE or self._tally[NodeStatus.DONE] == len(self.dag.nodes):
+        elif self._tally[NodeStatus.DONE] == len(self.dag.nodes):
             self._say("All jobs Completed!")
             self.memory.status = DagStatus.OK
             self._exit(0)
         else:
             self._say("ERROR: the following node(s) failed: " + ", ".join(self.failed()))
-            self._exit(1)
+            if final is NodeStatus.DONE:  # what it makes of that counts, but the rest is still to be done
+                self._actions.append(WriteRescue())
+            self._exit(int(final is not NodeStatus.DONE))
 
     def failed(self) -> list[str]:
         """The nodes that failed."""
