@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from sqlalchemy import bindparam, insert, select, update
 
+from birdbath.pool.simulated.autoclusters import NICE
 from birdbath.pool.simulated.description import PoolDescription, UserDescription
 from birdbath.pool.simulated.job_table import Charge
 from birdbath.pool.simulated.state import read_revision
@@ -19,6 +20,8 @@ from birdbath.store.tables import simulated_submitters
 from birdbath.store.unit_of_work import UnitOfWork
 
 MIN_PRIORITY = 0.5
+_NICE_FACTOR = 1e10
+"""NICE_USER_PRIO_FACTOR."""
 _c = simulated_submitters.c
 _COLUMNS = ("name", "priority", "factor", "accumulated", "began_at", "used_at", "updated_at", "in_use")
 ALL_ACCOUNTS = select(*(_c[name] for name in _COLUMNS)).order_by(_c.name)
@@ -103,7 +106,9 @@ class Accountant:
             return known.at(now, self._halflife)
         user = self._known.get(name)
         new = Account(name, updated_at=now, began_at=now)
-        return new if user is None else new._replace(priority=user.priority, factor=user.priority_factor)
+        if user is None:
+            return new._replace(factor=_NICE_FACTOR) if name.startswith(NICE) else new
+        return new._replace(priority=user.priority, factor=user.priority_factor)
 
     def charge(self, unit: UnitOfWork, charges: Sequence[Charge]) -> None:
         """Submitters use more or fewer slots, in the order of time. A new revision has to `follow`."""

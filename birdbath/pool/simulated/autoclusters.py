@@ -21,6 +21,8 @@ _REQUESTS = ("requestcpus", "requestmemory", "requestdisk", "requestgpus")
 _JOB_SIDE = ("requirements", "rank", *_REQUESTS, "concurrencylimits")
 _MACHINE_SIDE = ("requirements", "rank", "start")
 _LOCAL_UNIVERSES = (7, 12)
+NICE = "nice-user."
+"""What the names of submitters begin with whose jobs are to leave the slots to all others."""
 
 
 class Lane(NamedTuple):
@@ -55,7 +57,8 @@ class Autoclusters:
     @property
     def rule(self) -> str:
         """What the lanes depend on besides the jobs: a lane of another rule has to be computed anew."""
-        return hashlib.blake2b(orjson.dumps([self._roots, self._schedds, self._domain])).hexdigest()[:32]
+        rule = orjson.dumps([self._roots, self._schedds, self._domain, NICE])
+        return hashlib.blake2b(rule).hexdigest()[:32]
 
     def significant(self, ad: Ad) -> list[Attribute]:
         """All of the job's attributes that matchmaking may look at."""
@@ -74,7 +77,11 @@ class Autoclusters:
         return "\t".join((self.submitter(ad), schedd, self.cluster(ad)))
 
     def submitter(self, ad: Ad) -> str:
-        """Whom the negotiator charges: the accounting group's user, or the owner."""
+        """Whom the negotiator charges: the accounting group's user, or the owner; for a nice user's jobs
+        somebody apart from him.
+        """
         group, user = ad.string("AcctGroup"), ad.string("AcctGroupUser") or ad.string("Owner")
         name = ad.string("AccountingGroup") or (f"{group}.{user}" if group else user)
+        if ad.get("NiceUser") is True and not name.startswith(NICE):
+            name = NICE + name
         return f"{name}@{self._domain}".replace("\t", " ")[:250]

@@ -65,6 +65,14 @@ def test_a_share_is_in_the_inverse_ratio_of_the_priority(tmp_path: Path) -> None
     assert (running(pool, alice), running(pool, bob)) == (8, 2)
 
 
+def test_nice_users_take_what_nobody_else_wants(tmp_path: Path) -> None:
+    pool = pool_of(tmp_path, TEN)
+    nice = jobs_of(pool, "alice", 20, NiceUser=True)
+    others = [*jobs_of(pool, "alice", 4), *jobs_of(pool, "bob", 4)]
+    pool.pass_time(1)
+    assert (running(pool, others), running(pool, nice)) == (8, 2)
+
+
 def test_who_has_used_much_comes_after_who_has_not(tmp_path: Path) -> None:
     pool = pool_of(tmp_path, replace(TEN, slots=1, cpus=1), priority_halflife=1000.0)
     submit(pool, "/bin/sleep", "1000", Owner="greedy")
