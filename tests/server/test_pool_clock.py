@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import create_autospec
 
 import pytest
 import requests
 
 from birdbath.client import AdValue, Schedd
+from birdbath.http import clock_routes
+from birdbath.pool.simulated.clock import VirtualClock
+from birdbath.pool.simulated.pool import SimulatedPool
+from birdbath.store import Writer
 from tests.server_process import REPOSITORY, ServerProcess, running_server
 
 START = 1_800_000_000.0
@@ -67,6 +73,15 @@ def test_a_paused_clock_goes_step_by_step(server: ServerProcess) -> None:
     first = clock(server, "--step")
     assert status(schedd, cluster) == 2, first
     assert START <= float(str(first["time"])) < START + 1
+
+
+def test_the_answer_comes_in_time_though_each_look_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = iter(range(0, 10_000, 20))
+    monkeypatch.setattr(clock_routes, "monotonic", lambda: next(seconds))
+    never = create_autospec(VirtualClock, instance=True, stands=False)
+    routes = clock_routes.ClockRoutes(create_autospec(SimulatedPool), never, create_autospec(Writer))
+    asyncio.run(routes._wait())
+    assert next(seconds) <= 100
 
 
 @pytest.mark.parametrize(
