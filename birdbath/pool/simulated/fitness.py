@@ -13,6 +13,7 @@ INCOMPLETE_JOB = 24
 
 _UNIVERSES = frozenset({1, 5, 7, 8, 10, 11, 12, 13})
 _GRID = 9
+_CRONTAB = ("CronMinute", "CronHour", "CronDayOfMonth", "CronMonth", "CronDayOfWeek")
 
 
 def unfitness(ad: Ad) -> Hold | None:
@@ -26,6 +27,9 @@ def unfitness(ad: Ad) -> Hold | None:
         reason = f"The job cannot run: there is no JobUniverse {universe}"
     elif not ad.string("Owner") or not ad.string("Cmd"):
         reason = "The job cannot run: Owner and Cmd must be strings that are not empty"
+    elif timed := next((name for name in _CRONTAB if name in ad), None):
+        # It would run at once, and one that is to run for ever without a pause.
+        reason = f"The job cannot run: this pool starts no jobs by a crontab ({timed})"
     else:
         return None
     return Hold(reason, INCOMPLETE_JOB, system=True)

@@ -200,6 +200,8 @@ def test_a_driver_that_waits_for_nothing_is_told_of_a_policy(simulated: Simulate
         ({"JobUniverse": 99}, "JobUniverse 99"),
         ({"JobUniverse": 9}, "grid"),
         ({"Owner": ""}, "Owner"),
+        ({"CronMinute": "0", "OnExitRemove": False}, "CronMinute"),
+        ({"CronDayOfWeek": "1-5"}, "CronDayOfWeek"),
     ],
 )
 def test_a_job_that_could_never_run_is_held_and_told_why(
@@ -215,8 +217,8 @@ def test_a_job_that_could_never_run_is_held_and_told_why(
 def test_a_deferred_job_leaves_the_slot_to_others_until_its_time_is_near(simulated: SimulatedHarness) -> None:
     at = int(simulated.clock.time()) + 2000
     near = Expression("time() + ScheddInterval >= DeferralTime - DeferralPrepTime")
-    more = {"DeferralWindow": 0, "DeferralPrepTime": 200, "ScheddInterval": 100, "Requirements": near}
-    job = submit(simulated, "/bin/true", "", None, DeferralTime=at, **more)
+    more = {"DeferralWindow": 0, "DeferralPrepTime": 200, "ScheddInterval": 100}
+    job = submit(simulated, "/bin/true", "", None, DeferralTime=at, Requirements=near, **more)
     simulated.pass_time(1500)
     assert status_of(simulated, job) is JobStatus.IDLE
     simulated.wait_for(becomes(simulated, job, JobStatus.RUNNING))
