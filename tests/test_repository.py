@@ -14,6 +14,7 @@ import pytest
 from packaging.requirements import Requirement
 
 import birdbath
+from birdbath.settings import load_settings
 
 ROOT = Path(__file__).resolve().parent.parent
 PROGRAMS = Path(sys.executable).parent
@@ -130,6 +131,17 @@ def test_the_image_runs_as_a_user_of_its_own_and_is_checked() -> None:
     assert "/var/lib/birdbath" in instructions["VOLUME"]
     assert instructions["EXPOSE"] == "8080"
     assert {"HEALTHCHECK", "CMD"} <= instructions.keys()
+
+
+def test_what_the_image_needs_holds_for_every_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Arguments of `docker run` replace CMD: home and address must not go with it."""
+    final_stage = (ROOT / "Dockerfile").read_text().rpartition("\nFROM ")[2]
+    assert 'ENTRYPOINT ["birdbath"]\nCMD ["serve"]\n' in final_stage
+    for name, value in re.findall(r"^(?:ENV| ) +(BIRDBATH_\w+)=(\S+)", final_stage, re.MULTILINE):
+        monkeypatch.setenv(name, value)
+    settings = load_settings()
+    assert (settings.home, settings.host, settings.port) == (Path("/var/lib/birdbath"), "0.0.0.0", 8080)
+    assert settings.without_authentication
 
 
 @in_git
