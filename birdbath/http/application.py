@@ -118,6 +118,8 @@ class HttpApplication:
         settings, authentication = settings or HttpSettings(), authentication or Authentication()
         guard = guard or Guard()
         self._routes = routes
+        events = {"type": "http", "method": "GET", "path": pages.EVENTS_PATH, "headers": []}
+        self._followed = any(some.handles(events) for some in routes)
         self._settings = settings
         self._authentication = authentication
         self._browsers = Browsers(settings.allowed_hosts, settings.allowed_origins)
@@ -307,9 +309,9 @@ class HttpApplication:
             page = pages.wsdl_page(service, base)
             await respond(send, 200, "text/xml; charset=utf-8", [page], extra=_FRESH, head=head)
         elif path in ("", "/"):
-            await respond(
-                send, 200, "text/html; charset=utf-8", [pages.index_page(base)], extra=_FRESH, head=head
-            )
+            near = "" if path else scope.get("root_path", "").rpartition("/")[2] + "/"
+            page = pages.index_page(base, near, self._followed)
+            await respond(send, 200, "text/html; charset=utf-8", [page], extra=_FRESH, head=head)
         else:
             text = b"There is nothing here. See / for what is; SOAP comes by POST, on any path.\n"
             await respond(send, 404, _TEXT, [text], head=head)

@@ -66,9 +66,11 @@ class Mounted:
         self._pools = pools
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        name, _, rest = ((scope["type"] == "http" and below(scope["path"])) or "").partition("/")
+        name, slash, rest = ((scope["type"] == "http" and below(scope["path"])) or "").partition("/")
         application = self._pools.get(name)
         if application is None:
             await self._own(scope, receive, send)
         else:
-            await application({**scope, "path": f"/{rest}"}, receive, send)
+            # Without the last slash a browser takes NAME for a file, and links for its neighbours.
+            there = {"path": slash + rest, "root_path": PREFIX + name}
+            await application({**scope, **there}, receive, send)

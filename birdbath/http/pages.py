@@ -45,20 +45,25 @@ _PAGE: Final = """\
 <code>condor_collector</code> spoke from 2005 to 2018. Jobs are submitted, watched and fetched by POST;
 clients generated from the original WSDL work unchanged.</p>
 <ul>
-  <li><a href="condorSchedd.wsdl">condorSchedd.wsdl</a>: the job queue, at <code>{schedd}</code></li>
-  <li><a href="condorCollector.wsdl">condorCollector.wsdl</a>: the machines, at <code>{collector}</code></li>
-  <li><a href="birdbathEvents.wsdl">birdbathEvents.wsdl</a>: the events of jobs, at <code>{events}</code>,
-  where a GET follows them too: <a href="events?wait=0">a list</a>, or a stream for EventSource</li>
-  <li><a href="birdbathQueries.wsdl">birdbathQueries.wsdl</a>: long listings in pages,
+  <li><a href="{near}condorSchedd.wsdl">condorSchedd.wsdl</a>: the job queue, at <code>{schedd}</code></li>
+  <li><a href="{near}condorCollector.wsdl">condorCollector.wsdl</a>: the machines,
+  at <code>{collector}</code></li>
+  <li><a href="{near}birdbathEvents.wsdl">birdbathEvents.wsdl</a>: the events of jobs,
+  at <code>{events}</code>{followed}</li>
+  <li><a href="{near}birdbathQueries.wsdl">birdbathQueries.wsdl</a>: long listings in pages,
   at <code>{queries}</code></li>
-  <li><a href="birdbathFederation.wsdl">birdbathFederation.wsdl</a>: which of several pools suits a job,
+  <li><a href="{near}birdbathFederation.wsdl">birdbathFederation.wsdl</a>: which of several pools suits a job,
   at <code>{federation}</code></li>
 </ul>
 <p>From a shell: <code>birdbath q --all --url {base}</code>. For those who run it:
-<a href="health/ready">whether it is well</a>, <a href="metrics">figures for Prometheus</a>.</p>
+<a href="{near}health/ready">whether it is well</a>, <a href="{near}metrics">figures for Prometheus</a>.</p>
 </body>
 </html>
 """
+
+
+_FOLLOWED: Final = """,
+  where a GET follows them too: <a href="{near}events?wait=0">a list</a>, or a stream for EventSource"""
 
 
 def service_of(path: str, query: str, default: ServiceName) -> ServiceName | None:
@@ -84,10 +89,15 @@ def wsdl_page(service: ServiceName, base: str) -> bytes:
     return wsdl(service, base + _PATHS[service])
 
 
-def index_page(base: str) -> bytes:
-    """The page at `/`."""
+def index_page(base: str, near: str = "", followed: bool = True) -> bytes:
+    """The page at `/`. Its links are relative, as a proxy may have it elsewhere, and begin with `near`.
+
+    Without `followed` it does not say that events are there for a GET.
+    """
     text = _PAGE.format(
         version=escape(_version()),
+        near=escape(near),
+        followed=_FOLLOWED.format(near=escape(near)) if followed else "",
         base=escape(base),
         schedd=escape(base + SCHEDD_PATH),
         collector=escape(base + COLLECTOR_PATH),

@@ -269,7 +269,6 @@ def test_the_page_at_the_root() -> None:
     files = ["condorSchedd.wsdl", "condorCollector.wsdl", "birdbathEvents.wsdl"]
     assert page.xpath("//a/@href") == [
         *files,
-        "events?wait=0",
         "birdbathQueries.wsdl",
         "birdbathFederation.wsdl",
         "health/ready",

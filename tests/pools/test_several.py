@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urljoin
 
 import pytest
 import zeep
@@ -36,6 +38,17 @@ def test_the_wsdl_names_the_pools_address(server: ServerProcess, pool: str) -> N
     for path in ("/schedd?wsdl", "/condorSchedd.wsdl"):
         assert get(server, f"/pools/{pool}{path}") == (200, wsdl("condorSchedd", f"{base}/schedd"))
     assert get(server, f"/pools/{pool}/collector?wsdl")[1] == wsdl("condorCollector", f"{base}/collector")
+
+
+@pytest.mark.parametrize("pool", ["", "pools/small", "pools/small/", "pools/federation", "pools/federation/"])
+def test_the_links_of_a_pools_page_lead_somewhere(server: ServerProcess, pool: str) -> None:
+    page = get(server, f"/{pool}")[1].decode()
+    links = re.findall(r'href="([^"]+)"', page)
+    assert "condorSchedd.wsdl" in links[0]
+    for link in links:
+        path = urljoin(f"/{pool}", link)
+        assert get(server, path)[0] == 200, path
+    assert ("events?wait=0" in page) == ("federation" not in pool)  # which has no events of its own
 
 
 def test_a_client_made_from_a_pools_wsdl_talks_to_that_pool(server: ServerProcess) -> None:
