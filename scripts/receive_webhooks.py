@@ -14,7 +14,7 @@ import urllib.error
 import urllib.request
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
-if len(sys.argv) < 2:
+if len(sys.argv) < 2 or sys.argv[1].startswith("-"):
     sys.exit(__doc__)
 url, topics = sys.argv[1], sys.argv[2:]
 seen = set()  # a real receiver keeps the ids of some days, with what it did about them

@@ -12,7 +12,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-if len(sys.argv) < 2:
+if len(sys.argv) < 2 or sys.argv[1].startswith("-"):
     sys.exit(__doc__)
 url, topics = sys.argv[1], sys.argv[2:]
 query = urllib.parse.urlencode([("topic", topic) for topic in topics])

@@ -22,7 +22,7 @@ def values(ad):
     return {item.name: item.value for item in ad.item}
 
 
-if len(sys.argv) != 2:
+if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
     sys.exit(__doc__)
 url = sys.argv[1]
 schedd = Client(f"{url}/condorSchedd.wsdl").create_service("{urn:condor}condorSchedd", url)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -75,12 +76,53 @@ def test_they_use_nothing_of_birdbath(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in SCRIPTS.glob("[!d]*.py")))
-def test_without_arguments_they_say_how_they_are_used(name: str) -> None:
-    outcome = script(name)
+@pytest.mark.parametrize("words", [(), ("--help",)])
+def test_without_arguments_they_say_how_they_are_used(name: str, words: tuple[str, ...]) -> None:
+    outcome = script(name, *words)
 
     assert (outcome.returncode, outcome.stdout) == (1, "")
     assert f"Usage: {name} " in outcome.stderr
     assert "Traceback" not in outcome.stderr
+
+
+@pytest.mark.parametrize("name", ["demo", "environment", "htcondor-pool", "install-toolkits", "lock"])
+def test_asked_for_help_the_commands_do_nothing_else(tmp_path: Path, name: str) -> None:
+    command = copied(tmp_path, name)
+    outcome = run_apart(command, "--help", PYTHON="/bin/false")
+
+    assert (outcome.returncode, outcome.stderr) == (0, "")
+    assert f"scripts/{name} " in outcome.stdout or "may be run again" in outcome.stdout
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [command]
+
+
+def test_an_environment_that_is_active_can_be_made_anew(tmp_path: Path) -> None:
+    """The interpreter on the PATH is then one in the folder that is removed."""
+    command = copied(tmp_path, "environment")
+    (tmp_path / "locks").mkdir()
+    (tmp_path / "birdbath").mkdir()
+    for name in ("pyproject.toml", "birdbath/__init__.py", "locks/use.txt"):
+        (tmp_path / name).touch()
+    (tmp_path / "locks" / "build.txt").write_text("nowhere @ file:///dev/null\n")  # here it ends
+    folder = tmp_path / ".venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    (folder / "old").touch()
+
+    outcome = run_apart(command, PATH=f"{folder / 'bin'}:{os.environ['PATH']}")
+
+    assert "the installation failed" in outcome.stderr, outcome.stderr
+    assert not (folder / "old").exists()
+    assert subprocess.run([folder / "bin" / "python", "-c", ""]).returncode == 0
+
+
+def copied(folder: Path, name: str) -> Path:
+    """A command of scripts/ in a checkout that has nothing else."""
+    (folder / "scripts").mkdir()
+    return Path(shutil.copy(SCRIPTS / name, folder / "scripts"))
+
+
+def run_apart(command: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHON"} | variables
+    return subprocess.run([command, *words], env=environment, capture_output=True, text=True, timeout=120)
 
 
 def test_following_a_job(server: str, tmp_path: Path) -> None:
