@@ -67,16 +67,18 @@ def negotiate_by(unit: UnitOfWork, at: float) -> None:
 
 
 def read_clock(unit: UnitOfWork) -> ClockState | None:
-    """How the clock stood when it was last set, at the time that the pool has come to; None in a new pool."""
+    """How the clock stood when it was last set, at the time that it showed then, or that the pool has come to
+    since; None in a new pool.
+    """
     row = unit.first(_READ)
     if row is None:
         return None
     stand = json.loads(row.clock) if row.clock else {}
-    return ClockState(**{**stand, "time": row.time})
+    return ClockState(**{**stand, "time": max(row.time, stand.get("time", row.time))})
 
 
 def save_clock(unit: UnitOfWork, state: ClockState) -> None:
-    """Write what `read_clock` reads, but for the time, which is the pool's."""
+    """Write what `read_clock` reads; the time that the pool has come to stays."""
     read_state(unit, state.time)
     unit.execute(_SET_CLOCK, {"stand": json.dumps(asdict(state))})
 

@@ -9,6 +9,7 @@ import pytest
 
 from birdbath.pool.base import JobId, JobStatus
 from birdbath.pool.simulated import ClockState, ManualClock, VirtualClock
+from birdbath.pool.simulated.state import read_clock, save_clock
 from birdbath.store import UnitOfWork
 from tests.pool.harness import becomes, new_job, submit
 from tests.pool.simulated.harness import SimulatedHarness
@@ -29,6 +30,16 @@ def test_a_clock_of_normal_speed_is_the_walls() -> None:
     assert abs(clock.time() - time.time()) < 5
     assert clock.delay(0.0) == 0.0
     assert 90 < clock.delay(clock.time() + 100) <= 100
+
+
+def test_a_paused_clock_shows_what_it_showed_after_a_restart(simulated: SimulatedHarness) -> None:
+    """Nothing has happened in the pool since it was paused, that would have been written with its time."""
+    wall = [0.0]
+    simulated.write(lambda unit: save_clock(unit, ClockState(1000.0, speed=60.0)))
+    clock = VirtualClock(ClockState(1000.0, speed=60.0), wall=lambda: wall[0])
+    wall[0] = 10.0
+    simulated.write(lambda unit: save_clock(unit, clock.change(paused=True)))
+    assert simulated.write(read_clock) == ClockState(1600.0, speed=60.0, paused=True)
 
 
 def test_an_empty_pool_waits_for_nothing(simulated: SimulatedHarness) -> None:
