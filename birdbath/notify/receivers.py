@@ -51,10 +51,20 @@ class AddressRule:
         inner = _inner(address)
         if inner is not None and not self.permits(inner):
             return False
-        return inner is not None or (address.is_global and not address.is_multicast)
+        return inner is not None or _is_public(address)
 
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_ALSO_PRIVATE: tuple[Network, ...] = tuple(
+    ipaddress.ip_network(network)
+    for network in ("192.0.0.0/24", "::/96", "64:ff9b:1::/48", "3fff::/20", "5f00::/16", "fec0::/10")
+)
+"""What is not public, and some or all versions of Python take for public."""
+
+
+def _is_public(address: Address) -> bool:
+    known = any(address in network for network in _ALSO_PRIVATE if network.version == address.version)
+    return address.is_global and not address.is_multicast and not known
 
 
 def _inner(address: Address) -> ipaddress.IPv4Address | None:
@@ -75,7 +85,8 @@ def split(url: str) -> SplitResult:
         raise InvalidWebhook(f"Not a URL: {url[:80]!r}") from None
     if parts.scheme not in ("http", "https") or not parts.hostname or len(url) > LONGEST_URL:
         raise InvalidWebhook("The url of a webhook begins with https:// or http:// and has a host")
-    if parts.username is not None or parts.fragment or not url.isascii() or " " in url or port == 0:
+    printable = url.isascii() and url.isprintable() and " " not in url
+    if parts.username is not None or parts.fragment or not printable or port == 0:
         raise InvalidWebhook("The url of a webhook has no user, no fragment, no blanks, and ASCII only")
     return parts
 
@@ -89,7 +100,10 @@ async def receiver(url: str, rule: AddressRule) -> Receiver:
     parts = split(url)
     assert parts.hostname is not None
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    found = await asyncio.get_running_loop().getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
+    except UnicodeError:  # one of its labels is empty or too long
+        raise InvalidWebhook(f"{parts.hostname[:80]!r} can be no host") from None
     addresses = [ipaddress.ip_address(str(info[4][0]).partition("%")[0]) for info in found]
     for address in addresses:
         if not rule.permits(address):

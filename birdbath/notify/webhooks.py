@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import birdbath
@@ -22,7 +23,7 @@ from birdbath.notify.entries import Entry
 from birdbath.notify.followers import Batch
 from birdbath.notify.notifier import Notifier
 from birdbath.notify.pauses import Pauses
-from birdbath.notify.receivers import AddressRule, ForbiddenAddress, InvalidWebhook, receiver
+from birdbath.notify.receivers import AddressRule, InvalidWebhook, receiver
 from birdbath.notify.subscriptions import WEBHOOK, SubscribedFollower, Superseded
 from birdbath.store.subscriptions import DeadLetter, Subscription
 
@@ -124,7 +125,7 @@ class Webhooks:
         follower = self._notifier.subscriptions.open(subscription.id, self._sees(subscription))
         try:
             async with self._client() as client:
-                post = _Post(client, subscription.options, self._rule, self._notifier.source)
+                post = self._post(client, subscription)
                 room = asyncio.Semaphore(self._settings.lanes)
                 pushing = _Pushing(
                     follower,
@@ -145,12 +146,16 @@ class Webhooks:
         not.
         """
         async with self._client() as client:
-            post = _Post(client, subscription.options, self._rule, self._notifier.source)
+            post = self._post(client, subscription)
             failure = await post.attempt(letter.event, post.form(letter.event))
         if failure is not None:
             raise InvalidWebhook(f"The receiver did not take it: {failure.reason}")
         self._notifier.metrics.delivered[WEBHOOK] += 1
         await self._notifier.subscriptions.remove_letter(subscription.id, letter.event.sequence)
+
+    def _post(self, client: httpx.AsyncClient, subscription: Subscription) -> _Post:
+        source, timeout = self._notifier.source, self._settings.timeout
+        return _Post(client, subscription.options, self._rule, source, timeout)
 
     def _client(self) -> httpx.AsyncClient:
         import httpx
@@ -275,12 +280,15 @@ class _Pushing:
 class _Post:
     """One subscription's requests."""
 
-    def __init__(self, client: httpx.AsyncClient, options: Any, rule: AddressRule, source: str) -> None:
+    def __init__(
+        self, client: httpx.AsyncClient, options: Any, rule: AddressRule, source: str, timeout: float
+    ) -> None:
         self.form: Form = form(options["form"], source)
         self._client = client
         self._url: str = options["url"]
         self._secret: str = options["secret"]
         self._rule = rule
+        self._timeout = timeout
         self._failing = False
 
     def note(self, key: str, event: EventRecord, failure: _Failure | None) -> None:
@@ -296,11 +304,12 @@ class _Post:
         import httpx
 
         try:
-            target = await receiver(self._url, self._rule)
-            return await self._send(target.url, target.host, target.name, event, body)
-        except ForbiddenAddress as error:
+            async with asyncio.timeout(self._timeout):  # the client's own is for each byte
+                target = await receiver(self._url, self._rule)
+                return await self._send(target.url, target.host, target.name, event, body)
+        except InvalidWebhook as error:
             return _Failure(str(error))
-        except httpx.TimeoutException:
+        except (TimeoutError, httpx.TimeoutException):
             return _Failure("no answer in time")
         except (OSError, httpx.HTTPError, httpx.InvalidURL) as error:
             return _Failure(f"{type(error).__name__}: {error}"[:500])
@@ -338,5 +347,11 @@ async def _drain(response: httpx.Response) -> None:
 
 
 def _retry_after(response: httpx.Response) -> float:
+    """Seconds, which it may say as the date when they are over; 0 where it says nothing, or nonsense."""
     text = response.headers.get("retry-after", "")
-    return float(text) if text.isdecimal() and len(text) < 7 else 0.0
+    if text.isdecimal():
+        return float(text[:9])
+    try:
+        return parsedate_to_datetime(text).timestamp() - time.time()
+    except ValueError:
+        return 0.0

@@ -5,13 +5,18 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import json
+from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
+import httpx
 import pytest
 from standardwebhooks.webhooks import Webhook
 
 from birdbath.notify import Visibility
 from birdbath.notify.receivers import AddressRule
+from birdbath.notify.webhooks import _retry_after
 from tests.notify.house import RELEASED, Open, event
 from tests.notify.serving import LOOPBACK, receiving, serving
 
@@ -148,6 +153,45 @@ async def test_a_restarted_server_goes_on_where_the_receiver_was(house: Open) ->
             await receiver.until(lambda: {1, 2, 3} <= set(receiver.clusters))
 
 
+async def test_an_answer_that_comes_byte_by_byte_is_none_in_time(house: Open) -> None:
+    hasty = replace(LOOPBACK, timeout=1.0, give_up=0.0)
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 204 Well\r\nServer: ")
+        with suppress(ConnectionError):
+            while not writer.is_closing():
+                writer.write(b"x")
+                await writer.drain()
+                await asyncio.sleep(0.05)  # each byte is in time
+        writer.close()
+
+    receiver = await asyncio.start_server(answer, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{receiver.sockets[0].getsockname()[1]}/"
+    async with house() as open_house, serving(open_house, hasty) as client:
+        made = (await client.post(SUBSCRIPTIONS, json={"kind": "webhook", "url": url})).json()
+        await open_house.write(event(1))
+        dead = f"{SUBSCRIPTIONS}/{made['id']}/dead-letters"
+        while not (letters := (await client.get(dead)).json()["dead_letters"]):
+            pass
+    assert letters[0]["reason"] == "no answer in time"
+    receiver.close()
+    await receiver.wait_closed()
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [("7", 7), ("9" * 400, 999999999), ("", 0), ("-1", 0), ("soon", 0)],
+)
+def test_when_to_try_again(said: str, seconds: float) -> None:
+    assert _retry_after(httpx.Response(503, headers={"retry-after": said})) == seconds
+
+
+def test_when_to_try_again_may_be_a_date() -> None:
+    said = format_datetime(datetime.now(UTC) + timedelta(seconds=100), usegmt=True)
+    assert 90 < _retry_after(httpx.Response(503, headers={"retry-after": said})) <= 100
+
+
 async def test_nothing_is_delivered_to_an_address_that_is_not_allowed_any_more(house: Open) -> None:
     """The name may lead elsewhere than when it was subscribed, and the settings may have changed."""
     with receiving() as receiver:
@@ -198,6 +242,10 @@ async def test_a_webhook_gets_events_of_its_own_accounts_jobs_only(house: Open) 
         ("64:ff9b::a00:1", False),
         ("64:ff9b::5db8:d70e", True),
         ("2002:a00:1::", False),
+        ("64:ff9b:1::a00:1", False),
+        ("::a00:1", False),
+        ("fec0::1", False),
+        ("192.0.0.8", False),
     ],
 )
 def test_which_addresses_may_receive(address: str, permitted: bool) -> None:
