@@ -144,6 +144,9 @@ class AmqpSource:
         connection.close_callbacks.add(lambda *_: arrived.put_nowait(None))
         channel.close_callbacks.add(lambda *_: arrived.put_nowait(None))
         await queue.consume(arrived.put)
+        while session.bound != tuple(self._topics):  # other ones are wanted meanwhile
+            await session.bind(self._topics)
+            self._bound_before = session.bound
         self._session = session
         _log.info("Listening on %s at %s", queue.name, shown(settings.url))
         return session

@@ -77,10 +77,13 @@ class PeerSource:
             try:
                 async with connected(self._settings.address) as peer:
                     self._arrived = asyncio.Queue()
-                    self._session = _Session(peer)
-                    await self._attach(self._session, PREFETCH)
+                    session = _Session(peer)
+                    await self._attach(session, PREFETCH)
+                    while session.node != self._node():  # another one is wanted meanwhile
+                        await self._change_over(session)
+                    self._session = session
                     self._pauses.reset()
-                    _log.info("Listening on %s at %s", self._session.node, where)
+                    _log.info("Listening on %s at %s", session.node, where)
                     while True:
                         yield await self._next(peer)
             except OSError as error:

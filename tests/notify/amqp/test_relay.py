@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import pytest
 from birdbath.events import EventRecord, form
 from birdbath.notify import Filter, Follower
 from birdbath.notify.amqp.connection import InvalidBrokerUrl, check_url, shown
-from birdbath.notify.amqp.consumer import AmqpSource, ConsumerSettings
+from birdbath.notify.amqp.consumer import AmqpSource, ConsumerSettings, _Session
 from birdbath.notify.amqp.publisher import publishing
 from birdbath.notify.amqp.relay import Relay, RelaySettings
 from birdbath.notify.amqp.steady import SteadyPublisher
@@ -160,6 +160,27 @@ async def test_new_topics_are_for_the_broker(house: Open, broker: Broker) -> Non
                 await delivery.acknowledge()
             assert {found.cluster for found in delivery.events} <= {1, 3}
             await deliveries.aclose()
+
+
+async def test_topics_that_are_wanted_while_it_connects_are_bound(
+    house: Open, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = AmqpSource(ConsumerSettings(broker.url, a_name()), Filter.of(["job.held.#"]), quick)
+    bind, wanted = _Session.bind, Filter.of(["job.released.#"])
+
+    async def bind_and_change(session: _Session, topics: Sequence[str]) -> None:
+        await bind(session, topics)
+        if tuple(topics) != wanted.topics:
+            await source.use(wanted)
+
+    monkeypatch.setattr(_Session, "bind", bind_and_change)
+    deliveries = source.deliveries()
+    upcoming = asyncio.ensure_future(anext(deliveries))
+    while source._session is None:
+        await asyncio.sleep(0.001)
+    assert source._session.bound == wanted.topics
+    await end(upcoming)
+    await deliveries.aclose()
 
 
 async def test_a_queue_that_an_earlier_listener_bound_is_told_of_and_unbound(

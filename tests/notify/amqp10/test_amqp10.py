@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from birdbath.events import EventRecord
 from birdbath.notify import Filter
 from birdbath.notify.amqp10.address import InvalidPeerUrl, PeerAddress, is_amqp10
+from birdbath.notify.amqp10.consumer import PeerSettings, PeerSource
+from birdbath.notify.amqp10.peer import Peer
 from birdbath.notify.brokers import check_url, source
 from tests.notify.amqp.queues import declared
 from tests.notify.amqp.test_relay import a_name, consume, relaying
@@ -77,6 +80,33 @@ async def test_another_topic_is_for_the_broker(house: Open, broker: Broker) -> N
             await delivery.acknowledge()
         await deliveries.aclose()
     assert set(seen) <= {1, 3}, "an event came that only the former topic matches"
+
+
+async def test_a_topic_that_is_wanted_while_it_connects_is_the_one(
+    house: Open, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exchange = a_name()
+    await declared(broker.url, exchange, a_name())
+    settings = PeerSettings(PeerAddress.parse(over_amqp10(broker.url)), exchange)
+    followed = PeerSource(settings, Filter.of(["job.held.#"]))
+    receiver, wanted = Peer.receiver, Filter.of(["job.released.#"])
+
+    async def receiver_and_change(self: Peer, *arguments: Any) -> Any:
+        made = await receiver(self, *arguments)
+        if followed._filter is not wanted:
+            await followed.use(wanted)
+        return made
+
+    monkeypatch.setattr(Peer, "receiver", receiver_and_change)
+    deliveries = followed.deliveries()
+    upcoming = asyncio.ensure_future(anext(deliveries))
+    while followed._session is None:
+        await asyncio.sleep(0.001)
+    assert followed._session.node == f"/exchange/{exchange}/job.released.#"
+    async with house() as opened, relaying(opened, broker.url, exchange):
+        await opened.write(event(1), event(2, RELEASED))
+        assert clusters(list((await upcoming).events)) == [2]
+    await deliveries.aclose()
 
 
 async def test_tls(house: Open, shared_broker: Broker, certificates: Path) -> None:
