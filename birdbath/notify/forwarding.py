@@ -58,15 +58,19 @@ class PlaceFile:
             return Place()
 
     def save(self, place: Place) -> None:
-        """Keep `place`."""
+        """Keep `place`. Raises OSError, which names the file."""
         value = {"log": str(self._log), **vars(place)}
         temporary = self.path.with_suffix(".new")
-        with temporary.open("wb") as file:
-            file.write(orjson.dumps(value))
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self.path)
-        sync_directory(self.path.parent)
+        try:
+            with temporary.open("wb") as file:
+                file.write(orjson.dumps(value))
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(self.path)
+            sync_directory(self.path.parent)
+        except OSError as error:
+            error.filename = str(self.path)
+            raise
 
 
 class LogEvents:
@@ -135,7 +139,8 @@ async def forward(log: LogEvents, publish: Publish, interval: float, once: bool 
 
     The place is saved after `publish` returned: what it raised for is read again after a restart. Returns how
     many events that were. A log that is not there or cannot be read is looked at again, and the trouble said
-    when it begins; with `once` it raises OSError or UnreadableLog.
+    when it begins; with `once` it raises OSError or UnreadableLog. Where the place cannot be saved, it is
+    tried again before more is published.
     """
     count, trouble = 0, ""
     while True:
@@ -153,9 +158,24 @@ async def forward(log: LogEvents, publish: Publish, interval: float, once: bool 
                 _log.error("%s; looking again", error)
         if events:
             await publish(events)
-            await asyncio.to_thread(log.save)
             count += len(events)
+            await _save(log, interval, once)
         elif once:
             return count
         else:
+            await asyncio.sleep(interval)
+
+
+async def _save(log: LogEvents, interval: float, once: bool) -> None:
+    trouble = ""
+    while True:
+        try:
+            await asyncio.to_thread(log.save)
+            return
+        except OSError as error:
+            if once:
+                raise
+            if trouble != str(error):
+                trouble = str(error)
+                _log.error("%s; what %s has is forwarded when it can be written", error, log.path)
             await asyncio.sleep(interval)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
+import os
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -115,6 +117,33 @@ async def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
         sink.open()
     with pytest.raises(SinkFailed, match="No such file"):
         await sink.deliver([HELD])
+
+
+async def test_what_a_full_disk_has_no_room_for_is_there_once_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events, room, write = several(5), 0, os.write
+
+    def write_in_room(descriptor: int, data: bytes) -> int:
+        nonlocal room
+        if not room:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        written = write(descriptor, data[:room])
+        room -= written
+        return written
+
+    size = len(form("text")(events[0]))
+    sink = FileSink(tmp_path / "log", form("text"), max_size=2 * size, max_rotations=2)
+    monkeypatch.setattr(os, "write", write_in_room)
+    room = 3 * size + size // 2
+    with pytest.raises(SinkFailed, match="No space left") as failed:
+        await sink.deliver(events)
+    assert failed.value.taken == 2
+    room = 10 * size
+    await sink.deliver(events[failed.value.taken :])
+    await sink.close()
+    written = [(tmp_path / name).read_bytes() for name in ("log.2", "log.1", "log")]
+    assert b"".join(written) == b"".join(map(form("text"), events))
 
 
 async def test_a_mail_for_each_event() -> None:

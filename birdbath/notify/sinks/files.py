@@ -6,7 +6,7 @@ import asyncio
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -39,6 +39,7 @@ class FileSink:
         self._max_size = max_size
         self._max_rotations = max_rotations
         self._descriptor: int | None = None
+        self._taken = 0
 
     def open(self) -> None:
         """Open the file now rather than with the first event. Raises SinkFailed when it cannot be, or holds
@@ -49,6 +50,7 @@ class FileSink:
 
     async def deliver(self, events: Sequence[EventRecord]) -> None:
         """See `Sink.deliver`."""
+        self._taken = 0
         with self._closed_on_failure():
             await asyncio.to_thread(self._append, [self._line(event) for event in events])
 
@@ -62,7 +64,7 @@ class FileSink:
             yield
         except OSError as error:
             self._close()
-            raise SinkFailed(f"{self.path}: {error.strerror or error}") from None
+            raise SinkFailed(f"{self.path}: {error.strerror or error}", self._taken) from None
         except SinkFailed:
             self._close()
             raise
@@ -79,9 +81,10 @@ class FileSink:
         descriptor = self._open()
         size = os.fstat(descriptor).st_size
         waiting = bytearray()
-        for line in lines:
+        for number, line in enumerate(lines):
             if self._max_size and size + len(waiting) + len(line) > self._max_size and size + len(waiting):
                 _write(descriptor, waiting)
+                self._taken = number
                 descriptor = self._rotated()
                 size, waiting = 0, bytearray()
             waiting += line
@@ -131,10 +134,17 @@ class FileSink:
 
 
 def _write(descriptor: int, data: bytearray) -> None:
+    """Append `data`, or nothing: what there is room for would be there twice when all of it comes again."""
+    size = os.fstat(descriptor).st_size
     view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]
-    os.fsync(descriptor)
+    try:
+        while view:
+            view = view[os.write(descriptor, view) :]
+        os.fsync(descriptor)
+    except OSError:
+        with suppress(OSError):
+            os.ftruncate(descriptor, size)
+        raise
 
 
 class OutputSink:

@@ -254,3 +254,31 @@ def test_a_log_with_a_prolog(tmp_path: Path) -> None:
     prolog = b'<?xml version="1.0"?>\n<!DOCTYPE classads SYSTEM "classads.dtd">\n<classads>\n'
     (tmp_path / "log").write_bytes(prolog + b"".join(rendered("xml", 1, 2)))
     assert seconds(everything(follow(tmp_path / "log"))) == [1, 2]
+
+
+@pytest.mark.anyio
+async def test_a_place_that_cannot_be_saved_is_waited_for(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    log, published = tmp_path / "log", asyncio.Queue[int]()
+    places = tmp_path / "places"
+    log.write_bytes(b"".join(rendered("text", 0)))
+
+    async def publish(events: Sequence[EventRecord]) -> None:
+        for second in seconds(list(events)):
+            published.put_nowait(second)
+
+    events = follow(log)
+    places.rename(tmp_path / "away")
+    task = asyncio.create_task(forward(events, publish, 0.001))
+    assert await published.get() == 0
+    while "No such file or directory" not in caplog.text:
+        await asyncio.sleep(0.001)
+    with log.open("ab") as file:
+        file.write(b"".join(rendered("text", 1)))
+    assert published.empty()
+    (tmp_path / "away").rename(places)
+    assert await published.get() == 1
+    await end(task)
+    assert f"{log} has is forwarded when it can be written" in caplog.text
+    assert f"{places}/log." in caplog.text
