@@ -11,8 +11,6 @@ import logging
 import secrets
 import ssl
 import time
-from collections import deque
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -23,8 +21,9 @@ from birdbath.notify.entries import Entry
 from birdbath.notify.followers import Batch
 from birdbath.notify.notifier import Notifier
 from birdbath.notify.pauses import Pauses
+from birdbath.notify.pushing import Pushing
 from birdbath.notify.receivers import AddressRule, InvalidWebhook, receiver
-from birdbath.notify.subscriptions import WEBHOOK, SubscribedFollower, Superseded
+from birdbath.notify.subscriptions import WEBHOOK, Superseded
 from birdbath.store.subscriptions import DeadLetter, Subscription
 
 if TYPE_CHECKING:
@@ -33,9 +32,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 PREFIX: Final = "whsec_"
-BATCH: Final = 500
-"""Events that are read at a time, and that may wait for the receiver."""
-_IDLE = 60.0
 _REPLY_BYTES = 64 * 1024
 _REFUSALS = frozenset(range(400, 500)) - {408, 409, 425, 429}
 _GONE = 410
@@ -127,7 +123,7 @@ class Webhooks:
             async with self._client() as client:
                 post = self._post(client, subscription)
                 room = asyncio.Semaphore(self._settings.lanes)
-                pushing = _Pushing(
+                pushing = Pushing(
                     follower,
                     lambda entry: self._push_one(post, follower.key, room, entry),
                     lambda batch: self._note_missed(follower.key, batch),
@@ -145,6 +141,8 @@ class Webhooks:
         """Try a dead letter once more; it leaves the list when it is taken. Raises InvalidWebhook with why
         not.
         """
+        if subscription.kind != WEBHOOK:
+            raise InvalidWebhook("Only the dead letters of webhooks can be sent again")
         async with self._client() as client:
             post = self._post(client, subscription)
             failure = await post.attempt(letter.event, post.form(letter.event))
@@ -204,77 +202,6 @@ class Webhooks:
         )
         letter = DeadLetter(key, event, attempts, time.time(), reason)
         await self._notifier.subscriptions.give_up(letter)
-
-
-class _Pushing:
-    """The events of one subscription on their way: those of a job one after the other, those of other jobs
-    beside them, however long one takes. `push` returns when an event is dealt with.
-
-    The cursor is before the oldest that is not; while there are BATCH of these nothing more is read.
-    """
-
-    def __init__(
-        self,
-        follower: SubscribedFollower,
-        push: Callable[[Entry], Awaitable[None]],
-        read: Callable[[Batch], None],
-    ) -> None:
-        self._follower = follower
-        self._push = push
-        self._read = read
-        self._waiting: dict[int, None] = {}  # in the order of the log
-        self._jobs: dict[tuple[int, int], deque[Entry]] = {}
-        self._through: int | None = None
-        self._acknowledged: int | None = None
-        self._progress = asyncio.Event()
-
-    async def run(self) -> None:
-        """Push until cancelled; then, or when it is broken off, acknowledge what was taken."""
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._acknowledge_on())
-                while True:
-                    while len(self._waiting) >= BATCH:
-                        await self._progress.wait()
-                        await asyncio.sleep(0)  # who acknowledges is woken, too
-                    self._take(await self._follower.next(BATCH, _IDLE), group)
-        except ExceptionGroup as errors:
-            raise errors.exceptions[0] from None
-        finally:
-            await self._acknowledge()
-
-    def _take(self, batch: Batch, group: asyncio.TaskGroup) -> None:
-        self._read(batch)
-        for entry in batch.entries:
-            self._waiting[entry.event.sequence] = None
-            job = entry.event.cluster, entry.event.proc
-            if job in self._jobs:
-                self._jobs[job].append(entry)
-            else:
-                self._jobs[job] = deque([entry])
-                group.create_task(self._push_job(job))
-        self._through = batch.through
-        self._progress.set()
-
-    async def _push_job(self, job: tuple[int, int]) -> None:
-        entries = self._jobs[job]
-        while entries:
-            await self._push(entries[0])
-            del self._waiting[entries.popleft().event.sequence]
-            self._progress.set()
-        del self._jobs[job]
-
-    async def _acknowledge_on(self) -> None:
-        while True:
-            await self._progress.wait()
-            self._progress.clear()
-            await self._acknowledge()
-
-    async def _acknowledge(self) -> None:
-        done = next(iter(self._waiting)) - 1 if self._waiting else self._through
-        if done is not None and done != self._acknowledged:
-            await self._follower.acknowledge(done)
-            self._acknowledged = done
 
 
 class _Post:

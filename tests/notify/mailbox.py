@@ -21,7 +21,8 @@ from tests.ports import free_port
 
 class Mailbox:
     """Keeps the mails that a server takes, and whose they are; refuses them for now as long as `refusing`, or
-    if they are the `busy`th, for good what is for somebody in `unknown`, and once what is for one in `full`.
+    if they are the `busy`th, for good what is for somebody in `unknown`, once what is for one in `full`, and
+    always, but never for good, what is for one in `put_off`.
     """
 
     def __init__(self) -> None:
@@ -31,6 +32,7 @@ class Mailbox:
         self.busy = 0
         self.unknown: tuple[str, ...] = ()
         self.full: list[str] = []
+        self.put_off: tuple[str, ...] = ()
         self.receivers: list[list[str]] = []
         self._changed = threading.Condition()
 
@@ -40,6 +42,8 @@ class Mailbox:
         if address in self.full:
             self.full.remove(address)
             return "452 come again"
+        if address in self.put_off:
+            return "450 domain not found"
         if address in self.unknown:
             return "550 nobody of that name"
         envelope.rcpt_tos.append(address)

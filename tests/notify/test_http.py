@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 from birdbath.access import AccessRules, Level
-from birdbath.notify import Filter, Visibility
+from birdbath.notify import Filter, Follower, Visibility
+from birdbath.store.subscriptions import DeadLetter
 from tests.notify.house import RELEASED, Open, event
 from tests.notify.serving import data, messages, serving
 
@@ -264,6 +265,18 @@ async def test_the_servers_own_subscriptions_are_for_administrators(house: Open)
             assert (await client.get("/events", params=query, headers=by)).status_code == status
         assert (await client.delete(location)).status_code == 404
         assert (await client.delete(location, headers={"x-account": "root"})).status_code == 204
+
+
+async def test_only_a_webhooks_dead_letters_can_be_sent_again(house: Open) -> None:
+    async with house() as open_house, serving(open_house) as client:
+        await open_house.notifier.subscriptions.ensure("mail", "mail", Filter.of())
+        await open_house.write(event(1))
+        batch = await Follower(open_house.notifier.log, 0, Filter.of()).next()
+        letter = DeadLetter("mail", batch.entries[0].event, 1, 0.0, "refused")
+        await open_house.notifier.subscriptions.give_up(letter)
+        answer = await client.post(f"{SUBSCRIPTIONS}/mail/dead-letters/1")
+        assert (answer.status_code, "Only the dead letters of webhooks" in answer.text) == (400, True)
+        assert len(open_house.notifier.subscriptions.letters("mail")) == 1
 
 
 async def test_who_may_only_read_may_subscribe_but_not_have_the_server_call(house: Open) -> None:

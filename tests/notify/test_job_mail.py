@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -121,13 +122,58 @@ def test_who_held_or_released_a_job_says_who_is_told(kind: EventType) -> None:
     assert told(ALWAYS, EmailUser=True) == [user], "one mail, whoever asked for it"
 
 
-@pytest.mark.anyio
-async def test_what_is_refused_for_good_holds_nothing_up(house: Open, engine: Engine) -> None:
-    for cluster, user in ((1, "nobody"), (2, "bob"), (4, "bob, nobody eve")):
+def queue(engine: Engine, users: Mapping[int, str]) -> None:
+    """Let there be jobs, by cluster, that want mail to these when they are complete."""
+    for cluster, user in users.items():
         job = ad(Owner="ann", NotifyUser=user, JobNotification=COMPLETE)
         row = {"cluster_id": cluster, "proc_id": 0, "version": cluster, "in_queue": True, "status": 4}
         with engine.begin() as connection:
             connection.execute(insert(jobs).values(**row, owner="ann", ad=job.to_json()))
+
+
+def terminated(cluster: int) -> JobEvent:
+    return JobEvent(EventType.JOB_TERMINATED, cluster, 0, "ann", float(cluster), WELL)
+
+
+@pytest.mark.anyio
+async def test_what_is_put_off_holds_nothing_up_and_is_given_up_in_the_end(
+    house: Open, engine: Engine
+) -> None:
+    queue(engine, {1: "ann@nowhere.org", 2: "bob", 3: "bob, ann@nowhere.org", 4: "eve"})
+    with mail_server() as (mailbox, port):
+        mailbox.put_off = ("ann@nowhere.org",)
+        server = MailServer("127.0.0.1", port, "condor@pool.org")
+        for give_up in (1e6, 0.0):
+            settings = JobMailSettings(server, "pool.org", "admin@pool.org", give_up)
+            async with house() as opened:
+                subscriptions = opened.notifier.subscriptions
+                mailer = JobMailer(opened.notifier, settings, lambda: Pauses(0.01, 0.05))
+                opened.notifier.tasks.start("mail", mailer.run)
+                while not [known for known in subscriptions.all() if known.id == "mail"]:
+                    await asyncio.sleep(0.001)
+                if give_up:
+                    await opened.write(
+                        *(
+                            JobEvent(EventType.JOB_TERMINATED, n, 0, "ann", float(n), WELL)
+                            for n in range(1, 5)
+                        )
+                    )
+                    await asyncio.to_thread(mailbox.until, lambda: len(mailbox.mails) == 3)
+                    while opened.notifier.metrics.retried["mail"] < 5:
+                        await asyncio.sleep(0.001)
+                    assert (subscriptions.get("mail").cursor, subscriptions.letters("mail")) == (0, [])
+                else:
+                    while subscriptions.get("mail").cursor < 4:
+                        await asyncio.sleep(0.001)
+                    letters = subscriptions.letters("mail")
+    assert mailbox.receivers[:3] == [["bob@pool.org"], ["bob@pool.org"], ["eve@pool.org"]]
+    assert [letter.event.cluster for letter in letters] == [1, 3]
+    assert "450 domain not found" in letters[1].reason
+
+
+@pytest.mark.anyio
+async def test_what_is_refused_for_good_holds_nothing_up(house: Open, engine: Engine) -> None:
+    queue(engine, {1: "nobody", 2: "bob", 4: "bob, nobody eve"})
     with mail_server() as (mailbox, port):
         mailbox.unknown, mailbox.full = ("nobody@pool.org",), ["eve@pool.org"]
         settings = JobMailSettings(
@@ -139,9 +185,7 @@ async def test_what_is_refused_for_good_holds_nothing_up(house: Open, engine: En
             opened.notifier.tasks.start("mail", mailer.run)
             while not [known for known in subscriptions.all() if known.id == "mail"]:
                 await asyncio.sleep(0.001)
-            await opened.write(
-                *(JobEvent(EventType.JOB_TERMINATED, n, 0, "ann", float(n), WELL) for n in (1, 2, 3, 4))
-            )
+            await opened.write(*map(terminated, (1, 2, 3, 4)))
             while subscriptions.get("mail").cursor < 4:
                 await asyncio.sleep(0.001)
             letter, partly = subscriptions.letters("mail")

@@ -26,6 +26,10 @@ class MailRefused(SinkFailed):
     """The server will never take this mail: its receivers, its sender or what it says."""
 
 
+class MailPutOff(SinkFailed):
+    """The server is there, and does not take this mail yet; others it may."""
+
+
 @dataclass(frozen=True)
 class Refusals:
     """Of a mail that the server took for somebody: for whom not, and why; never (`for_good`), or not yet
@@ -54,7 +58,7 @@ class MailServer:
 
     async def send(self, message: EmailMessage, to: Sequence[str] = ()) -> Refusals:
         """Send a message, to `to` only where that is given; the server has it when this returns, but for the
-        receivers that it refused. Raises SinkFailed and MailRefused when nobody gets it.
+        receivers that it refused. Raises SinkFailed, MailPutOff and MailRefused when nobody gets it.
         """
         try:
             refused, _ = await aiosmtplib.send(
@@ -70,19 +74,25 @@ class MailServer:
                 timeout=TIMEOUT,
             )
         except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
-            kind = MailRefused if _is_final(error) else SinkFailed
-            raise kind(f"mail to {', '.join(to) or message['To']} by {self.host}: {error}") from None
+            raise _kind_of(error)(
+                f"mail to {', '.join(to) or message['To']} by {self.host}: {error}"
+            ) from None
         reasons = {to: f"{reply.code} {reply.message}" for to, reply in refused.items()}
         for_good = {to: reasons[to] for to, reply in refused.items() if reply.code >= 500}
         return Refusals(for_good, {to: reasons[to] for to in reasons if to not in for_good})
 
 
-def _is_final(error: Exception) -> bool:
-    """Whether the server said that it will never take the mail (a 5xx reply about it)."""
+def _kind_of(error: Exception) -> type[SinkFailed]:
+    """What it means: that the server will never take the mail, or not yet (a 5xx or another reply about it),
+    or that it is not there.
+    """
     if isinstance(error, aiosmtplib.SMTPRecipientsRefused):
-        return all(refused.code >= 500 for refused in error.recipients)
-    about_it = (aiosmtplib.SMTPSenderRefused, aiosmtplib.SMTPDataError)
-    return isinstance(error, about_it) and error.code >= 500
+        codes = [refused.code for refused in error.recipients]
+    elif isinstance(error, aiosmtplib.SMTPSenderRefused | aiosmtplib.SMTPDataError):
+        codes = [error.code]
+    else:
+        return SinkFailed
+    return MailRefused if all(code >= 500 for code in codes) else MailPutOff
 
 
 def parse_server(address: str, default_port: int = 25) -> tuple[str, int]:
