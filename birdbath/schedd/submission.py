@@ -106,7 +106,8 @@ def _set_owner(context: ScheddContext, job: JobId, ad: Ad, attribute: Attribute)
     if owner is None:
         raise InvalidAd("it is UNDEFINED and the caller is not authenticated")
     if not context.may_submit_as(owner):
-        raise InvalidAd("it is not the caller's own account")
+        own = context.caller.account
+        raise InvalidAd("it is not the caller's own account" + (f", {own}" if own else ""))
     if len(owner) > MAX_OWNER:
         raise InvalidAd(f"it is longer than {MAX_OWNER} characters")
     if ad.string("Owner", owner) != owner and not context.settings.queue_all_users_trusted:

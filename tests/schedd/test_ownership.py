@@ -89,12 +89,12 @@ def test_super_users_submit_as_others_as_far_as_they_may_impersonate(house: Hous
     submit_as("alice", "root")
     house.configure(queue_super_user_may_impersonate="^al")
     submit_as("alice", "root")
-    with pytest.raises(BirdbathError, match="own account"):
+    with pytest.raises(BirdbathError, match="own account, root"):
         submit_as("bob", "root")
     house.configure(queue_super_user_may_impersonate="^$")
-    with pytest.raises(BirdbathError, match="own account"):
+    with pytest.raises(BirdbathError, match="own account, root"):
         submit_as("alice", "root")
-    with pytest.raises(BirdbathError, match="own account"):
+    with pytest.raises(BirdbathError, match="own account, alice"):
         submit_as("bob", "alice")
 
 
