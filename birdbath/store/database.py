@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +80,7 @@ def _open(url: str) -> Engine:
     )
     engine = create_engine(url, poolclass=QueuePool, pool_size=8, max_overflow=32, **options)
     if sqlite:
+        _make_private(engine.url.database)
         _prepare_sqlite(engine)
     else:
         _prepare_postgresql(engine)
@@ -87,6 +90,15 @@ def _open(url: str) -> Engine:
         engine.dispose()
         raise
     return engine
+
+
+def _make_private(path: str | None) -> None:
+    """Make the file of a new SQLite database, for this account alone: environments of jobs and webhooks'
+    secrets are in it. Its log gets the same permissions from SQLite. One that is there stays as it is.
+    """
+    if path and path != ":memory:":
+        with suppress(OSError):  # SQLite says what is wrong with the place
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def writing(engine: Engine) -> Connection:

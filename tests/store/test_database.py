@@ -1,5 +1,6 @@
 """Databases: durable commits, one writer at a time, and the schema."""
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -27,6 +28,29 @@ def test_sqlite_syncs_at_every_commit(tmp_path: Path) -> None:
             ]
             assert values == ["wal", 2, 10_000]
     engine.dispose()
+
+
+def test_a_new_database_is_for_the_servers_account_alone(tmp_path: Path) -> None:
+    """Secrets of webhooks and environments of jobs are in it, and the home folder may be open to all."""
+    before = os.umask(0o022)
+    try:
+        open_engine(f"sqlite:///{tmp_path}/new.db").dispose()
+        engine = open_engine(f"sqlite:///{tmp_path}/new.db")
+        with engine.connect() as connection:
+            connection.execute(text("SELECT 1"))
+            assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
+            assert len(list(tmp_path.iterdir())) > 1
+        engine.dispose()
+    finally:
+        os.umask(before)
+
+
+def test_the_permissions_of_a_database_that_is_there_stay(tmp_path: Path) -> None:
+    path = tmp_path / "there.db"
+    open_engine(f"sqlite:///{path}").dispose()
+    path.chmod(0o640)
+    open_engine(f"sqlite:///{path}").dispose()
+    assert path.stat().st_mode & 0o777 == 0o640
 
 
 def test_a_database_in_memory_is_refused() -> None:
