@@ -274,7 +274,7 @@ async def test_only_a_webhooks_dead_letters_can_be_sent_again(house: Open) -> No
         batch = await Follower(open_house.notifier.log, 0, Filter.of()).next()
         letter = DeadLetter("mail", batch.entries[0].event, 1, 0.0, "refused")
         await open_house.notifier.subscriptions.give_up(letter)
-        answer = await client.post(f"{SUBSCRIPTIONS}/mail/dead-letters/1")
+        answer = await client.post(f"{SUBSCRIPTIONS}/mail/dead-letters/1", json={})
         assert (answer.status_code, "Only the dead letters of webhooks" in answer.text) == (400, True)
         assert len(open_house.notifier.subscriptions.letters("mail")) == 1
 
