@@ -25,13 +25,13 @@ from birdbath.pool.simulated.hosting import Hosting
 from birdbath.pool.simulated.job_table import JobTable, renew_lanes
 from birdbath.pool.simulated.lanes import Queue, any_idle, first_of
 from birdbath.pool.simulated.machines import Resources, parent_name
-from birdbath.pool.simulated.materialization import clusters
+from birdbath.pool.simulated.materialization import clusters, room_for
 from birdbath.pool.simulated.negotiator import Negotiator
 from birdbath.pool.simulated.outages import Outages
 from birdbath.pool.simulated.policies import Verdict
 from birdbath.pool.simulated.queued_job import PROGRAM, STOPPING, QueuedJob
 from birdbath.pool.simulated.runs import WRITE_STEP, Runs
-from birdbath.pool.simulated.state import PoolState, negotiate_by, read_state, save_state, take_rule
+from birdbath.pool.simulated.state import PoolState, read_state, save_state, take_rule
 from birdbath.pool.simulated.watching import watch, watched_kinds
 from birdbath.store.tables import simulated_jobs
 from birdbath.store.unit_of_work import UnitOfWork
@@ -95,10 +95,10 @@ class Engine:
         rule = context.autoclusters.rule
         if self._rule == rule:
             return
-        state = read_state(unit, context.started)
-        for cluster in clusters(unit):  # a server that was killed may not have come to it
-            context.late.add(cluster)
-            negotiate_by(unit, state.time)
+        for cluster in clusters(unit):
+            if room_for(unit, cluster) > 0:
+                # A server that was killed may not have come to it: the cycle that it was for is still due.
+                context.late.add(cluster)
         if take_rule(unit, rule):
             renew_lanes(unit, context.autoclusters.lane)
         unit.after_commit(lambda: setattr(self, "_rule", rule))

@@ -112,13 +112,13 @@ def unmaterialized(reader: Reader) -> Counter[str]:
     return found
 
 
-def enter(unit: UnitOfWork, cluster: int, now: float) -> list[NewJob]:
-    """Take the jobs of the cluster for which there is room, as written so far, at most `MOST`; their ads say
-    that they were materialized `now`.
+def room_for(unit: UnitOfWork, cluster: int) -> int:
+    """For how many of a cluster's waiting jobs there is room, as written so far: at most `MOST`, and 0 or
+    less for none.
     """
     first = unit.first(_FIRST, {"cluster": cluster, "most": 1})
     if first is None:
-        return []
+        return 0
     ad, counts = Ad.from_json(first.ad), unit.first(_QUEUED, {"cluster": cluster})
     assert counts is not None
     room = MOST
@@ -126,7 +126,14 @@ def enter(unit: UnitOfWork, cluster: int, now: float) -> list[NewJob]:
         room = min(room, ad.integer(LIMIT) - counts.queued)
     if ad.integer(MAX_IDLE) > 0:
         room = min(room, ad.integer(MAX_IDLE) - counts.idle)
-    found = _taken(unit, cluster, room)
+    return room
+
+
+def enter(unit: UnitOfWork, cluster: int, now: float) -> list[NewJob]:
+    """Take the jobs of the cluster for which there is room, as written so far, at most `MOST`; their ads say
+    that they were materialized `now`.
+    """
+    found = _taken(unit, cluster, room_for(unit, cluster))
     for new in found:
         new.ad.update({DATE: int(now), NEXT: found[-1].id.proc + 1})
     return found

@@ -13,7 +13,7 @@ from birdbath.events import EventType
 from birdbath.pool.base import ActionDetails, AdKind, JobAction, JobId, JobStatus
 from birdbath.pool.simulated.description import MachineDescription, PoolDescription
 from birdbath.store import UnitOfWork
-from tests.pool.harness import ad_of, event_types, events_of, selected, submit_many
+from tests.pool.harness import ad_of, event_types, events_of, selected, status_of, submit_many
 from tests.pool.simulated.harness import SimulatedHarness
 
 
@@ -85,11 +85,25 @@ def test_the_ads_of_schedd_and_submitter_count_those_that_wait(pool: SimulatedHa
     assert unmaterialized(pool, AdKind.SCHEDD) == unmaterialized(pool, AdKind.SUBMITTOR) == [4]
 
 
-def test_one_that_is_removed_makes_room(pool: SimulatedHarness) -> None:
+@pytest.mark.parametrize("restarts", [0, 1])
+def test_one_that_is_removed_makes_room(pool: SimulatedHarness, restarts: int) -> None:
     jobs = submit_many(pool, 5, "/bin/sleep", "1000", JobMaterializeLimit=2, LeaveJobInQueue=False)
     pool.write(lambda unit: pool.queue.act(unit, JobAction.REMOVE, jobs[0], ActionDetails()))
+    for _ in range(restarts):
+        pool.restart()
     pool.pass_time(1)
     assert selected(pool, None) == jobs[1:3]
+
+
+def test_a_restart_makes_no_cycle_come_before_its_time(pool: SimulatedHarness) -> None:
+    submit_many(pool, 4, "/bin/sleep", "1000", JobMaterializeLimit=1, LeaveJobInQueue=False)
+    pool.pass_time(5)
+    [other] = submit_many(pool, 1, "/bin/sleep", "1000")
+    pool.restart()
+    pool.step()
+    assert status_of(pool, other) is JobStatus.IDLE
+    pool.pass_time(0.1)
+    assert status_of(pool, other) is JobStatus.RUNNING
 
 
 def test_others_take_the_place_of_all_that_are_removed_one_by_one(pool: SimulatedHarness) -> None:
