@@ -13,6 +13,7 @@ from birdbath.events import JobEvent
 from birdbath.pool.base import JobId, JobStatus
 from birdbath.pool.simulated.materialization import is_late
 from birdbath.pool.simulated.queued_job import QueuedJob
+from birdbath.pool.simulated.shares import limits_text
 from birdbath.store.event_log import append_all
 from birdbath.store.statements import Row
 from birdbath.store.tables import jobs, simulated_jobs, simulated_notices
@@ -296,7 +297,7 @@ class JobTable:
             "gpus": job.gpus,
             "claimed_at": job.claimed_at,
             "claim_rank": job.claim_rank,
-            "limits": job.ad.string("ConcurrencyLimits")[:255] if job.slot else "",
+            "limits": limits_text(job.ad, self.now)[:255] if job.slot else "",
         }
 
     def _rows(self, statement: Any, now: float, most: int) -> list[QueuedJob]:

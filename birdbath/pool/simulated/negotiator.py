@@ -31,7 +31,7 @@ from birdbath.pool.simulated.machines import Resources, Slot, parent_name
 from birdbath.pool.simulated.outages import Outages
 from birdbath.pool.simulated.preemption import Pair, Preemption, Running, yielding
 from birdbath.pool.simulated.queued_job import Place
-from birdbath.pool.simulated.shares import Shares, limits_of
+from birdbath.pool.simulated.shares import Shares, limits_of, limits_text
 from birdbath.pool.simulated.supply import Supply
 from birdbath.pool.simulated.verdicts import Suitor, Verdict, Verdicts
 from birdbath.store.unit_of_work import UnitOfWork
@@ -161,7 +161,7 @@ class Negotiator:
             assert row is not None
             ad = Ad.from_json(row[0])
             queue.judged_at = now
-            queue.limits = limits_of(ad.string("ConcurrencyLimits"))
+            queue.limits = limits_of(limits_text(ad, now))
             queue.suitor = self.verdicts.suitor(queue.lane.cluster, self._autoclusters.significant(ad), now)
             if not queue.suitor.timely:
                 self._remember(queue)

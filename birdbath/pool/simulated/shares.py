@@ -13,7 +13,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from birdbath.classads import Ad
 from birdbath.pool.simulated.description import GroupDescription
+from birdbath.pool.simulated.evaluation import evaluate_at
 
 NO_GROUP = "<none>"
 Turn = tuple[bool, float, str, bool, float, str]
@@ -101,13 +103,22 @@ class Shares:
         return all(self._used[above] + weight <= self._quotas[above] for above in self._lineage(group))
 
 
+def limits_text(ad: Ad, now: float) -> str:
+    """A job's ConcurrencyLimits, evaluated without a machine where it is an expression."""
+    value = evaluate_at(ad, "ConcurrencyLimits", now)
+    return value if isinstance(value, str) else ""
+
+
 def limits_of(text: str) -> dict[str, float]:
-    """The concurrency limits that a job's ConcurrencyLimits names, with how much of each it takes."""
+    """The concurrency limits that a job's ConcurrencyLimits names, with how much of each it takes: 1 where
+    no number above 0 is given.
+    """
     found: dict[str, float] = {}
     for word in text.lower().replace(",", " ").split():
         name, _, number = word.partition(":")
         try:
-            found[name] = float(number) if number else 1.0
+            taken = float(number)
         except ValueError:
-            found[name] = 1.0
+            taken = 1.0
+        found[name] = taken if taken > 0 else 1.0
     return found

@@ -123,11 +123,22 @@ def test_a_quota_keeps_room_for_a_group(tmp_path: Path) -> None:
     assert (running(pool, law), running(pool, physics)) == (6, 4)
 
 
-def test_concurrency_limits_bound_what_runs(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("limits", "most"),
+    [
+        ("Matlab:2", 2),
+        (Expression('strcat("mat", "lab")'), 5),
+        ("matlab:0", 5),
+        ("matlab:-5", 5),
+        ("matlab:nan", 5),
+        ("matlab:2.5", 2),
+    ],
+)
+def test_concurrency_limits_bound_what_runs(tmp_path: Path, limits: str | Expression, most: int) -> None:
     pool = pool_of(tmp_path, TEN, concurrency_limits={"matlab": 5})
-    jobs = jobs_of(pool, "alice", 10, ConcurrencyLimits="Matlab:2")
+    jobs = jobs_of(pool, "alice", 10, ConcurrencyLimits=limits)
     pool.pass_time(30)
-    assert running(pool, jobs) == 2
+    assert running(pool, jobs) == most
 
 
 def test_a_partitionable_slot_gives_what_is_asked_for(tmp_path: Path) -> None:
