@@ -30,7 +30,7 @@ from birdbath.credentials.keys import KeyUrl
 from birdbath.errors import BirdbathError
 from birdbath.notify.services import check_broker
 from birdbath.notify.sinks.mail import parse_server
-from birdbath.pool.htcondor.reach import trouble
+from birdbath.pool.htcondor.reach import lack, trouble
 from birdbath.pool.simulated.description_file import load_description
 from birdbath.pool_tables import HTCONDOR, connection_of, pools_of
 from birdbath.settings import Settings
@@ -327,13 +327,15 @@ def _pool(settings: Settings) -> Iterator[Found]:
     if missing:
         return
     wrong = trouble(connection_of(settings), settings.htcondor_timeout)
-    if wrong is None:
-        yield _good("a real one, whose schedd and collector answer")
-    else:
+    if wrong is not None:
         advice = (
             "see whether it runs and lets the gateway in (condor_ping); or correct the htcondor_* settings"
         )
         yield Verdict.BAD, wrong, advice
+    elif (lacking := lack(connection_of(settings), settings.htcondor_timeout)) is not None:
+        yield Verdict.DOUBTFUL, lacking, "add it there, or correct the htcondor_* settings: jobs are refused"
+    else:
+        yield _good("a real one, whose schedd and collector answer")
 
 
 def _unreadable(settings: Settings) -> Iterator[tuple[str, str]]:

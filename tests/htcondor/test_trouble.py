@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -101,6 +102,32 @@ def test_the_doctor_asks_the_pool(tmp_path: Path, htcondor_pool: HTCondorPool) -
     given["htcondor_schedd"] = "nobody"
     (found,) = (finding for finding in examine(settings_from(given)) if finding.part == "pool")
     assert (found.verdict, found.seen) == (Verdict.BAD, "schedd: The collector knows no schedd nobody")
+
+
+def test_the_doctor_says_that_the_server_may_not_speak_for_others(
+    tmp_path: Path, htcondor_pool: HTCondorPool
+) -> None:
+    """Both answer all questions, and the schedd would refuse each commit."""
+    (tmp_path / "tokens").mkdir()
+    token = tmp_path / "tokens" / "gateway"
+    given = {
+        "home": tmp_path / "home",
+        "pool": "htcondor",
+        "htcondor_collector": htcondor_pool.collector,
+        "htcondor_tokens": token.parent,
+        "htcondor_methods": ["IDTOKENS"],
+    }
+
+    def seen_as(user: str) -> tuple[Verdict, str]:
+        token.touch(0o600)
+        token.write_text(htcondor_pool.token(user))
+        (found,) = (finding for finding in examine(settings_from(given)) if finding.part == "pool")
+        return found.verdict, found.seen
+
+    verdict, seen = seen_as("mallory")
+    assert verdict is Verdict.DOUBTFUL
+    assert re.search(r"as mallory@\S+, who is none of its QUEUE_SUPER_USERS \(root, condor, ", seen)
+    assert seen_as("condor")[0] is Verdict.GOOD
 
 
 def test_a_restarted_schedd_is_found_again(impatient: ServerProcess, htcondor_pool: HTCondorPool) -> None:

@@ -33,3 +33,25 @@ def trouble(connection: Connection, seconds: float) -> str | None:
         return None
     finally:
         workers.close()
+
+
+def lack(connection: Connection, seconds: float) -> str | None:
+    """What the schedd does not let the gateway do, though it answers: speak for others, as only its
+    QUEUE_SUPER_USERS may. None as well when it does not say who these are. Waits for the answer, at most
+    `seconds`: not on the event loop.
+    """
+    workers = Workers(connection, "", 1)
+    try:
+        name, listed = workers.ask(Call("standing", (), seconds)).result()
+    except BirdbathError:
+        return None
+    finally:
+        workers.close()
+    users = listed.replace(",", " ").split()
+    account, _, domain = name.partition("@")
+    # Names with patterns and groups are the schedd's to tell, and its own accounts are none of a list.
+    if not users or {name, account} & {*users} or any(mark in listed for mark in "*%"):
+        return None
+    if account in ("root", "condor", "condor_pool") or domain in ("password", "family", "child"):
+        return None
+    return f"the schedd knows the server as {name}, who is none of its QUEUE_SUPER_USERS ({', '.join(users)})"

@@ -72,3 +72,9 @@ class DaemonCalls(Link):
         """As whom the schedd knows the gateway."""
         self.connected()
         return str(told(htcondor2.ping, self.address, "WRITE").get("MyRemoteUserName", ""))
+
+    def standing(self) -> tuple[str, str]:
+        """The same, and the schedd's QUEUE_SUPER_USERS."""
+        gateway = self.ping()
+        known = told(htcondor2.RemoteParam, self.address)
+        return gateway, str(known.get("QUEUE_SUPER_USERS") or "")
