@@ -40,6 +40,10 @@ DEFAULT_LEASE = 7 * 86400.0
 """
 
 
+GRACE = 300.0
+"""Seconds after a server's start in which those come back whose leases ran out before it."""
+
+
 class NoSuchEvent(BirdbathError):
     """A place in the log that has not been written yet."""
 
@@ -67,6 +71,7 @@ class Subscriptions:
         self._writer = writer
         self._log = log
         self._reader = Reader(engine)
+        self._began = time.time()
         self._followers: dict[str, SubscribedFollower] = {}
         self._known: dict[str, Subscription] = {}
         self.on_change: Callable[[], None] = lambda: None
@@ -88,14 +93,14 @@ class Subscriptions:
     def all(self) -> list[Subscription]:
         """The subscriptions that have not expired, the oldest first."""
         now = time.time()
-        return [known for known in self._known.values() if not _is_over(known, now)]
+        return [known for known in self._known.values() if not self._is_over(known, now)]
 
     def get(self, key: str) -> Subscription:
         """The subscription with this id. Raises UnknownSubscription, also when it has expired."""
         if key not in self._known:
             self.refresh()
         known = self._known.get(key)
-        if known is None or _is_over(known, time.time()):
+        if known is None or self._is_over(known, time.time()):
             raise UnknownSubscription(key)
         return known
 
@@ -268,7 +273,7 @@ class Subscriptions:
         now = time.time()
         self.refresh()
         over: list[Subscription] = []
-        for known in [known for known in self._known.values() if _is_over(known, now)]:
+        for known in [known for known in self._known.values() if self._is_over(known, now)]:
             if await self._writer.write(partial(rows.remove_expired, key=known.id, now=now)):
                 over.append(known)
                 self._forget(known.id)
@@ -277,6 +282,12 @@ class Subscriptions:
     def close(self) -> None:
         """Give the connection back."""
         self._reader.close()
+
+    def _is_over(self, known: Subscription, now: float) -> bool:
+        """Whether its lease has run out; before this server began, nobody may have been there to renew it."""
+        if known.expires_at is None or known.expires_at > now:
+            return False
+        return known.expires_at > self._began or now > self._began + GRACE
 
     def _closed(self, follower: SubscribedFollower) -> None:
         if self._followers.get(follower.key) is follower:
@@ -311,10 +322,6 @@ def _is_worth_renewing(found: Subscription, until: float | None) -> bool:
     if until is None or found.expires_at is None:
         return False
     return bool(until - found.expires_at > _WORTH_RENEWING * found.options["lease"])
-
-
-def _is_over(subscription: Subscription, now: float) -> bool:
-    return subscription.expires_at is not None and subscription.expires_at <= now
 
 
 class Superseded(BirdbathError):

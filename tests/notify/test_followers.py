@@ -147,6 +147,27 @@ async def test_a_lease_that_is_being_renewed_does_not_end(
         assert subscriptions.get(made.id).expires_at == now + 98
 
 
+async def test_a_lease_that_ran_out_while_no_server_was_there_can_be_renewed(
+    house: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time()
+    monkeypatch.setattr("birdbath.notify.subscriptions.time", SimpleNamespace(time=lambda: now))
+    async with house() as open_house:
+        subscriptions = open_house.notifier.subscriptions
+        made, forgotten = [await subscriptions.create("pull", EVERYTHING, lease=60) for _ in range(2)]
+    now += 1000
+    async with house() as open_house:
+        subscriptions = open_house.notifier.subscriptions
+        now += 200
+        assert await subscriptions.expire() == []
+        await subscriptions.acknowledge(made.id, 0)
+        assert subscriptions.get(made.id).expires_at == now + 60
+        now += 50
+        assert await subscriptions.expire() == []
+        now += 51
+        assert {known.id for known in await subscriptions.expire()} == {made.id, forgotten.id}
+
+
 async def test_a_cursor_does_not_move_back(house: Open) -> None:
     async with house() as open_house:
         subscriptions = open_house.notifier.subscriptions
