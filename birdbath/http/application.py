@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, Literal, Protocol
 
 from birdbath.access import Caller, Level
@@ -33,11 +34,13 @@ from birdbath.http.audit import Audit
 from birdbath.http.authentication import Authentication
 from birdbath.http.bounds import Traffic
 from birdbath.http.browsers import ANY, Browsers, Refused
+from birdbath.http.event_stream import while_connected
 from birdbath.http.idempotency import HEADER as IDEMPOTENCY_KEY
 from birdbath.http.metrics import Metrics
 from birdbath.http.probes import Probes
 from birdbath.http.soap_calls import OnceBackend, SoapCalls
 from birdbath.http.tracing import Tracing
+from birdbath.notify import calls
 from birdbath.soap import USUAL, Backend, Bounds, Reply, ServiceName, arriving, refusal
 
 _log = logging.getLogger(__name__)
@@ -232,6 +235,7 @@ class HttpApplication:
                     settings.body_seconds,
                     settings.bounds.longest,
                 )
+                calls.while_connected.set(partial(while_connected, receive))
                 reply, extra = await self._calls.answer(scope, caller, by_page, self._is_secure(scope), body)
                 await self._respond(scope, receive, send, reply, extra)
         except Disconnected:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
@@ -15,6 +16,7 @@ from birdbath.access import Caller
 from birdbath.errors import BirdbathError
 from birdbath.notify.entries import Entry
 from birdbath.notify.filters import Filter
+from birdbath.notify.followers import Batch
 from birdbath.notify.notifier import Notifier
 from birdbath.notify.subscriptions import PULL, SubscribedFollower
 from birdbath.store.subscriptions import Subscription
@@ -47,6 +49,18 @@ class SubscriptionState:
     id: str
     cursor: int
     expires: int
+
+
+async def _anyhow(work: Awaitable[object]) -> object:
+    return await work
+
+
+while_connected: ContextVar[Callable[[Awaitable[object]], Awaitable[object]]] = ContextVar(
+    "while_connected", default=_anyhow
+)
+"""Awaits what a call waits for, and gives None instead when the client is gone before: whoever serves the
+call sets how that is seen.
+"""
 
 
 class Suspended(Exception):
@@ -97,12 +111,15 @@ class EventCalls:
                 from_now=True,
             )
             try:
-                batch = await following.next(
+                upcoming = following.next(
                     max(1, min(most or MOST_EVENTS, MOST_EVENTS)), max(0, min(wait, LONGEST_WAIT))
                 )
+                batch = cast(Batch | None, await while_connected.get()(upcoming))
             finally:
                 if isinstance(following, SubscribedFollower):
                     following.close()
+            if batch is None:
+                raise BirdbathError("The client has gone")
             self._notifier.metrics.delivered[KIND] += len(batch.entries)
             self._notifier.metrics.missed[KIND] += batch.missed
             return EventPage(batch.entries, batch.through, batch.missed)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import signal
+import socket
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from lxml import etree
 
@@ -120,6 +122,32 @@ def test_a_call_that_waits_is_answered_when_the_server_stops(tmp_path: Path) -> 
         assert server.stop(signal.SIGTERM) == 0
         waiting.join()
     assert answers[0].status.message in ("Success", "The server is stopping")
+
+
+WAIT = (
+    b'<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body>'
+    b'<getEvents xmlns="urn:birdbath:events"><after>-1</after><wait>300</wait></getEvents>'
+    b"</s:Body></s:Envelope>"
+)
+
+
+@pytest.mark.timeout(60)
+def test_who_waits_and_is_gone_makes_room(tmp_path: Path) -> None:
+    with running_server(tmp_path, environment={"BIRDBATH_MAX_REQUESTS_PER_CLIENT": "1"}) as server:
+        host, port = server.url.removeprefix("http://").split(":")
+        head = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/xml\r\nContent-Length: %d\r\n\r\n"
+
+        def is_full() -> bool:
+            return (
+                httpx.post(server.url, content=b"", headers={"content-type": "text/xml"}).status_code == 503
+            )
+
+        with socket.create_connection((host, int(port))) as waiting:
+            waiting.sendall(head % len(WAIT) + WAIT)
+            while not is_full():
+                pass
+        while is_full():
+            pass
 
 
 def test_its_wsdl_is_served_and_committed(server: ServerProcess) -> None:
