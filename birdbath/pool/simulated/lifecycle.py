@@ -143,6 +143,10 @@ def start(
     ad.update(
         {"CpusProvisioned": place.cpus, "MemoryProvisioned": place.memory, "DiskProvisioned": place.disk}
     )
+    if place.gpus:
+        ad.set("GPUsProvisioned", place.gpus)
+    else:
+        ad.delete("GPUsProvisioned")
     ad.update({"MachineAttrCpus0": place.cpus, "MachineAttrSlotWeight0": place.cpus, "OrigMaxHosts": 1})
     ad.update({"BytesRecvd": float(received), "BytesSent": 0.0, "CpusUsage": 0.0})
     for name in ("JobCurrentStartTransferInputDate", "JobCurrentFinishTransferInputDate"):
@@ -154,7 +158,8 @@ def start(
         job.phase, job.due_at = PROGRAM, now
     else:
         job.phase, job.due_at = (IMAGE, image_at) if image_at < ends_at else (FINISH, ends_at)
-    properties = f"[ Cpus = {place.cpus}; Disk = {place.disk}; Memory = {place.memory} ]"
+    gpus = f"GPUs = {place.gpus}; " if place.gpus else ""
+    properties = f"[ Cpus = {place.cpus}; Disk = {place.disk}; {gpus}Memory = {place.memory} ]"
     fields: Fields = {
         "ExecuteHost": place.address,
         "SlotName": place.slot,

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from birdbath.classads import Ad, Constraint, Expression, Scalar
+from birdbath.events import EventType
 from birdbath.pool.base import AdKind, JobId, JobStatus
 from birdbath.pool.simulated.description import (
     GroupDescription,
@@ -26,7 +27,7 @@ from birdbath.pool.simulated.description_file import (
     read_description,
 )
 from birdbath.store.tables import simulated_submitters
-from tests.pool.harness import ad_of, becomes, status_of, submit, submit_many
+from tests.pool.harness import ad_of, becomes, events_of, status_of, submit, submit_many
 from tests.pool.simulated.harness import SimulatedHarness
 
 TEN = MachineDescription("ten.example.org", slots=10, cpus=10, memory=10240)
@@ -154,6 +155,8 @@ def test_a_partitionable_slot_gives_what_is_asked_for(tmp_path: Path) -> None:
     assert (first.integer("Cpus"), first.integer("Memory"), first.integer("GPUs")) == (4, 1024, 1)
     assert ad_of(pool, job).string("RemoteHost") == "slot1_1@big.example.org"
     assert [status_of(pool, j) for j in (other, third)] == [JobStatus.RUNNING, JobStatus.IDLE]
+    assert [ad_of(pool, j).get("GPUsProvisioned") for j in (job, other)] == [1, None]
+    assert "GPUs = 1;" in str(dict(events_of(pool, job))[EventType.EXECUTE].attribute("ExecuteProps"))
     pool.restart()
     pool.wait_for(becomes(pool, third, JobStatus.RUNNING))
     assert ad_of(pool, third).string("RemoteHost") == "slot1_2@big.example.org"
