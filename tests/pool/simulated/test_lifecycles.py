@@ -191,3 +191,19 @@ def test_htcondors_own_reader_reads_the_user_log(tmp_path: Path, xml: bool) -> N
     log = pool.queue.sandbox(job).path / "job.log"
     read = [int(event.type) for event in htcondor2.JobEventLog(str(log)).events(stop_after=0)]
     assert read == [int(kind) for kind, _ in events_of(pool, job)]
+
+
+@pytest.mark.parametrize("xml", [False, True])
+def test_the_user_log_tells_the_attributes_that_the_job_names(tmp_path: Path, xml: bool) -> None:
+    pool = pool_with(tmp_path)
+    more = {"JobAdInformationAttrs": "Project, jobstatus Missing", "Project": "demo"}
+    job = submit(pool, "/bin/true", "", None, UserLog="job.log", UserLogUseXML=xml, **more)
+    pool.wait_for(becomes(pool, job, JobStatus.COMPLETED))
+    log = pool.queue.sandbox(job).path / "job.log"
+    read = list(htcondor2.JobEventLog(str(log)).events(stop_after=0))
+    kinds = [kind for kind, _ in events_of(pool, job)]
+    assert [int(event.type) for event in read[::2]] == [int(kind) for kind in kinds]
+    told = [(int(event.type), event["TriggerEventTypeNumber"], event["Project"]) for event in read[1::2]]
+    assert told == [(28, int(kind), "demo") for kind in kinds]
+    assert [event["JobStatus"] for event in read[1::2]] == [1, 2, 4]
+    assert read[-1]["TriggerEventTypeName"] == "ULOG_JOB_TERMINATED"
