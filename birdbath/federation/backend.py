@@ -12,7 +12,7 @@ from birdbath.access import Caller, check, operation_info
 from birdbath.backend import Backend
 from birdbath.classads import Ad, AdList, ad_from_items
 from birdbath.errors import BirdbathError, NotJobOwner, RequestFault, Unavailable
-from birdbath.federation.commits import Commits
+from birdbath.federation.commits import Commits, Staged
 from birdbath.federation.journal import Place
 from birdbath.federation.matching import Machines, recommend
 from birdbath.federation.queue import FederationQueue
@@ -290,17 +290,19 @@ class FederationBackend:
 
     async def _commit(self, call: _Call[T], belongs: Belongs) -> T:
         try:
-            decided = await self.commits.commit(call.caller, belongs.transaction)
+            async with self.commits.closed(call.caller, belongs.transaction) as staged:
+                return await self._commit_closed(call, staged)
         except RequestFault:
             raise
         except BirdbathError as error:
             refused = _raising(error)
             return await call.on(self._own, lambda own: call.work(refused))
-        if decided is None:
-            return await call.on(self._own)
+
+    async def _commit_closed(self, call: _Call[T], staged: Staged) -> T:
+        decided = await self.commits.commit(call.caller, staged)
 
         def finish(unit: UnitOfWork, answer: Callable[[], T]) -> T:
-            self.commits.finish(unit, decided)
+            self.commits.finish(unit, staged.transaction, decided)
             return answer() if call.within is None else call.within(unit, answer)
 
         done = operations(lambda name, arguments: None)

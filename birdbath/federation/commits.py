@@ -1,6 +1,7 @@
 """A commit of the federation: the staged jobs go to one pool, exactly once or not at all.
 
-First the pool gets everything in a transaction of its own, and may refuse it: then nothing has happened. Then
+First the transaction is closed: what a call stages from now on could not come along. Then the pool gets
+everything in a transaction of its own, and may refuse it: then nothing has happened. Then
 the federation writes down that the pool is to commit it, and the pool does, with a mark in the same unit of
 work by which it knows it again. Whatever is killed in between, the next start finds what was written down and
 has the pool commit it, which it does if it has not, and cannot do twice.
@@ -12,8 +13,8 @@ import functools
 import itertools
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -69,7 +70,11 @@ class _StagedJob:
 
 
 @dataclass(frozen=True)
-class _Staged:
+class Staged:
+    """What a transaction holds that is closed for the commit with this mark."""
+
+    transaction: int
+    mark: str
     jobs: list[_StagedJob]
     actions: list[StagedAction]
 
@@ -93,28 +98,45 @@ class Commits:
         self._clusters = clusters
         self._choose = choose
         self._running: set[str] = set()
+        self._closed: set[str] = set()
         self._spent: dict[str, list[str]] = {name: [] for name in pools}
 
-    async def commit(self, caller: Caller, txn: Transaction | None) -> Decided | None:
-        """Have a pool commit what the transaction holds; None when it holds nothing. What is returned is to
-        be `finish`ed in the unit of the answer.
-
-        Raises BirdbathError when nothing was done: the transaction goes on.
+    @asynccontextmanager
+    async def closed(self, caller: Caller, txn: Transaction | None) -> AsyncIterator[Staged]:
+        """What the transaction holds. In the block it takes no calls; it goes on when the block raises,
+        unless its commit is decided by then.
         """
-        staged = await self._own.write(lambda unit: self._staged(unit, caller, txn))
-        if txn is None or not (staged.jobs or staged.actions):
+        mark = secrets.token_hex(16)
+        self._closed.add(mark)
+        try:
+            yield await self._own.write(lambda unit: self._staged(unit, caller, txn, mark))
+        except Exception:
+            self._closed.discard(mark)
+            with suppress(StorageTrouble):  # it will be when the commits are concluded
+                await self._own.write(lambda unit: journal.reopen(unit, self._closed))
+            raise
+        finally:
+            self._closed.discard(mark)
+
+    async def commit(self, caller: Caller, staged: Staged) -> Decided | None:
+        """Have a pool commit what a closed transaction holds; None when it holds nothing. It is to be
+        `finish`ed in the unit of the answer.
+
+        Raises BirdbathError when nothing was done.
+        """
+        if not (staged.jobs or staged.actions):
             return None
         first: BirdbathError | None = None
         for pool in await self._pools_for(caller, staged):
             try:
-                return await self._committed(pool, caller, txn, staged)
+                return await self._committed(pool, caller, staged)
             except _Refused as refused:
                 _log.info("Pool %s does not take a submission: %s", pool, refused.error)
                 first = first or refused.error
         assert first is not None  # there is a pool to ask
         raise first
 
-    async def _committed(self, pool: str, caller: Caller, txn: Transaction, staged: _Staged) -> Decided:
+    async def _committed(self, pool: str, caller: Caller, staged: Staged) -> Decided:
         try:
             theirs, placed = await self._prepared(pool, caller, staged)
         except BirdbathError as error:
@@ -122,10 +144,10 @@ class Commits:
                 raise  # no pool would take it
             raise _Refused(error) from None
         crash_point("federation:prepared")
-        decided = Decided(txn.id, pool, theirs.id, caller.account, secrets.token_hex(16))
+        decided = Decided(staged.transaction, pool, theirs.id, caller.account, staged.mark)
         self._running.add(decided.mark)
         try:
-            await self._decide(caller, txn, decided, placed)
+            await self._decide(caller, decided, placed)
             crash_point("federation:decided")
             self._clusters.add(pool, placed)
             try:
@@ -139,15 +161,23 @@ class Commits:
             self._running.discard(decided.mark)
         return decided
 
-    def finish(self, unit: UnitOfWork, decided: Decided) -> None:
-        """Cross the commit out and end its transaction."""
-        journal.done(unit, decided)
-        discard(self._context(unit), decided.transaction)
-        unit.after_commit(lambda: self._spent[decided.pool].append(decided.mark))
+    def finish(self, unit: UnitOfWork, transaction: int, decided: Decided | None) -> None:
+        """End the transaction, and cross its commit out if it held something."""
+        discard(self._context(unit), transaction)
+        if decided is not None:
+            journal.done(unit, decided)
+            unit.after_commit(lambda: self._spent[decided.pool].append(decided.mark))
 
     async def conclude(self) -> None:
-        """Conclude the commits that were decided but of which it is not known what came of them."""
-        for decided in await self._own.write(journal.commits):
+        """Conclude the commits that were decided but of which it is not known what came of them, and let the
+        transactions of those go on that were not.
+        """
+
+        def left(unit: UnitOfWork) -> list[Decided]:
+            journal.reopen(unit, self._closed)
+            return journal.commits(unit)
+
+        for decided in await self._own.write(left):
             if decided.mark in self._running or decided.pool not in self._pools:
                 continue
             await self._conclude(decided)
@@ -161,8 +191,9 @@ class Commits:
             _log.warning("A commit at pool %s could not be concluded yet: %s", decided.pool, error)
         except BirdbathError as error:
             _log.warning("A commit at pool %s has come to nothing: %s", decided.pool, error)
+            await self._own.write(lambda unit: journal.reopen(unit, self._closed))
         else:
-            await self._own.write(lambda unit: self.finish(unit, decided))
+            await self._own.write(lambda unit: self.finish(unit, decided.transaction, decided))
         finally:
             self._running.discard(decided.mark)
 
@@ -178,12 +209,13 @@ class Commits:
     def _context(self, unit: UnitOfWork) -> ScheddContext:
         return ScheddContext(self._settings, self._queue, Caller("local"), unit)
 
-    def _staged(self, unit: UnitOfWork, caller: Caller, txn: Transaction | None) -> _Staged:
+    def _staged(self, unit: UnitOfWork, caller: Caller, txn: Transaction | None, mark: str) -> Staged:
         lease = transactions.renew(unit, txn, caller.account, self._settings.max_transaction_duration)
+        journal.close(unit, lease.id, mark)
         jobs = [_StagedJob(job, ad, staging.files(unit, job)) for job, ad in staging.jobs(unit, lease.id)]
-        return _Staged(jobs, staging.actions(unit, lease.id))
+        return Staged(lease.id, mark, jobs, staging.actions(unit, lease.id))
 
-    async def _pools_for(self, caller: Caller, staged: _Staged) -> Sequence[str]:
+    async def _pools_for(self, caller: Caller, staged: Staged) -> Sequence[str]:
         """The pool of the committed jobs that are acted on, else those that suit the new jobs, best first."""
         new = {job.id.cluster for job in staged.jobs}
         places = {
@@ -198,7 +230,7 @@ class Commits:
         return list(pools) or await self._choose(caller, [job.ad for job in staged.jobs])
 
     async def _prepared(
-        self, pool: str, caller: Caller, staged: _Staged
+        self, pool: str, caller: Caller, staged: Staged
     ) -> tuple[Transaction, dict[int, int]]:
         """A transaction of the pool that holds everything, and what each cluster is called there."""
         there = _There(self._pools[pool], caller, self._queue)
@@ -231,15 +263,9 @@ class Commits:
                 "abortTransaction", lambda schedd: schedd.abort_transaction(theirs)
             )
 
-    async def _decide(
-        self, caller: Caller, txn: Transaction, decided: Decided, placed: Mapping[int, int]
-    ) -> None:
-        def write(unit: UnitOfWork) -> None:
-            transactions.renew(unit, txn, caller.account, self._settings.max_transaction_duration)
-            journal.decide(unit, decided, placed)
-
+    async def _decide(self, caller: Caller, decided: Decided, placed: Mapping[int, int]) -> None:
         try:
-            await self._own.write(write)
+            await self._own.write(lambda unit: journal.decide(unit, decided, placed))
         except BirdbathError:
             theirs = Transaction(decided.pool_transaction, LEASE)
             await self._abort(decided.pool, caller, theirs)

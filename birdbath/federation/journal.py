@@ -5,13 +5,13 @@ A commit is written down before its pool is told to do it, and crossed out when 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import bindparam, delete, insert, null, select, update
 
-from birdbath.errors import BirdbathError
+from birdbath.errors import BirdbathError, InvalidTransaction
 from birdbath.federation.ids import MOST_POOLS
 from birdbath.store.tables import (
     federation_clusters,
@@ -63,6 +63,13 @@ _CLOSE: Final = (
     .where(transactions.c.id == bindparam("transaction"), transactions.c.committing.is_(None))
     .values(committing=bindparam("commit"))
 )
+_CLOSED: Final = select(transactions.c.id).where(
+    transactions.c.id == bindparam("transaction"), transactions.c.committing == bindparam("commit")
+)
+_LEFT: Final = select(transactions.c.id, transactions.c.committing).where(
+    transactions.c.committing.is_not(None),
+    transactions.c.id.not_in(select(federation_commits.c.transaction_id)),
+)
 _OPEN: Final = (
     update(transactions)
     .where(transactions.c.id == bindparam("transaction"))
@@ -101,12 +108,27 @@ def commits(unit: UnitOfWork) -> list[Decided]:
     ]
 
 
+def close(unit: UnitOfWork, transaction: int, mark: str) -> None:
+    """A commit begins: from now on its transaction takes no calls and does not expire."""
+    unit.execute(_CLOSE, {"transaction": transaction, "commit": mark})
+
+
+def reopen(unit: UnitOfWork, spared: Collection[str]) -> None:
+    """Let transactions go on, their leases renewed, that a commit has closed which was not decided; those
+    with a mark that is `spared` are being committed.
+    """
+    for row in unit.execute(_LEFT):
+        if row.committing not in spared:
+            unit.execute(_OPEN, {"transaction": row.id, "now": unit.now})
+
+
 def decide(unit: UnitOfWork, commit: Decided, placed: Mapping[int, int]) -> None:
     """Write down that the pool is to be told; `placed` says what each cluster is called there.
 
-    From now on the transaction takes no calls and does not expire.
+    Raises InvalidTransaction when the transaction is not closed for this commit any more.
     """
-    unit.execute(_CLOSE, {"transaction": commit.transaction, "commit": commit.mark})
+    if unit.first(_CLOSED, {"transaction": commit.transaction, "commit": commit.mark}) is None:
+        raise InvalidTransaction
     unit.execute(
         _ADD_COMMIT,
         {
@@ -132,7 +154,6 @@ def done(unit: UnitOfWork, commit: Decided) -> None:
 
 
 def undone(unit: UnitOfWork, commit: Decided) -> None:
-    """Cross out a commit that came to nothing; its transaction goes on, its lease renewed."""
+    """Cross out a commit that came to nothing; its transaction stays closed."""
     unit.execute(_END_COMMIT, {"transaction": commit.transaction})
     unit.execute(_DROP_CLUSTERS, {"of": commit.mark})
-    unit.execute(_OPEN, {"transaction": commit.transaction, "now": unit.now})

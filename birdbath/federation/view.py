@@ -131,6 +131,7 @@ def build_federation(
     engine = open_engine(f"sqlite:///{folder / 'birdbath.db'}")
     writer = Writer(engine)
     writer.write_now(renew_all)
+    writer.write_now(lambda unit: journal.reopen(unit, ()))
     numbers = writer.write_now(lambda unit: journal.numbered(unit, pools))
     clusters = Clusters(numbers, writer.write_now(journal.clusters))
     queue = FederationQueue(spool)
