@@ -19,6 +19,7 @@ from birdbath.store.sandbox import Sandbox
 MD5HASH = 1
 MAX_OWNER = 255
 _HASH_CHUNK = 1 << 20
+_LINE_BREAK = "a line break cannot stand in a job attribute"
 
 
 class AttributeRefused(BirdbathError):
@@ -64,7 +65,7 @@ def apply_items(
     Raises AttributeRefused; what was set before the refused item stays in `ad`.
     """
     ad.set("Iwd", iwd)
-    ad.set("TransferInput", ",".join(files))
+    ad.set("TransferInput", _names(job, files))
     own_iwd = False
     for name, kind, text in items:
         if not name or name in ("MyType", "TargetType", "ServerTime"):
@@ -78,9 +79,20 @@ def apply_items(
         ad.set("Iwd", iwd)
 
 
+def _has_line_break(text: str) -> bool:
+    return "\n" in text or "\r" in text
+
+
+def _names(job: JobId, files: Iterable[str]) -> str:
+    names = ",".join(files)
+    if _has_line_break(names):
+        raise AttributeRefused(job, "TransferInput", _LINE_BREAK)
+    return names
+
+
 def _attribute(name: str, kind: str, text: str | None) -> Attribute:
-    if text is not None and ("\n" in text or "\r" in text):
-        raise InvalidAd("a line break cannot stand in a job attribute")
+    if text is not None and _has_line_break(text):
+        raise InvalidAd(_LINE_BREAK)
     try:
         return attribute_from_item(name, kind, text)
     except InvalidAd as error:

@@ -204,6 +204,15 @@ def test_refused_attributes(house: House, item: Item) -> None:
     assert code_of(house, txn, cluster, 0, [item]) == "FAIL"
 
 
+@pytest.mark.parametrize("name", ["a\nb", "a\r"], ids=repr)
+def test_a_file_that_no_attribute_can_name(house: House, name: str) -> None:
+    """3.6: values with a line break are refused, that of TransferInput too."""
+    txn, cluster = house.staged_job()
+    house.do(lambda schedd: schedd.declare_file(txn, cluster, 0, name, 0, 0, None))
+    with pytest.raises(BirdbathError, match="TransferInput attribute: a line break"):
+        house.do(lambda schedd: schedd.submit(txn, cluster, 0, []))
+
+
 def test_own_ids_are_accepted(house: House) -> None:
     txn, cluster = house.staged_job()
     ids: list[Item] = [("ClusterId", "n", str(cluster)), ("procid", "x", "0")]
