@@ -52,6 +52,7 @@ class Retention:
     async def apply(self) -> int:
         """Delete what is to be deleted now; how many events that was."""
         await self._log.caught_up()
+        self._subscriptions.refresh()  # another server on the database may have made some
         settings, newest, deleted = self._settings, self._log.newest, 0
         too_many = newest - settings.max_rows if settings.max_rows else 0
         too_old = self._now() - settings.max_age if settings.max_age else float("-inf")

@@ -156,6 +156,14 @@ async def test_what_another_server_has_written_and_deleted_meanwhile_is_missed(
         assert (clusters(batch), batch.missed) == ([18, 19, 20], 0)
 
 
+async def test_what_a_subscription_of_another_server_lacks_is_kept(house: Open) -> None:
+    async with house() as one, house() as other:
+        await one.write(*map(event, range(1, 11)))
+        await one.notifier.subscriptions.create("pull", Filter.of(), after=2)
+        assert await other.notifier.log.has(10)
+        assert await retention(other, max_rows=5, max_age=0).apply() == 2
+
+
 async def test_the_oldest_event_is_known_where_another_server_was_faster(house: Open) -> None:
     async with house() as one, house() as other:
         await one.write(*map(event, range(1, 11)))

@@ -297,6 +297,16 @@ async def test_chat(contacts: list[str], told: str, chat: prosody.Server) -> Non
 
 
 @pytest.mark.toolkit
+async def test_what_no_stream_may_hold_ends_none(chat: prosody.Server) -> None:
+    account = ChatAccount("bird@localhost", prosody.PASSWORD, chat.host, chat.port, chat.authority)
+    async with contact("ann", chat) as ann:
+        sink = ChatSink(account, ["ann@localhost"])
+        await sink.deliver([record(12, {"HoldReason": "a \x1b[1mbold word\uffff", "HoldReasonCode": 3})])
+        assert "a \ufffd[1mbold" in await ann.get()
+        await sink.close()
+
+
+@pytest.mark.toolkit
 async def test_chat_that_cannot_be(chat: prosody.Server) -> None:
     wrong = ChatAccount("bird@localhost", "wrong", chat.host, chat.port, chat.authority)
     with pytest.raises(SinkFailed, match="cannot log in"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ from birdbath.notify.deliveries import SinkFailed
 _log = logging.getLogger(__name__)
 
 TIMEOUT = 30.0
+_NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Characters with which a server would end the stream, time after time."""
 
 
 @dataclass(frozen=True)
@@ -129,4 +132,5 @@ def text(event: EventRecord) -> str:
     """A message for people: the job, what happened, and what there is to say about it."""
     lines = event_text(event.type, event.ad).strip().split("\n")
     told = "\n".join(line.strip() for line in lines[:6])
-    return f"Job {subject(event) or '-'} ({event.owner or 'unknown'}): {told or event_name(event.type)}"
+    said = f"Job {subject(event) or '-'} ({event.owner or 'unknown'}): {told or event_name(event.type)}"
+    return _NOT_IN_XML.sub("\ufffd", said)
