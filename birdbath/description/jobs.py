@@ -141,8 +141,8 @@ def _retries(commands: Mapping[str, str], attributes: Mapping[str, AdValue]) -> 
 
 def _number(command: str, text: str) -> int:
     try:
-        return int(text)
-    except ValueError:
+        return vocabulary.integer(text)
+    except InvalidAd:
         raise DescriptionError(f"{command} = {text}: that is not a number") from None
 
 

@@ -49,7 +49,7 @@ def plan(commands: Mapping[str, str]) -> Sandbox:
     """
     sandbox = Sandbox(check=flag(commands.get("skip_filechecks", "false")) is not True)
     folder = Path.cwd() / commands.get("initialdir", "")
-    if commands.get("should_transfer_files", "YES").upper() == "NO":
+    if commands.get("should_transfer_files", "YES").upper() in ("NO", "FALSE"):
         _share(sandbox, commands, folder)
     else:
         _executable(sandbox, commands, Path.cwd())

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from math import isfinite
 
-from birdbath.classads import canonical_value
+from birdbath.classads import Ad, canonical_value
 from birdbath.description import words
 from birdbath.description.errors import DescriptionError
 from birdbath.errors import InvalidAd
@@ -39,6 +40,26 @@ def expression(value: str) -> AdValue:
             return None
         case _:
             return Expression(canonical)
+
+
+def integer(value: str) -> int:
+    """A number, or an expression that stands for one here and now, such as `1 * 2`: what looks at it later
+    evaluates nothing. Raises `InvalidAd` for any other.
+    """
+    found = expression(value)
+    if isinstance(found, Expression):
+        found = Ad([("Value", *canonical_value(value))]).evaluate("Value")
+    if isinstance(found, bool) or not isinstance(found, int | float) or not isfinite(found):
+        raise InvalidAd(f"{value!r} is not a number")
+    return int(found)
+
+
+def transfer(value: str) -> str:
+    """YES, NO or IF_NEEDED, of which the first two may be spelled as a truth value."""
+    spelled = {"TRUE": "YES", "FALSE": "NO"}.get(value.upper(), value.upper())
+    if spelled not in ("YES", "NO", "IF_NEEDED"):
+        raise InvalidAd(f"{value!r} is none of YES, NO, IF_NEEDED")
+    return spelled
 
 
 def flag(value: str) -> AdValue:
@@ -106,9 +127,9 @@ _TABLE: dict[str, tuple[str, Reader]] = {
     "kill_sig_timeout": ("KillSigTimeout", expression),
     "leave_in_queue": ("LeaveJobInQueue", flag),
     "log_xml": ("UserLogUseXML", flag),
-    "machine_count": ("MinHosts", expression),
-    "max_idle": ("JobMaterializeMaxIdle", expression),
-    "max_materialize": ("JobMaterializeLimit", expression),
+    "machine_count": ("MinHosts", integer),
+    "max_idle": ("JobMaterializeMaxIdle", integer),
+    "max_materialize": ("JobMaterializeLimit", integer),
     "max_job_retirement_time": ("MaxJobRetirementTime", expression),
     "next_job_start_delay": ("NextJobStartDelay", expression),
     "nice_user": ("NiceUser", flag),
@@ -127,7 +148,7 @@ _TABLE: dict[str, tuple[str, Reader]] = {
     "periodic_release": ("PeriodicRelease", flag),
     "periodic_remove": ("PeriodicRemove", flag),
     "periodic_vacate": ("PeriodicVacate", flag),
-    "priority": ("JobPrio", expression),
+    "priority": ("JobPrio", integer),
     "rank": ("Rank", expression),
     "remove_kill_sig": ("RemoveKillSig", text),
     "request_cpus": ("RequestCpus", expression),
@@ -135,7 +156,7 @@ _TABLE: dict[str, tuple[str, Reader]] = {
     "request_gpus": ("RequestGPUs", expression),
     "request_memory": ("RequestMemory", memory),
     "run_as_owner": ("RunAsOwner", flag),
-    "should_transfer_files": ("ShouldTransferFiles", lambda value: value.upper()),
+    "should_transfer_files": ("ShouldTransferFiles", transfer),
     "stream_error": ("StreamErr", flag),
     "stream_input": ("StreamIn", flag),
     "stream_output": ("StreamOut", flag),
