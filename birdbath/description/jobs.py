@@ -77,7 +77,9 @@ def _universe(commands: Mapping[str, str]) -> tuple[Universe, dict[str, AdValue]
         command, attribute = _CONTAINERS[name]
         if command not in commands:
             raise DescriptionError(f"universe = {name} needs {command}")
-        return Universe.VANILLA, {attribute: True}
+        return Universe.VANILLA, {attribute: True} | (_image(commands) if name == "container" else {})
+    if name == "vanilla" and {"container_image", "docker_image"} & commands.keys():
+        return Universe.VANILLA, {"WantContainer": True} | _image(commands)
     if name.upper() not in Universe.__members__ and not name.isdecimal():
         raise DescriptionError(f"universe = {name}: there is no such universe")
     try:
@@ -87,6 +89,16 @@ def _universe(commands: Mapping[str, str]) -> tuple[Universe, dict[str, AdValue]
     if universe is Universe.GRID and "grid_resource" not in commands:
         raise DescriptionError("universe = grid needs grid_resource")
     return universe, {}
+
+
+def _image(commands: Mapping[str, str]) -> dict[str, AdValue]:
+    """What kind of image the container of a job is made from, as `condor_submit` tells it from the name."""
+    image = str(vocabulary.text(commands.get("container_image", "")))
+    if not image:
+        return {"WantDockerImage": True}
+    if image.startswith("docker:"):
+        return {"WantDockerImage": True, "ContainerImageSource": "docker"}
+    return {"WantSIF": True} if image.endswith(".sif") else {"WantSandboxImage": True}
 
 
 def _by_table(commands: Mapping[str, str]) -> dict[str, AdValue]:

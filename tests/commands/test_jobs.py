@@ -123,6 +123,24 @@ def test_what_cannot_be_is_said(commands: dict[str, str], said: str) -> None:
         Planner("alice", {}).plan({k: v for k, v in ({"executable": "/bin/true"} | commands).items() if v})
 
 
+@pytest.mark.parametrize(
+    ("commands", "kind"),
+    [
+        ({"docker_image": "debian"}, "WantDockerImage"),
+        ({"container_image": "docker://debian"}, "WantDockerImage"),
+        ({"container_image": "img.sif"}, "WantSIF"),
+        ({"container_image": "/cvmfs/img"}, "WantSandboxImage"),
+        ({"container_image": "/cvmfs/img", "universe": "container"}, "WantSandboxImage"),
+    ],
+)
+def test_an_image_makes_a_container_without_a_universe(commands: dict[str, str], kind: str) -> None:
+    found = attributes(**commands)
+
+    assert found["WantContainer"] is True
+    assert [name for name in ("WantDockerImage", "WantSIF", "WantSandboxImage") if name in found] == [kind]
+    assert "WantDocker" not in found
+
+
 def test_universes() -> None:
     docker = plan(universe="docker", docker_image="debian").attributes
 
