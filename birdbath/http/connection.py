@@ -137,6 +137,9 @@ class Connection(HttpToolsProtocol):
         try:
             await app(scope, receive, send)  # type: ignore[arg-type]
         except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or not task.cancelling():
+                raise  # it was something else that was cancelled
             if cycle.response_started:
                 self._cut()
             else:

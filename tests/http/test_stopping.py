@@ -29,6 +29,8 @@ async def test_answers_that_are_not_done_in_time_end_without_a_traceback(
         begun.release()
         if scope["path"] == "/never":
             await asyncio.Event().wait()
+        if scope["path"] == "/fault":
+            raise asyncio.CancelledError
         await respond(send, 200, "text/plain", LARGE)
 
     listener = socket.create_server(("127.0.0.1", 0))
@@ -43,11 +45,16 @@ async def test_answers_that_are_not_done_in_time_end_without_a_traceback(
     )
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server._serve([listener]))
-    unread, unwritten = [await asyncio.open_connection(*address, limit=1024) for _ in range(2)]
+    unread, unwritten, fault = [await asyncio.open_connection(*address, limit=1024) for _ in range(3)]
+    fault[1].write(b"GET /fault HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    with caplog.at_level(logging.INFO):
+        assert (await fault[0].readline()).startswith(b"HTTP/1.1 500")
+    assert "CancelledError" in caplog.text
+    caplog.clear()
     unread[1].write(b"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n")
     unwritten[1].write(b"GET /never HTTP/1.1\r\nHost: localhost\r\n\r\n")
-    await begun.acquire()
-    await begun.acquire()
+    for _ in range(3):
+        await begun.acquire()
     assert (await unread[0].readline()).startswith(b"HTTP/1.1 200")
     with caplog.at_level(logging.INFO):
         server.should_exit = True
@@ -55,7 +62,7 @@ async def test_answers_that_are_not_done_in_time_end_without_a_traceback(
     assert (await unwritten[0].readline()).startswith(b"HTTP/1.1 503")
     with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
         await unread[0].readexactly(len(LARGE[0]))
-    for _, writer in (unread, unwritten):
+    for _, writer in (unread, unwritten, fault):
         writer.close()
     said = [(record.message, record.exc_info) for record in caplog.records if record.levelno >= logging.ERROR]
     assert said == [("Cancel 2 running task(s), timeout graceful shutdown exceeded", None)]
