@@ -69,10 +69,16 @@ class HttpSource:
         return filter.topics_alone()
 
     async def use(self, filter: Filter) -> None:
-        """See `Source.use`: while the server is away, it takes effect when it is back."""
+        """See `Source.use`: while the server is away, it takes effect when it is back. Raises
+        ServerRefuses.
+        """
+        former = self._filter
         self._filter, self._checked = filter, False
         try:
             await self._ensure()
+        except ServerRefuses:
+            self._filter, self._checked = former, False
+            raise
         except httpx.HTTPError as error:
             _log.warning("The server gets the new filter when it is back: %s", error)
 

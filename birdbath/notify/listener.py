@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 
+from birdbath.errors import BirdbathError
 from birdbath.events import EventRecord
 from birdbath.notify.deliveries import Delivery, Sink, SinkFailed, Source
 from birdbath.notify.entries import Entry
@@ -47,12 +48,18 @@ class Listener:
 
     async def use(self, filter: Filter, feedback: bool = True) -> None:
         """Apply another filter to everything that comes from now on; with `feedback` the server is told too,
-        so that it sends nothing in vain. Raises InvalidFilter, and the one in force stays.
+        so that it sends nothing in vain. Raises InvalidFilter, or what the server says to it, and the one in
+        force stays.
         """
+        former = self.filter, self._unapplied
         self._unapplied = self._source.unapplied(filter)
         self.filter = filter
         if feedback:
-            await self._source.use(filter)
+            try:
+                await self._source.use(filter)
+            except BirdbathError:
+                self.filter, self._unapplied = former
+                raise
 
     async def run(self) -> None:
         """Listen until cancelled. A sink that fails is asked again, with growing pauses, for what it has not

@@ -247,6 +247,23 @@ async def test_a_subscription_that_is_gone_is_made_anew_from_where_the_listener_
         await deliveries.aclose()
 
 
+async def test_a_filter_that_the_server_refuses_leaves_the_former_one_in_force(house: Open) -> None:
+    async with house() as opened, serving(opened) as client:
+        held, sink = Filter.of(["job.held.#"]), Kept()
+        source = HttpSource(str(client.base_url), held, pauses=quick)
+        listener = Listener(source, sink, held, pauses=quick)
+        await source._ensure()
+        task = asyncio.create_task(listener.run())
+        with pytest.raises(ServerRefuses, match="can match nothing"):
+            await listener.use(Filter(("no.such.topic",)))
+        assert listener.filter == held
+        (known,) = opened.notifier.subscriptions.all()
+        await opened.notifier.subscriptions.remove(known.id)  # what it asks for next is not the refused one
+        await opened.write(event(1))
+        await sink.until(1)
+        await stop(task)
+
+
 async def test_a_log_that_has_begun_anew_is_listened_to_from_now_on(house: Open) -> None:
     async with house() as opened, serving(opened) as client:
         source = HttpSource(str(client.base_url), Filter.of(), pauses=quick)
