@@ -91,10 +91,11 @@ def serve(
     # The server's parts take half a second to load, which the everyday commands shall not pay. What is loaded
     # stays: the collector has nothing to look for, until the server lets it.
     gc.disable()
-    from birdbath.listening import heed_hangups, restart
+    from birdbath.listening import heed_hangups, heed_the_end_as_first_process, restart
 
     if not check:
         heed_hangups()
+        heed_the_end_as_first_process()
     import uvloop
 
     from birdbath.server import serve as serve_until_stopped

@@ -71,6 +71,14 @@ def heed_hangups() -> None:
     signal.signal(signal.SIGHUP, lambda *_: _asked.set())
 
 
+def heed_the_end_as_first_process() -> None:
+    """Let SIGTERM end the process before the server heeds it. It does so by itself, but not with the first
+    process of a container, which is given no signal that it does not ask for.
+    """
+    if os.getpid() == 1:
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+
+
 def restart_asked() -> bool:
     """Whether SIGHUP has come since this was last called."""
     asked = _asked.is_set()

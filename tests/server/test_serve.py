@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -294,6 +295,33 @@ def test_a_server_that_is_about_to_start_is_not_ended_by_sighup_but_restarts(tmp
             for timer in (killer, let_go):
                 timer.cancel()
             process.kill()
+
+
+def test_the_first_process_of_a_container_is_ended_while_it_starts(tmp_path: Path) -> None:
+    """The kernel gives such a process only the signals that it asks for."""
+    contained = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child"]
+    if (
+        shutil.which("unshare") is None
+        or subprocess.run([*contained, "true"], capture_output=True).returncode
+    ):
+        pytest.skip("this machine lets nobody make a namespace of processes")
+    pool = tmp_path / "pool.toml"
+    os.mkfifo(pool)  # who opens it waits for the other side to do so, too
+    command = serve_command("--home", str(tmp_path / "home"), "--port", "0", "--pool", str(pool))
+    with subprocess.Popen([*contained, *command], cwd=REPOSITORY) as outer:
+        killer = threading.Timer(60, outer.kill)
+        let_go = threading.Timer(60, lambda: os.open(pool, os.O_RDONLY | os.O_NONBLOCK))
+        for timer in (killer, let_go):
+            timer.start()
+        try:
+            with pool.open("w"):
+                (inner,) = Path(f"/proc/{outer.pid}/task/{outer.pid}/children").read_text().split()
+                os.kill(int(inner), signal.SIGTERM)
+                assert outer.wait(20) == 0
+        finally:
+            for timer in (killer, let_go):
+                timer.cancel()
+            outer.kill()
 
 
 def test_a_missing_settings_file_is_said(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def lack(connection: Connection, seconds: float) -> str | None:
         return None
     finally:
         workers.close()
-    users = listed.replace(",", " ").split()
+    users = list(dict.fromkeys(listed.replace(",", " ").split()))
     account, _, domain = name.partition("@")
     # Names with patterns and groups are the schedd's to tell, and its own accounts are none of a list.
     if not users or {name, account} & {*users} or any(mark in listed for mark in "*%"):
