@@ -106,6 +106,29 @@ def test_a_restart_makes_no_cycle_come_before_its_time(pool: SimulatedHarness) -
     assert status_of(pool, other) is JobStatus.RUNNING
 
 
+def test_it_makes_no_difference_how_late_the_pool_is(tmp_path: Path) -> None:
+    machine = MachineDescription("m.example.org", slots=2, cpus=2, memory=4096)
+    described = PoolDescription((machine,), claim_worklife=60.0, cycle_pause=7.0)
+    logs = []
+    for late in (False, True):
+        home = tmp_path / str(late)
+        home.mkdir()
+        pool = SimulatedHarness(home, described)
+        for seconds in ("1", "1.5"):
+            submit_many(pool, 20, "/bin/sleep", seconds, JobMaterializeMaxIdle=2)
+        if late:
+            pool.clock.step(100)
+            pool.step()
+        else:
+            pool.pass_time(100)
+        with pool.engine.connect() as connection:
+            logs.append(
+                connection.exec_driver_sql("SELECT time, type, cluster_id, proc_id FROM events").all()
+            )
+    assert len(logs[0]) > 100
+    assert logs[0] == logs[1]
+
+
 def test_others_take_the_place_of_all_that_are_removed_one_by_one(pool: SimulatedHarness) -> None:
     jobs = submit_many(pool, 5, "/bin/sleep", "1000", JobMaterializeLimit=2, LeaveJobInQueue=False)
 
