@@ -83,8 +83,9 @@ class Commits:
         answers.defers = True
         if not jobs:
             return
-        key = ("accept", tuple(new.id for new in jobs))
-        marker, clusters = answers.get(key, lambda: self._prepare(answers, jobs))
+        # Only when the transaction takes no more calls are these the jobs that are queued.
+        marker = answers.get("begin", lambda: self._begin(answers, jobs[0].id.cluster))
+        clusters = answers.get("prepare", lambda: self._prepare(marker, jobs))
         self._journal.decide(unit, marker, clusters)
         for new in jobs:
             self._keep_inputs(unit, marker, new)
@@ -129,16 +130,20 @@ class Commits:
 
     # Steps
 
-    def _prepare(self, answers: asking.Answers, jobs: Sequence[NewJob]) -> Any:
-        """Queue the jobs in the schedd, guarded; returns the marker and the clusters."""
+    def _begin(self, answers: asking.Answers, cluster: int) -> Any:
+        """Have the transaction that made `cluster` for this commit alone; returns the marker."""
         marker = self._marker(answers)
+        # Without power it may be lost: then the jobs are strays, which the next run takes back.
+        yield asking.Relaxed(partial(self._journal.begin, marker=marker, cluster=cluster))
+        answers.marker = marker
+        crash_point("htcondor:journaled")
+        return marker
+
+    def _prepare(self, marker: str, jobs: Sequence[NewJob]) -> Any:
+        """Queue the jobs in the schedd, guarded; returns the clusters."""
         submissions = self._submissions(jobs, marker)
         if any(is_unmatched(new.ad) for new in jobs):
             self._waiting.add(marker)
-        # Without power it may be lost: then the jobs are strays, which the next run takes back.
-        yield asking.Relaxed(partial(self._journal.begin, marker=marker, cluster=jobs[0].id.cluster))
-        answers.marker = marker
-        crash_point("htcondor:journaled")
         try:
             prepared = yield from self._queue(jobs, submissions, marker)
         except PoolUnreachable:
@@ -147,7 +152,7 @@ class Commits:
         crash_point("htcondor:prepared")
         if len(jobs) <= FEW:
             self._queued[marker] = [job for queued in prepared for job in queued.jobs()]
-        return marker, prepared
+        return prepared
 
     def _queue(self, jobs: Sequence[NewJob], submissions: Sequence[Submission], marker: str) -> Any:
         size = sum(file.size for new in jobs for file in self._sandbox(new.id).entries())
