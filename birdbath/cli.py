@@ -63,7 +63,10 @@ def serve(
     ] = None,
     pool: Annotated[
         str | None,
-        typer.Option(help="The simulated pool: laptop, campus, grid, or a TOML file.", metavar="NAME|FILE"),
+        typer.Option(
+            help="The simulated pool: laptop, campus, grid, or a TOML file; or htcondor, a real one.",
+            metavar="NAME|FILE",
+        ),
     ] = None,
     speed: Annotated[
         str | None,

@@ -122,7 +122,9 @@ def listen(
         str, typer.Option(help="Mail server, host or host:port.", envvar="BIRDBATH_SMTP_SERVER")
     ] = "localhost",
     smtp_tls: Annotated[str, typer.Option(help="starttls (if it can), require, tls or off.")] = "starttls",
-    smtp_user: Annotated[str | None, typer.Option(envvar="BIRDBATH_SMTP_USER")] = None,
+    smtp_user: Annotated[
+        str | None, typer.Option(envvar="BIRDBATH_SMTP_USER", help="Account at the mail server.")
+    ] = None,
     smtp_password: Annotated[
         str | None, typer.Option(envvar="BIRDBATH_SMTP_PASSWORD", help="Better in the variable.")
     ] = None,
