@@ -46,7 +46,8 @@ class PoolContext:
     `kick`: whom to tell of news; `asked`: somebody wants a negotiation cycle; `promised`: until when the
     driver waits; `instant`: the pool time of what the engine does at this moment; `fates`: what was found
     to become of running jobs, by the number of the run and the slot; `late`: clusters of which jobs may be
-    materialized, as `JobTable.late`.
+    materialized, as `JobTable.late`, at the next cycle; `crowded`: such clusters when this instant's runs are
+    through.
     """
 
     description: PoolDescription
@@ -66,6 +67,7 @@ class PoolContext:
     kick: Callable[[], None] = field(default=lambda: None)
     asked: bool = False
     late: set[int] = field(default_factory=set)
+    crowded: set[int] = field(default_factory=set)
     promised: float | None = None
     fates: dict[JobId, tuple[int, str, Fate]] = field(default_factory=dict)
     instant: float | None = None

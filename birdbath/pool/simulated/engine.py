@@ -95,10 +95,13 @@ class Engine:
         rule = context.autoclusters.rule
         if self._rule == rule:
             return
-        for cluster in clusters(unit):
-            if room_for(unit, cluster) > 0:
-                # A server that was killed may not have come to it: the cycle that it was for is still due.
-                context.late.add(cluster)
+        # A server that was killed may not have come to it: the runs before it, or the cycle that it was for,
+        # are still due.
+        found = {cluster for cluster in clusters(unit) if room_for(unit, cluster) > 0}
+        if found:
+            run, _ = context.table(unit).next_due()
+            crowded = run <= read_state(unit, context.started).time
+            context.crowded, context.late = (found, set()) if crowded else (set(), found)
         if take_rule(unit, rule):
             renew_lanes(unit, context.autoclusters.lane)
         unit.after_commit(lambda: setattr(self, "_rule", rule))
@@ -295,6 +298,7 @@ class _Step:
 
     def run(self) -> None:
         stand = replace(self.state)
+        self._take_over()
         try:
             while True:
                 self._look()
@@ -303,14 +307,34 @@ class _Step:
                 self._enter(self.agenda.first)
                 self._act()
                 self.table.flush()
-                if self.table.late and self._context.materialize(
-                    self.unit, self.table, self.table.late, self.state.time
-                ):
-                    self.negotiate_now()
+                self._materialize()
+            self._leave_over()
         finally:
             self._context.instant = None
         if self.state != stand:
             save_state(self.unit, self.state)
+
+    def _materialize(self) -> None:
+        """Let jobs come for which there is room, once no more runs are due at this instant: where a step ends
+        must not matter.
+        """
+        context, table, now = self._context, self.table, self.state.time
+        if table.late and table.next_due()[0] <= now:
+            context.report_gone(self.unit, table, now)
+        elif table.late and context.materialize(self.unit, table, table.late, now):
+            self.negotiate_now()
+
+    def _take_over(self) -> None:
+        """Go on with what an earlier step had to leave."""
+        context, left = self._context, self._context.crowded
+        if left:
+            self.table.late |= left
+            context.crowded = set()
+            self.unit.if_undone(lambda: context.crowded.update(left))
+
+    def _leave_over(self) -> None:
+        """Leave to the next step what the rest of this instant's runs come before."""
+        self._context.crowded |= self.table.late
 
     def _exhausted(self) -> bool:
         crowded = self.spent > 0 and self.unit.open_files > MAX_OPEN_FILES

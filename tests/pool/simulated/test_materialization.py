@@ -106,27 +106,32 @@ def test_a_restart_makes_no_cycle_come_before_its_time(pool: SimulatedHarness) -
     assert status_of(pool, other) is JobStatus.RUNNING
 
 
-def test_it_makes_no_difference_how_late_the_pool_is(tmp_path: Path) -> None:
-    machine = MachineDescription("m.example.org", slots=2, cpus=2, memory=4096)
+@pytest.mark.parametrize(("slots", "jobs"), [(2, 20), (250, 320)])  # fewer and more than in one step
+def test_it_makes_no_difference_how_late_the_pool_is_or_whether_it_was_killed(
+    tmp_path: Path, slots: int, jobs: int
+) -> None:
+    machine = MachineDescription("m.example.org", slots=slots, cpus=slots, memory=2048 * slots)
     described = PoolDescription((machine,), claim_worklife=60.0, cycle_pause=7.0)
     logs = []
-    for late in (False, True):
-        home = tmp_path / str(late)
+    for way in ("in time", "late", "killed"):
+        home = tmp_path / way
         home.mkdir()
         pool = SimulatedHarness(home, described)
         for seconds in ("1", "1.5"):
-            submit_many(pool, 20, "/bin/sleep", seconds, JobMaterializeMaxIdle=2)
-        if late:
-            pool.clock.step(100)
-            pool.step()
-        else:
-            pool.pass_time(100)
+            submit_many(pool, jobs, "/bin/sleep", seconds, JobMaterializeMaxIdle=slots // 10 + 1)
+        if way == "in time":
+            pool.pass_time(20)
+        pool.clock.step(20 if way != "in time" else 0)
+        for _ in range(20 if way == "killed" else 0):
+            pool.write(pool.pool.advance)
+            pool.restart()
+        pool.step()
         with pool.engine.connect() as connection:
             logs.append(
                 connection.exec_driver_sql("SELECT time, type, cluster_id, proc_id FROM events").all()
             )
-    assert len(logs[0]) > 100
-    assert logs[0] == logs[1]
+    assert len(logs[0]) > 5 * jobs
+    assert logs[0] == logs[1] == logs[2]
 
 
 def test_others_take_the_place_of_all_that_are_removed_one_by_one(pool: SimulatedHarness) -> None:
