@@ -12,8 +12,6 @@ import pytest
 from birdbath.events import EventRecord
 from birdbath.notify import Filter
 from birdbath.notify.amqp10.address import InvalidPeerUrl, PeerAddress, is_amqp10
-from birdbath.notify.amqp10.consumer import PeerSettings, PeerSource
-from birdbath.notify.amqp10.peer import Peer
 from birdbath.notify.brokers import check_url, source
 from tests.notify.amqp.queues import declared
 from tests.notify.amqp.test_relay import a_name, consume, relaying
@@ -87,6 +85,10 @@ async def test_a_topic_that_is_wanted_while_it_connects_is_the_one(
 ) -> None:
     exchange = a_name()
     await declared(broker.url, exchange, a_name())
+    # Not above: what it imports is built by the fixture.
+    from birdbath.notify.amqp10.consumer import PeerSettings, PeerSource
+    from birdbath.notify.amqp10.peer import Peer
+
     settings = PeerSettings(PeerAddress.parse(over_amqp10(broker.url)), exchange)
     followed = PeerSource(settings, Filter.of(["job.held.#"]))
     receiver, wanted = Peer.receiver, Filter.of(["job.released.#"])
