@@ -19,7 +19,7 @@ from birdbath.notify.pauses import Pauses
 from birdbath.notify.sinks.mail import MailServer
 from birdbath.store.tables import jobs
 from tests.events.test_forms import record
-from tests.notify.house import Open
+from tests.notify.house import House, Open
 from tests.notify.mailbox import mail_server
 from tests.server_process import running_server
 
@@ -135,6 +135,14 @@ def terminated(cluster: int) -> JobEvent:
     return JobEvent(EventType.JOB_TERMINATED, cluster, 0, "ann", float(cluster), WELL)
 
 
+async def start_mailing(opened: House, settings: JobMailSettings) -> None:
+    """Mail what happens from now on."""
+    mailer = JobMailer(opened.notifier, settings, lambda: Pauses(0.01, 0.05))
+    opened.notifier.tasks.start("mail", mailer.run)
+    while not [known for known in opened.notifier.subscriptions.all() if known.id == "mail"]:
+        await asyncio.sleep(0.001)
+
+
 @pytest.mark.anyio
 async def test_what_is_put_off_holds_nothing_up_and_is_given_up_in_the_end(
     house: Open, engine: Engine
@@ -147,17 +155,9 @@ async def test_what_is_put_off_holds_nothing_up_and_is_given_up_in_the_end(
             settings = JobMailSettings(server, "pool.org", "admin@pool.org", give_up)
             async with house() as opened:
                 subscriptions = opened.notifier.subscriptions
-                mailer = JobMailer(opened.notifier, settings, lambda: Pauses(0.01, 0.05))
-                opened.notifier.tasks.start("mail", mailer.run)
-                while not [known for known in subscriptions.all() if known.id == "mail"]:
-                    await asyncio.sleep(0.001)
+                await start_mailing(opened, settings)
                 if give_up:
-                    await opened.write(
-                        *(
-                            JobEvent(EventType.JOB_TERMINATED, n, 0, "ann", float(n), WELL)
-                            for n in range(1, 5)
-                        )
-                    )
+                    await opened.write(*map(terminated, (1, 2, 3, 4)))
                     await asyncio.to_thread(mailbox.until, lambda: len(mailbox.mails) == 3)
                     while opened.notifier.metrics.retried["mail"] < 5:
                         await asyncio.sleep(0.001)
@@ -181,10 +181,7 @@ async def test_what_is_refused_for_good_holds_nothing_up(house: Open, engine: En
         )
         async with house() as opened:
             subscriptions = opened.notifier.subscriptions
-            mailer = JobMailer(opened.notifier, settings, lambda: Pauses(0.01, 0.05))
-            opened.notifier.tasks.start("mail", mailer.run)
-            while not [known for known in subscriptions.all() if known.id == "mail"]:
-                await asyncio.sleep(0.001)
+            await start_mailing(opened, settings)
             await opened.write(*map(terminated, (1, 2, 3, 4)))
             while subscriptions.get("mail").cursor < 4:
                 await asyncio.sleep(0.001)

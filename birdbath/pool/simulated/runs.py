@@ -172,8 +172,8 @@ class Runs:
         wanted = [name for name in names if name and not name.startswith("/")]
         if not wanted:
             return None
-        present = {entry.name for entry in self._context.files_of(self._unit, job).entries()}
-        return next((name for name in wanted if name.split("/")[0] not in {*present, ".", ".."}), None)
+        present = {entry.name for entry in self._context.files_of(self._unit, job).entries()} | {".", ".."}
+        return next((name for name in wanted if name.split("/")[0] not in present), None)
 
     def go_on(self, job: QueuedJob) -> int:
         """Do what is due with a running job; returns how many bytes of output that wrote."""
