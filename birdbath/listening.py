@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import socket
 import sys
 import threading
+import time
 from typing import Final, NoReturn
 
 from birdbath.errors import BirdbathError
@@ -17,6 +19,7 @@ BACKLOG: Final = 2048
 TRIAL_SECONDS: Final = 120
 MOST_SAID: Final = 1000
 """Characters of what a trial says that are logged: its last ones, where the reason is."""
+_MOST_WAITED: Final = 1.0
 _VARIABLE: Final = "_BIRDBATH_LISTENERS"
 
 _asked = threading.Event()
@@ -27,7 +30,20 @@ class CannotStart(BirdbathError):
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises CannotStart with the reason."""
+    """A listening socket. Raises CannotStart with the reason; when the address is in use, after a second: a
+    server that was killed leaves it for a moment to a program that it was just starting.
+    """
+    end = time.monotonic() + _MOST_WAITED
+    while True:
+        try:
+            return _listener(host, port)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or time.monotonic() > end:
+                raise CannotStart(f"Cannot listen on {host} port {port}: {error.strerror or error}") from None
+        time.sleep(0.01)
+
+
+def _listener(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -36,9 +52,9 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         listener.bind((host, port))
         listener.listen(BACKLOG)
-    except OSError as error:
+    except OSError:
         listener.close()
-        raise CannotStart(f"Cannot listen on {host} port {port}: {error.strerror or error}") from None
+        raise
     return listener
 
 

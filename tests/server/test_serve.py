@@ -160,6 +160,14 @@ def test_a_taken_port_is_said_in_one_line(tmp_path: Path) -> None:
     assert said == f"birdbath: Cannot listen on 127.0.0.1 port {port}: Address already in use\n"
 
 
+def test_a_port_that_becomes_free_in_a_moment_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setattr("birdbath.listening.time.sleep", lambda _seconds: taken.close())
+        with listen("127.0.0.1", port) as listener:
+            assert listener.getsockname()[1] == port
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
