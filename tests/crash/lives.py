@@ -130,7 +130,8 @@ class Lives:
             self._over = True
             self._changed.notify_all()
         if self._pid is not None:
-            os.kill(self._pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it has ended already
+                os.kill(self._pid, signal.SIGKILL)
         assert self._nursery.stdin is not None
         assert self._nursery.stdout is not None
         self._nursery.stdin.close()

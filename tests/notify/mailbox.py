@@ -69,7 +69,10 @@ class Mailbox:
 @contextmanager
 def mail_server(**options: Any) -> Iterator[tuple[Mailbox, int]]:
     mailbox, port = Mailbox(), free_port()
-    controller = Controller(mailbox, hostname="127.0.0.1", port=port, **options)
+    # Without a name it asks the DNS for its own, and how long that takes is up to the network.
+    controller = Controller(
+        mailbox, hostname="127.0.0.1", port=port, server_hostname="localhost", ready_timeout=60, **options
+    )
     controller.start()
     try:
         yield mailbox, port
