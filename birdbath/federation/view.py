@@ -130,10 +130,13 @@ def build_federation(
     spool = Spool(folder / "spool")
     engine = open_engine(f"sqlite:///{folder / 'birdbath.db'}")
     writer = Writer(engine)
-    writer.write_now(renew_all)
-    writer.write_now(lambda unit: journal.reopen(unit, ()))
-    numbers = writer.write_now(lambda unit: journal.numbered(unit, pools))
-    clusters = Clusters(numbers, writer.write_now(journal.clusters))
+
+    def resume(unit: UnitOfWork) -> Clusters:
+        renew_all(unit)
+        journal.reopen(unit, ())
+        return Clusters(journal.numbered(unit, pools), journal.clusters(unit))
+
+    clusters = writer.write_now(resume)
     queue = FederationQueue(spool)
     mine = replace(schedd, name=f"federation@{settings.schedd_name.rpartition('@')[2]}")
     notifier = Notifier(engine, writer)
