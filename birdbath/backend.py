@@ -8,7 +8,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from birdbath.access import EVENT_OPERATIONS, Caller, Unit, check, operation_info
 from birdbath.classads import Item
@@ -48,6 +48,20 @@ LISTINGS = frozenset(
     }
 )
 """Reads whose work grows with the pool: never on the event loop."""
+
+
+class Once(Protocol[T]):
+    """A call that is done once: what came of it is kept under a key."""
+
+    @property
+    def key(self) -> str:
+        """The key."""
+
+    def find(self, unit: UnitOfWork) -> T | None:
+        """What is kept."""
+
+    def keep(self, unit: UnitOfWork, outcome: T) -> None:
+        """Keep what came of it."""
 
 
 class OnePool:
@@ -136,17 +150,19 @@ class Backend:
         return await self._answering(run)
 
     async def run_once(
-        self,
-        operation: str,
-        caller: Caller,
-        work: Callable[[Operations], T],
-        within: Callable[[UnitOfWork, Callable[[], T]], T],
+        self, operation: str, caller: Caller, work: Callable[[Operations], T], once: Once[T]
     ) -> T:
-        """`run` for an operation that writes, with `within` called around `work` in the same unit."""
+        """`run` for an operation that writes, unless it was done before: then what was kept. What comes of it
+        is kept in the same unit.
+        """
         check(operation_info(operation), caller)
 
         def done(unit: UnitOfWork, patient: bool) -> T:
-            return within(unit, lambda: work(self._operations(caller, unit, patient)))
+            outcome = once.find(unit)
+            if outcome is None:
+                outcome = work(self._operations(caller, unit, patient))
+                once.keep(unit, outcome)
+            return outcome
 
         async def run() -> T:
             try:

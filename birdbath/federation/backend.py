@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
 from birdbath.access import Caller, check, operation_info
-from birdbath.backend import Backend
+from birdbath.backend import Backend, Once
 from birdbath.classads import Ad, AdList, ad_from_items
 from birdbath.errors import BirdbathError, NotJobOwner, RequestFault, Unavailable
-from birdbath.federation.commits import Commits, Staged
+from birdbath.federation import journal
+from birdbath.federation.commits import Commits, Keeping, Staged
 from birdbath.federation.journal import Place
 from birdbath.federation.matching import Machines, recommend
 from birdbath.federation.queue import FederationQueue
@@ -27,7 +28,6 @@ from birdbath.store.trouble import trouble_of
 from birdbath.tables import RoutingRule
 
 T = TypeVar("T")
-Within = Callable[[UnitOfWork, Callable[[], T]], T]
 
 MACHINES_LIFETIME: Final = 2.0
 """Seconds that a pool's machines are remembered for recommendations."""
@@ -35,18 +35,18 @@ MACHINES_LIFETIME: Final = 2.0
 
 @dataclass(frozen=True)
 class _Call(Generic[T]):
-    """A client's call: what `Backend.run` or, with `within`, `run_once` is given."""
+    """A client's call: what `Backend.run` or, with `once`, `run_once` is given."""
 
     operation: str
     caller: Caller
     work: Callable[[Operations], T]
-    within: Within[T] | None = None
+    once: Once[T] | None = None
 
     async def on(self, backend: Backend, work: Callable[[Operations], T] | None = None) -> T:
         """Make it at a backend, with other `work` if there is any."""
-        if self.within is None:
+        if self.once is None:
             return await backend.run(self.operation, self.caller, work or self.work)
-        return await backend.run_once(self.operation, self.caller, work or self.work, self.within)
+        return await backend.run_once(self.operation, self.caller, work or self.work, self.once)
 
 
 class FederationBackend:
@@ -83,10 +83,10 @@ class FederationBackend:
         return await self._run(_Call(operation, caller, work))
 
     async def run_once(
-        self, operation: str, caller: Caller, work: Callable[[Operations], T], within: Within[T]
+        self, operation: str, caller: Caller, work: Callable[[Operations], T], once: Once[T]
     ) -> T:
         """See `Backend.run_once`; the reply is kept where the call was done."""
-        return await self._run(_Call(operation, caller, work, within))
+        return await self._run(_Call(operation, caller, work, once))
 
     async def write(self, work: Callable[[UnitOfWork], T]) -> T:
         """Run `work` in a unit of the federation's own database, durable when this returns."""
@@ -289,6 +289,8 @@ class FederationBackend:
     # Submission
 
     async def _commit(self, call: _Call[T], belongs: Belongs) -> T:
+        if (found := await self._kept(call)) is not None:
+            return found
         try:
             async with self.commits.closed(call.caller, belongs.transaction) as staged:
                 return await self._commit_closed(call, staged)
@@ -298,15 +300,36 @@ class FederationBackend:
             refused = _raising(error)
             return await call.on(self._own, lambda own: call.work(refused))
 
+    async def _kept(self, call: _Call[T]) -> T | None:
+        """The reply that is kept of a commit. Raises Unavailable while it is not known what comes of it."""
+        once = call.once
+        if once is None:
+            return None
+
+        def find(unit: UnitOfWork) -> T | None:
+            if (pool := journal.pool_to_do(unit, call.caller.account, once.key)) is not None:
+                raise Unavailable(f"The commit with this Idempotency-Key waits for pool {pool}; ask again")
+            return once.find(unit)
+
+        return await self._own.write(find)
+
     async def _commit_closed(self, call: _Call[T], staged: Staged) -> T:
-        decided = await self.commits.commit(call.caller, staged)
+        done, once = operations(lambda name, arguments: None), call.once
 
-        def finish(unit: UnitOfWork, answer: Callable[[], T]) -> T:
+        def answer(unit: UnitOfWork) -> T:
+            reply = call.work(done)
+            if once is not None:
+                once.keep(unit, reply)
+            return reply
+
+        keeping = None if once is None else Keeping(once.key, answer)
+        decided = await self.commits.commit(call.caller, staged, keeping)
+
+        def finish(unit: UnitOfWork) -> T:
             self.commits.finish(unit, staged.transaction, decided)
-            return answer() if call.within is None else call.within(unit, answer)
+            return answer(unit)
 
-        done = operations(lambda name, arguments: None)
-        return await self._own.run_once(call.operation, call.caller, lambda own: call.work(done), finish)
+        return await self._own.write(finish)
 
     async def _recommendation(self, caller: Caller, items: Any) -> Recommendation:
         ad = ad_from_items(items or (), "undefined")

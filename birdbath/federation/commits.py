@@ -43,6 +43,7 @@ LEASE: Final = 600
 MARKS: Final = "\x1ffederation"
 """In place of an account: no caller has one like it."""
 MARK_SECONDS: Final = 30 * 86400.0
+"""How long a mark is kept, and the reply to a commit as long as it is not known what came of it."""
 JOBS_AT_ONCE: Final = 25
 CHUNK: Final = 1 << 20
 
@@ -54,12 +55,33 @@ _NOT_SENT: Final = frozenset(
 )
 
 
+@dataclass(frozen=True)
+class Keeping:
+    """The Idempotency-Key of a commit, and what keeps the reply that it has when it is done."""
+
+    key: str
+    keep: Callable[[UnitOfWork], object]
+
+
 class _Refused(Exception):
     """A pool does not take the submission; nothing of it is there, and the transaction goes on."""
 
     def __init__(self, error: BirdbathError) -> None:
         super().__init__(str(error))
         self.error = error
+
+
+@dataclass(frozen=True)
+class _Mark:
+    """What a pool keeps of a commit that it has done; see `backend.Once`."""
+
+    key: str
+
+    def find(self, unit: UnitOfWork) -> bool | None:
+        return None if kept_replies.find(unit, MARKS, self.key) is None else True
+
+    def keep(self, unit: UnitOfWork, outcome: bool) -> None:
+        kept_replies.keep(unit, MARKS, self.key, KeptReply("", 200, "", ""), MARK_SECONDS)
 
 
 @dataclass(frozen=True)
@@ -118,9 +140,9 @@ class Commits:
         finally:
             self._closed.discard(mark)
 
-    async def commit(self, caller: Caller, staged: Staged) -> Decided | None:
+    async def commit(self, caller: Caller, staged: Staged, keeping: Keeping | None) -> Decided | None:
         """Have a pool commit what a closed transaction holds; None when it holds nothing. It is to be
-        `finish`ed in the unit of the answer.
+        `finish`ed in the unit of the answer, whose reply is kept with the decision.
 
         Raises BirdbathError when nothing was done.
         """
@@ -129,14 +151,14 @@ class Commits:
         first: BirdbathError | None = None
         for pool in await self._pools_for(caller, staged):
             try:
-                return await self._committed(pool, caller, staged)
+                return await self._committed(pool, caller, staged, keeping)
             except _Refused as refused:
                 _log.info("Pool %s does not take a submission: %s", pool, refused.error)
                 first = first or refused.error
         assert first is not None  # there is a pool to ask
         raise first
 
-    async def _committed(self, pool: str, caller: Caller, staged: Staged) -> Decided:
+    async def _committed(self, pool: str, caller: Caller, staged: Staged, keeping: Keeping | None) -> Decided:
         try:
             theirs, placed = await self._prepared(pool, caller, staged)
         except BirdbathError as error:
@@ -144,10 +166,11 @@ class Commits:
                 raise  # no pool would take it
             raise _Refused(error) from None
         crash_point("federation:prepared")
-        decided = Decided(staged.transaction, pool, theirs.id, caller.account, staged.mark)
+        key = None if keeping is None else keeping.key
+        decided = Decided(staged.transaction, pool, theirs.id, caller.account, staged.mark, key)
         self._running.add(decided.mark)
         try:
-            await self._decide(caller, decided, placed)
+            await self._decide(caller, decided, placed, keeping)
             crash_point("federation:decided")
             self._clusters.add(pool, placed)
             try:
@@ -263,9 +286,17 @@ class Commits:
                 "abortTransaction", lambda schedd: schedd.abort_transaction(theirs)
             )
 
-    async def _decide(self, caller: Caller, decided: Decided, placed: Mapping[int, int]) -> None:
+    async def _decide(
+        self, caller: Caller, decided: Decided, placed: Mapping[int, int], keeping: Keeping | None
+    ) -> None:
+        def decide(unit: UnitOfWork) -> None:
+            journal.decide(unit, decided, placed)
+            if keeping is not None:
+                keeping.keep(unit)
+                kept_replies.prolong(unit, decided.account or "", keeping.key, MARK_SECONDS)
+
         try:
-            await self._own.write(lambda unit: journal.decide(unit, decided, placed))
+            await self._own.write(decide)
         except BirdbathError:
             theirs = Transaction(decided.pool_transaction, LEASE)
             await self._abort(decided.pool, caller, theirs)
@@ -273,20 +304,15 @@ class Commits:
 
     async def _do(self, decided: Decided, placed: Mapping[int, int]) -> None:
         """Have the pool commit, unless it has; undo the decision when it refuses."""
-
-        def once(unit: UnitOfWork, do: Callable[[], None]) -> None:
-            if kept_replies.find(unit, MARKS, decided.mark) is None:
-                do()
-                kept_replies.keep(unit, MARKS, decided.mark, KeptReply("", 200, "", ""), MARK_SECONDS)
-
         theirs = Transaction(decided.pool_transaction, LEASE)
+
+        def commit(operations: Operations) -> bool:
+            operations.schedd.commit_transaction(theirs)
+            return True
+
+        caller = Caller("local", decided.account)
         try:
-            await self._pools[decided.pool].run_once(
-                "commitTransaction",
-                Caller("local", decided.account),
-                lambda operations: operations.schedd.commit_transaction(theirs),
-                once,
-            )
+            await self._pools[decided.pool].run_once("commitTransaction", caller, commit, _Mark(decided.mark))
         except BirdbathError as error:
             if not isinstance(error, Unavailable):
                 await self._own.write(lambda unit: journal.undone(unit, decided))

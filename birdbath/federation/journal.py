@@ -13,6 +13,7 @@ from sqlalchemy import bindparam, delete, insert, null, select, update
 
 from birdbath.errors import BirdbathError, InvalidTransaction
 from birdbath.federation.ids import MOST_POOLS
+from birdbath.store import kept_replies
 from birdbath.store.tables import (
     federation_clusters,
     federation_commits,
@@ -25,7 +26,8 @@ from birdbath.store.unit_of_work import UnitOfWork
 @dataclass(frozen=True)
 class Decided:
     """A commit that its pool was to be told of: the federation's transaction, the pool and its transaction,
-    the account that began both, the mark by which the pool knows it.
+    the account that began both, the mark by which the pool knows it, and the Idempotency-Key under which the
+    reply is kept, if any.
     """
 
     transaction: int
@@ -33,6 +35,7 @@ class Decided:
     pool_transaction: int
     account: str | None
     mark: str
+    key: str | None = None
 
 
 class Place:
@@ -103,9 +106,17 @@ def clusters_of(unit: UnitOfWork, mark: str) -> dict[int, int]:
 def commits(unit: UnitOfWork) -> list[Decided]:
     """The commits of which it is not known yet what came of them."""
     return [
-        Decided(int(row.transaction_id), row.pool, int(row.pool_transaction_id), row.account, row.mark)
+        Decided(
+            int(row.transaction_id), row.pool, int(row.pool_transaction_id), row.account, row.mark, row.key
+        )
         for row in unit.execute(_COMMITS)
     ]
+
+
+def pool_to_do(unit: UnitOfWork, account: str | None, key: str) -> str | None:
+    """The pool that is yet to do the commit which an account asked for under an Idempotency-Key, if any."""
+    asked = (decided for decided in commits(unit) if (decided.account, decided.key) == (account, key))
+    return next((decided.pool for decided in asked), None)
 
 
 def close(unit: UnitOfWork, transaction: int, mark: str) -> None:
@@ -137,6 +148,7 @@ def decide(unit: UnitOfWork, commit: Decided, placed: Mapping[int, int]) -> None
             "pool_transaction_id": commit.pool_transaction,
             "account": commit.account,
             "mark": commit.mark,
+            "key": commit.key,
         },
     )
     unit.execute_many(
@@ -149,11 +161,15 @@ def decide(unit: UnitOfWork, commit: Decided, placed: Mapping[int, int]) -> None
 
 
 def done(unit: UnitOfWork, commit: Decided) -> None:
-    """Cross out a commit that the pool has done."""
+    """Cross out a commit that the pool has done; its reply is kept as long as others from now on."""
     unit.execute(_END_COMMIT, {"transaction": commit.transaction})
+    if commit.key is not None:
+        kept_replies.prolong(unit, commit.account or "", commit.key)
 
 
 def undone(unit: UnitOfWork, commit: Decided) -> None:
-    """Cross out a commit that came to nothing; its transaction stays closed."""
+    """Cross out a commit that came to nothing, and forget its reply; its transaction stays closed."""
     unit.execute(_END_COMMIT, {"transaction": commit.transaction})
     unit.execute(_DROP_CLUSTERS, {"of": commit.mark})
+    if commit.key is not None:
+        kept_replies.forget(unit, commit.account or "", commit.key)

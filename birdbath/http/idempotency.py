@@ -56,15 +56,6 @@ class Once:
         self.replayed = False
         self._digest = hashlib.sha256(body).hexdigest()
 
-    def within(self, unit: UnitOfWork, work: Callable[[], Reply]) -> Reply:
-        """`work`, or its kept reply, in this unit of work. Raises Refused when the key was another's."""
-        found = self.find(unit)
-        if found is not None:
-            return found
-        reply = work()
-        self.keep(unit, reply)
-        return reply
-
     def find(self, unit: UnitOfWork) -> Reply | None:
         """The kept reply. Raises Refused (422) when the key came with another request before."""
         found = kept_replies.find(unit, self.account, self.key)

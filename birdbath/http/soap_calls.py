@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from birdbath.access import Caller, Unit, check, operation_info
 from birdbath.http.asgi import Headers, Scope, header
@@ -16,9 +16,6 @@ from birdbath.http.idempotency import Keys, Once, Units, key_of
 from birdbath.http.metrics import Metrics
 from birdbath.http.tracing import Tracing
 from birdbath.soap import Backend, Bounds, Call, Operations, Reply, SoapServer, new_reference
-from birdbath.store import UnitOfWork
-
-T = TypeVar("T")
 
 REFERENCE = b"birdbath-reference"
 
@@ -27,13 +24,11 @@ class OnceBackend(Units, Protocol):
     """A backend that keeps replies in the unit of work of the change."""
 
     async def run_once(
-        self,
-        operation: str,
-        caller: Caller,
-        work: Callable[[Operations], T],
-        within: Callable[[UnitOfWork, Callable[[], T]], T],
-    ) -> T:
-        """`Backend.run` for an operation that writes; `within` is called around `work`, in its unit."""
+        self, operation: str, caller: Caller, work: Callable[[Operations], Reply], once: Once
+    ) -> Reply:
+        """`Backend.run` for an operation that writes, unless `once` has the reply: it is kept in the unit of
+        the change.
+        """
 
 
 @dataclass
@@ -156,7 +151,7 @@ class SoapCalls:
         info = operation_info(call.operation)
         check(info, request.caller)  # a reply is replayed to those only who might still ask
         if info.unit is Unit.WRITE:
-            return await backend.run_once(call.operation, request.caller, call.execute, once.within)
+            return await backend.run_once(call.operation, request.caller, call.execute, once)
         found = await backend.write(once.find)
         if found is not None:
             return found

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import bindparam, delete, insert, select
+from sqlalchemy import bindparam, delete, insert, select, update
 
 from birdbath.store.tables import kept_replies
 from birdbath.store.unit_of_work import UnitOfWork
@@ -33,6 +33,7 @@ _FIND = select(
 ).where(_WHICH, kept_replies.c.expires_at > bindparam("now"))
 _FORGET = delete(kept_replies).where(_WHICH)
 _KEEP = insert(kept_replies)
+_PROLONG = update(kept_replies).where(_WHICH).values(expires_at=bindparam("until"))
 _SWEEP = delete(kept_replies).where(kept_replies.c.expires_at <= bindparam("now"))
 
 
@@ -62,6 +63,11 @@ def keep(unit: UnitOfWork, account: str, key: str, reply: KeptReply, seconds: fl
             "expires_at": unit.now + seconds,
         },
     )
+
+
+def prolong(unit: UnitOfWork, account: str, key: str, seconds: float = KEPT_SECONDS) -> None:
+    """Keep what is kept for an account under a key for so many seconds from now."""
+    unit.execute(_PROLONG, {"of": account, "named": key, "until": unit.now + seconds})
 
 
 def sweep(unit: UnitOfWork) -> None:

@@ -354,5 +354,8 @@ federation_commits = Table(
     Column("pool_transaction_id", Integer, nullable=False),
     Column("account", String(255)),
     Column("mark", String(64), nullable=False, unique=True),
+    Column("key", String(255)),
 )
-"""Commits of the federation that a pool was to be told of, until it is known what came of them."""
+"""Commits of the federation that a pool was to be told of, until it is known what came of them; `key` is the
+Idempotency-Key under which their reply is kept.
+"""

@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from birdbath.client import Collector, Schedd
+from birdbath.client import Collector, Schedd, Transaction
 from tests.server_process import ServerProcess, running_server
+from tests.soap.wire import call
 
 SMALL = """
 cycle_interval = 5.0
@@ -75,6 +76,29 @@ def get(server: ServerProcess, path: str) -> tuple[int, bytes]:
     except urllib.error.HTTPError as error:
         with error:
             return error.code, error.read()
+
+
+def post(
+    server: ServerProcess, pool: str, body: bytes, **headers: str
+) -> tuple[int, Mapping[str, str], bytes]:
+    """Status, headers (their names in lower case) and body of a request to a pool's schedd."""
+    sent = {name.replace("_", "-"): value for name, value in headers.items()}
+    request = urllib.request.Request(
+        f"{server.url}/pools/{pool}/schedd", body, {"Content-Type": "text/xml"} | sent
+    )
+    try:
+        reply = urllib.request.urlopen(request, timeout=60)
+    except urllib.error.HTTPError as error:
+        reply = error
+    with reply:
+        return reply.status, {name.lower(): value for name, value in reply.headers.items()}, reply.read()
+
+
+def commit_request(transaction: Transaction) -> bytes:
+    """The body of a request that commits a transaction."""
+    lease = transaction.lease
+    txn = f"<id>{lease.id}</id><duration>{lease.duration}</duration>"
+    return call("commitTransaction", f"<transaction>{txn}</transaction>")
 
 
 def get_json(server: ServerProcess, path: str) -> Any:

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
+from birdbath import backend
 from birdbath.access import Caller
 from birdbath.backend import Backend
 from birdbath.classads import AdMemory
 from birdbath.collector import CollectorSettings
-from birdbath.errors import BirdbathError, InvalidTransaction
+from birdbath.errors import BirdbathError, InvalidTransaction, Unavailable
 from birdbath.federation import journal
 from birdbath.federation.backend import FederationBackend
 from birdbath.federation.queue import FederationQueue, NoDirectory
 from birdbath.federation.views import Clusters, Views
+from birdbath.http.idempotency import Once
 from birdbath.notify import Notifier
 from birdbath.pool.simulated import ManualClock, SimulatedPool
 from birdbath.schedd import ScheddSettings, Transaction
+from birdbath.soap import Reply
 from birdbath.soap.operations import Operations
 from birdbath.store import Writer, open_engine
 from birdbath.store.sandbox import Spool
@@ -41,12 +45,21 @@ ADDITIONS: dict[str, Callable[[Operations, Transaction, int], object]] = {
 class Interrupted(Backend):
     """A pool that lets something happen before it takes a submission."""
 
-    meanwhile: Callable[[], Awaitable[None]]
+    meanwhile: Callable[[], Awaitable[None]] = staticmethod(partial(asyncio.sleep, 0.0))
+    refusal: BirdbathError | None = None
+    """Instead of commits."""
 
     async def run(self, operation: str, caller: Caller, work: Callable[[Operations], T]) -> T:
         if operation == "beginTransaction":
             await self.meanwhile()
         return await super().run(operation, caller, work)
+
+    async def run_once(
+        self, operation: str, caller: Caller, work: Callable[[Operations], T], once: backend.Once[T]
+    ) -> T:
+        if self.refusal is not None:
+            raise self.refusal
+        return await super().run_once(operation, caller, work, once)
 
 
 class World:
@@ -65,10 +78,20 @@ class World:
         staging = FederationQueue(Spool(folder / "own"), clock.time)
         backend = Backend(own, staging, NoDirectory(), settings, CollectorSettings(), own_notifier)
         views = Views(clusters, AdMemory(1 << 24))
-        self._door = FederationBackend(backend, staging, settings, {"pool": self.pool}, clusters, views)
+        self.door = FederationBackend(backend, staging, settings, {"pool": self.pool}, clusters, views)
 
     async def call(self, operation: str, work: Callable[[Operations], T]) -> T:
-        return await self._door.run(operation, ANN, work)
+        return await self.door.run(operation, ANN, work)
+
+    async def commit(self, txn: Transaction) -> Reply:
+        """With an Idempotency-Key that is the transaction's."""
+
+        def work(all: Operations) -> Reply:
+            all.schedd.commit_transaction(txn)
+            return Reply(200, "text/xml", [b"committed"])
+
+        once = Once("ann", str(txn.id), b"")
+        return await self.door.run_once("commitTransaction", ANN, work, once)
 
     async def add(self, operation: str, txn: Transaction, cluster: int) -> object:
         return await self.call(operation, lambda all: ADDITIONS[operation](all, txn, cluster))
@@ -127,15 +150,48 @@ def test_a_transaction_that_its_pool_refuses_goes_on(world: World) -> None:
         async def refuse() -> None:
             raise BirdbathError("not today")
 
-        async def agree() -> None:
-            pass
-
         world.pool.meanwhile = refuse
         with pytest.raises(BirdbathError, match="not today"):
             await world.add("commitTransaction", txn, cluster)
         assert await world.add("newJob", txn, cluster) == 1
-        world.pool.meanwhile = agree
+        del world.pool.meanwhile
         await world.add("commitTransaction", txn, cluster)
         return await world.jobs()
 
     assert sorted(asyncio.run(run())) == [0, 1]
+
+
+def test_a_commit_that_its_pool_is_yet_to_do_is_told_of_when_it_is_known(world: World) -> None:
+    """The pool went away when it was decided; nobody tells the client of a success before there is one."""
+
+    async def run() -> tuple[bytes, list[int]]:
+        txn, _ = await world.staged()
+        world.pool.refusal = Unavailable("away")
+        with pytest.raises(Unavailable, match="away"):
+            await world.commit(txn)
+        for _ in range(2):
+            with pytest.raises(Unavailable, match="waits for pool pool"):
+                await world.commit(txn)
+            await world.door.commits.conclude()
+        world.pool.refusal = None
+        await world.door.commits.conclude()
+        reply = await world.commit(txn)
+        return b"".join(reply.chunks), await world.jobs()
+
+    assert asyncio.run(run()) == (b"committed", [0])
+
+
+def test_a_commit_that_comes_to_nothing_after_all_can_be_asked_for_again(world: World) -> None:
+    async def run() -> tuple[bytes, list[int]]:
+        txn, _ = await world.staged()
+        world.pool.refusal = Unavailable("away")
+        with pytest.raises(Unavailable, match="away"):
+            await world.commit(txn)
+        world.pool.refusal = BirdbathError("not today")
+        await world.door.commits.conclude()
+        assert await world.jobs() == []
+        world.pool.refusal = None
+        reply = await world.commit(txn)
+        return b"".join(reply.chunks), await world.jobs()
+
+    assert asyncio.run(run()) == (b"committed", [0])

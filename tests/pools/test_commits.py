@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import http.client
+import urllib.error
 import urllib.request
 from pathlib import Path
 
 import pytest
 
-from birdbath.client import ConnectionFailed, ServerFault
 from birdbath.store.crash_points import CRASH_POINTS, FEDERATION_CRASH_POINTS
-from tests.pools.several import schedd, settings_file
+from tests.pools.several import commit_request, post, schedd, settings_file
 from tests.server_process import running_server
 
 POINTS = (*FEDERATION_CRASH_POINTS, *CRASH_POINTS[:3])
@@ -21,6 +20,7 @@ DECIDED = ("federation:decided", "federation:committed", *CRASH_POINTS[:3])
 @pytest.mark.slow
 @pytest.mark.parametrize("point", POINTS)
 def test_killed_in_the_middle_of_a_commit(tmp_path: Path, point: str) -> None:
+    """The client sends its request again, with the same Idempotency-Key, and is told of what was done."""
     options = ("--config", str(settings_file(tmp_path)))
     home = tmp_path / "home"
     with running_server(home, *options, environment={"BIRDBATH_CRASH_AT": point}) as server:
@@ -31,8 +31,9 @@ def test_killed_in_the_middle_of_a_commit(tmp_path: Path, point: str) -> None:
         assert job_id == 0
         ad = {"item": [{"name": "Cmd", "type": "STRING-ATTR", "value": "/bin/true"}]}
         transaction.call("submit", clusterId=clusters[0], jobId=0, jobAd=ad)
-        with pytest.raises((ConnectionFailed, ServerFault, http.client.HTTPException)):
-            transaction.commit()
+        commit = commit_request(transaction)
+        with pytest.raises((ConnectionError, urllib.error.URLError)):
+            post(server, "federation", commit, Idempotency_Key="the commit")
         server.process.wait(timeout=60)
     with running_server(home, *options) as server:
         with urllib.request.urlopen(f"{server.url}/pools/federation/health/ready", timeout=60) as ready:
@@ -46,7 +47,8 @@ def test_killed_in_the_middle_of_a_commit(tmp_path: Path, point: str) -> None:
         else:
             assert found == []
             assert in_pools == []
-            # The transaction goes on where it was.
-            again = type(transaction)(federation._endpoint, transaction.lease)
-            again.commit()
+        for replayed in (point in DECIDED, True):  # the transaction of the others goes on where it was
+            status, headers, body = post(server, "federation", commit, Idempotency_Key="the commit")
+            assert (status, headers.get("idempotent-replayed") == "true") == (200, replayed)
+            assert b">SUCCESS<" in body
             assert [ad.integer("ClusterId") for ad in federation.job_ads()] == clusters

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from birdbath.errors import BirdbathError
-from tests.pools.several import schedd, several_pools
+from tests.pools.several import commit_request, post, schedd, several_pools
 from tests.server_process import ServerProcess
 
 LIMITED = """
@@ -50,6 +50,45 @@ def test_a_limit_of_the_pool_leaves_the_transaction_as_it_was(server: ServerProc
         found = list(federation.job_ads(f"ClusterId == {cluster.id}"))
         assert [ad.integer("ProcId") for ad in found] == [0, 1, 2]
         assert "limited" not in {ad.string("PoolName") for ad in found}
+
+
+def test_a_refusal_is_told_again_and_nothing_is_done(server: ServerProcess) -> None:
+    """As at one pool: another attempt has another Idempotency-Key."""
+    with schedd(server, "federation") as federation:
+        transaction = federation.begin()
+        cluster = transaction.new_cluster()
+        jobs = [cluster.new_job() for _ in range(2)]
+        for job in jobs:
+            ad = job.template("/bin/true", owner="alice")
+            ad["Limited"] = True
+            job.submit(ad)
+        commit = commit_request(transaction)
+        _, _, refused = post(server, "federation", commit, Idempotency_Key="refused")
+        assert b"MAX_JOBS_SUBMITTED is 1" in refused
+        for job in jobs:
+            job.submit({"Limited": False})
+        _, headers, again = post(server, "federation", commit, Idempotency_Key="refused")
+        assert (headers["idempotent-replayed"], again) == ("true", refused)
+        assert list(federation.job_ads(f"ClusterId == {cluster.id}")) == []
+        transaction.commit()
+        assert len(list(federation.job_ads(f"ClusterId == {cluster.id}"))) == 2
+
+
+def test_a_key_of_another_request_does_nothing(server: ServerProcess) -> None:
+    with schedd(server, "federation") as federation:
+        transactions = [federation.begin() for _ in range(2)]
+        clusters = [transaction.new_cluster() for transaction in transactions]
+        for cluster in clusters:
+            job = cluster.new_job()
+            job.submit(job.template("/bin/true", owner="alice"))
+        answers = [
+            post(server, "federation", commit_request(transaction), Idempotency_Key="twice")
+            for transaction in transactions
+        ]
+        assert [status for status, _, _ in answers] == [200, 422]
+        assert len(list(federation.job_ads(f"ClusterId == {clusters[0].id}"))) == 1
+        assert list(federation.job_ads(f"ClusterId == {clusters[1].id}")) == []
+        transactions[1].commit()
 
 
 def test_the_next_pool_takes_what_the_first_refuses(server: ServerProcess) -> None:
