@@ -8,6 +8,7 @@ the newest to the oldest.
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import logging
 import os
@@ -118,8 +119,13 @@ class LogFile:
             return False
         for path in files:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            if not self.place.identity or identity(descriptor) == self.place.identity:
+            try:
                 # Without a place, the oldest file there is comes first.
+                is_it = not self.place.identity or identity(descriptor) == self.place.identity
+            except BaseException:  # it is no log
+                os.close(descriptor)
+                raise
+            if is_it:
                 self._use(descriptor)
                 return True
             os.close(descriptor)
@@ -131,7 +137,7 @@ class LogFile:
         """The log's files that are there, from the oldest to the newest."""
         numbered = [
             (int(path.suffix[1:]), path)
-            for path in self.path.parent.glob(f"{self.path.name}.*")
+            for path in self.path.parent.glob(f"{glob.escape(self.path.name)}.*")
             if path.suffix[1:].isdecimal() and path.name == f"{self.path.name}{path.suffix}"
         ]
         yield from (path for _, path in sorted(numbered, reverse=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from birdbath.events import EventRecord, form
 from birdbath.events.logs import UnreadableLog
 from birdbath.events.text import DATA_REUSE_LABELS
 from birdbath.notify.forwarding import LogEvents, PlaceFile, forward
+from birdbath.notify.log_files import LogFile, Place
 from birdbath.notify.tasks import end
 from tests.events.samples import SAMPLES
 from tests.events.test_forms import TIME, read, record, shown
@@ -130,8 +132,9 @@ def test_rotation(kind: str, names: list[str], restart: bool, tmp_path: Path) ->
     assert found + seconds(everything(following)) == list(range(12))
 
 
-def test_several_rotations_while_nobody_looked(tmp_path: Path) -> None:
-    log = tmp_path / "log"
+@pytest.mark.parametrize("name", ["log", "job[1]*.log"])
+def test_several_rotations_while_nobody_looked(name: str, tmp_path: Path) -> None:
+    log = tmp_path / name
     log.write_bytes(b"".join(rendered("text", 0)))
     following = follow(log)
     assert seconds(following.read()) == [0]
@@ -139,8 +142,8 @@ def test_several_rotations_while_nobody_looked(tmp_path: Path) -> None:
     following.close()
     with log.open("ab") as file:
         file.write(b"".join(rendered("text", 1)))
-    log.rename(tmp_path / "log.2")
-    (tmp_path / "log.1").write_bytes(b"".join(rendered("text", 2, 3)))
+    log.rename(tmp_path / f"{name}.2")
+    (tmp_path / f"{name}.1").write_bytes(b"".join(rendered("text", 2, 3)))
     log.write_bytes(b"".join(rendered("text", 4)))
     assert seconds(everything(follow(log))) == [1, 2, 3, 4]
 
@@ -196,6 +199,16 @@ def test_what_is_no_log(tmp_path: Path) -> None:
     (tmp_path / "log").write_bytes(b"hello\n...\n")
     with pytest.raises(UnreadableLog, match=re.escape(str(tmp_path / "log"))):
         follow(tmp_path / "log").read()
+
+
+def test_what_is_no_log_any_more_is_not_left_open(tmp_path: Path) -> None:
+    (tmp_path / "log").write_bytes(b"hello\n...\n")
+    following = LogFile(tmp_path / "log", Place("what it was", 100, 1))
+    open_before = len(os.listdir("/proc/self/fd"))
+    for _ in range(5):
+        with pytest.raises(UnreadableLog):
+            following.read()
+    assert len(os.listdir("/proc/self/fd")) == open_before
 
 
 @pytest.mark.parametrize(
