@@ -54,6 +54,7 @@ class PoolEvents:
         self._pool = pool
         self._journal = journal
         self._tells = False
+        self._trouble = ""
 
     def place(self, unit: UnitOfWork) -> Place:
         """Up to where the log was taken over."""
@@ -61,14 +62,19 @@ class PoolEvents:
         return Place() if row is None or row.event_place is None else Place(**orjson.loads(row.event_place))
 
     def read(self, place: Place) -> tuple[list[JobEvent], Place]:
-        """The next events, as far as it is known whose they are, and the place after them."""
+        """The next events, as far as it is known whose they are, and the place after them. A log that cannot
+        be read has none; the trouble is logged when it begins, for this is called several times a second.
+        """
         file = LogFile(self._path, place)
         found: list[LoggedBytes] = []
         try:
             found = file.read()
             found += file.read(_APART)  # information of the last ones, where the log was rotated before it
+            self._trouble = ""
         except (OSError, UnreadableLog) as error:
-            _log.warning("The event log cannot be read: %s", error)
+            if self._trouble != str(error):
+                self._trouble = str(error)
+                _log.warning("The event log cannot be read: %s", error)
         finally:
             file.close()
         ads: list[Ad | UnreadableLog] = []

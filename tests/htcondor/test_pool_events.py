@@ -49,6 +49,9 @@ class TakenOver:
         with self._log.open("ab") as file:
             file.write({"text": b"hello\n...\n", "json": b"{]}\n", "xml": b"<c><a></c>\n"}[self._kind])
 
+    def replace(self, data: bytes) -> None:
+        self._log.write_bytes(data)
+
     def rotate(self) -> None:
         self._log.rename(self._log.with_name("EventLog.old"))
 
@@ -100,6 +103,17 @@ def test_what_is_no_event_is_passed_over(pool: TakenOver, caplog: pytest.LogCapt
     pool.garbage()
     assert pool.look() == pool.look() == [(SUBMIT, 1, "ann"), (EXECUTE, 1, "ann")]
     assert caplog.text.count("passed over") == 2
+
+
+def test_a_log_that_cannot_be_read_is_told_of_once(pool: TakenOver, caplog: pytest.LogCaptureFixture) -> None:
+    pool.replace(b"hello\n")
+    assert pool.look() == pool.look() == []
+    assert caplog.text.count("cannot be read") == 1
+    pool.replace(b"")
+    pool.look()
+    pool.replace(b"hello\n")
+    pool.look()
+    assert caplog.text.count("cannot be read") == 2
 
 
 @pytest.mark.parametrize("looks_between", [False, True])
