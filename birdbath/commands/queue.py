@@ -140,5 +140,10 @@ def job_id(ad: Ad) -> str:
 
 
 def day(seconds: int) -> str:
-    """Month, day and time, here; empty for no time."""
-    return time.strftime("%m/%d %H:%M", time.localtime(seconds)) if seconds else ""
+    """Month, day and time, here; empty for no time, `???` for a number that is none, which any job's ad may
+    have.
+    """
+    try:
+        return time.strftime("%m/%d %H:%M", time.localtime(seconds)) if seconds else ""
+    except (OSError, OverflowError, ValueError):
+        return "???"

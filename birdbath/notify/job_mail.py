@@ -179,7 +179,10 @@ def _number(ad: Ad, name: str) -> float:
 
 
 def _moment(seconds: int) -> str:
-    return time.strftime("%a %b %d %H:%M:%S %Y", time.localtime(seconds))
+    try:
+        return time.strftime("%a %b %d %H:%M:%S %Y", time.localtime(seconds))
+    except (OSError, OverflowError, ValueError):  # a job's ad may have any number for a time
+        return f"{seconds} seconds after 1970"
 
 
 def _duration(seconds: float) -> str:

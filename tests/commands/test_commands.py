@@ -170,6 +170,16 @@ def test_one_sees_ones_own_jobs(run: Run, server: str, sleepers: str) -> None:
     assert {f"{sleepers}.2", f"{other}.0"} <= set(everybodys.stdout.split())
 
 
+@pytest.mark.parametrize("seconds", [2**63 - 1, -(2**63)])
+def test_a_job_with_a_time_that_is_none_hides_no_other(
+    run: Run, server: str, sleepers: str, seconds: int
+) -> None:
+    odd = submit(run, server, f"executable = /bin/sleep\narguments = 3600\n+QDate = {seconds}\nqueue\n")
+    listed = run("q", odd, sleepers, url=server)
+    assert [row[2] for row in rows(listed.stdout, f"{odd}.0")] == ["???"]
+    assert len(rows(listed.stdout, f"{sleepers}.")) == 3
+
+
 def test_whole_ads(run: Run, server: str, sleepers: str) -> None:
     long, as_json = run("q", f"{sleepers}.1", "-long", url=server), run("q", sleepers, "--json", url=server)
 

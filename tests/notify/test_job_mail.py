@@ -106,6 +106,12 @@ def test_what_it_says() -> None:
     assert "The reason for the release is: go on" in free.body
 
 
+@pytest.mark.parametrize("time", [2**63 - 1, -(2**63)])
+def test_a_job_may_have_any_number_for_a_time(time: int) -> None:
+    mail = job_mail(record(5, WELL), ad(QDate=time), ("ann@pool.org",), "here", "admin@pool.org")
+    assert f"Submitted at:        {time} seconds after 1970" in mail.body.splitlines()
+
+
 @pytest.mark.parametrize("kind", [EventType.JOB_HELD, EventType.JOB_RELEASED])
 def test_who_held_or_released_a_job_says_who_is_told(kind: EventType) -> None:
     def told(wish: int, **flags: Scalar) -> list[tuple[str, ...]]:
