@@ -64,18 +64,18 @@ def send(
         raise context.lenient(InvalidOffset("The offset is negative"))
     if not data:
         return
+    end, more = offset + len(data), 0
+
+    def admit(size: int) -> None:
+        nonlocal more
+        more = end - size
+        limits.check_staged(context, more)
+
     with _system_errors():
         sandbox = context.sandbox(job)
         limits.check_disk(context, sandbox.root, len(data))
-        end = offset + len(data)
-        sandbox.write(
-            context.unit,
-            file.name,
-            offset,
-            data,
-            admit=lambda size: limits.stage(context, lease.id, end - size),
-            later=context.deferring,
-        )
+        sandbox.write(context.unit, file.name, offset, data, admit, later=context.deferring)
+    limits.count_staged(context, lease.id, more)
     received = ranges.add(file.ranges, offset, end)
     if received != file.ranges and len(received) <= MAX_RANGES:
         staging.set_ranges(context.unit, job, file.name, received)

@@ -66,12 +66,10 @@ def check_disk(context: ScheddContext, folder: str, more: int = 0) -> None:
         raise BirdbathError("No space left on device: the server keeps the rest for its database")
 
 
-def stage(context: ScheddContext, transaction: int, more: int) -> None:
-    """Count `more` bytes of files to a transaction. Raises BirdbathError when that is more than may be."""
-    if more <= 0:
-        return
+def check_staged(context: ScheddContext, more: int) -> None:
+    """Raise BirdbathError when `more` bytes of files would be more than may be in open transactions."""
     settings = context.settings
-    if settings.max_staged_bytes or settings.max_staged_bytes_per_owner:
+    if more > 0 and (settings.max_staged_bytes or settings.max_staged_bytes_per_owner):
         ((everybody, own),) = context.unit.execute(_STAGED, {"beginner": context.caller.account})
         for staged, most in (
             (everybody, settings.max_staged_bytes),
@@ -79,4 +77,11 @@ def stage(context: ScheddContext, transaction: int, more: int) -> None:
         ):
             if most and staged + more > most:
                 raise BirdbathError(f"At most {most} bytes may be staged in open transactions")
-    context.unit.execute(_ADD, {"transaction": transaction, "more": more})
+
+
+def count_staged(context: ScheddContext, transaction: int, more: int) -> None:
+    """Count `more` bytes of files to a transaction, when they are there: what the disk did not take would be
+    counted anew with each attempt.
+    """
+    if more > 0:
+        context.unit.execute(_ADD, {"transaction": transaction, "more": more})

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from birdbath.classads import Item
 from birdbath.errors import AlreadyExists, BirdbathError, UnknownJob
@@ -14,11 +15,14 @@ from birdbath.pool.base import JobId
 from birdbath.schedd import Elsewhere, FileInfo, Schedd, ScheddContext, Transaction, files, staging
 from birdbath.schedd.files import SMALL_READ
 from birdbath.store import UnitOfWork
+from birdbath.store.tables import transactions
 from tests.schedd.fakes import House
 
 NOT_PLAIN_NAMES = [
     None, "", ".", "..", "/etc/passwd", "../x", "a/b", "a/../../b", "x/", "nul\0", "\ud800", "a" * 256
 ]  # fmt: skip
+
+STAGED_BYTES = select(transactions.c.staged_bytes)
 
 
 @pytest.fixture
@@ -50,6 +54,10 @@ class Upload:
         files = self.house.writer.write_now(lambda unit: staging.files(unit, JobId(self.cluster, 0)))
         (ranges,) = [file.ranges for file in files if file.name == name]
         return ranges
+
+    def staged_bytes(self) -> int:
+        ((count,),) = self.house.writer.write_now(lambda unit: unit.execute(STAGED_BYTES))
+        return int(count)
 
     def list(self) -> list[FileInfo]:
         return self.house.read(lambda s: s.list_spool(None, self.cluster, 0))
@@ -227,6 +235,18 @@ def test_a_full_disk(upload: Upload, monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(BirdbathError, match="No space left on device"):
             upload.send("input", 0, b"x")
     assert upload.ranges("input") == []
+    assert upload.staged_bytes() == 0
+    upload.send("input", 0, b"x")
+    assert upload.staged_bytes() == 1
+
+
+@pytest.mark.parametrize("offset", [2**63 - 1, 2**63 - 2, 2**62])
+def test_an_offset_beyond_any_file(upload: Upload, offset: int) -> None:
+    upload.declare("input")
+    with pytest.raises(BirdbathError, match=r"File too large|Invalid argument") as refused:
+        upload.send("input", offset, b"x")
+    assert refused.value.code.name == "FAIL"
+    assert upload.staged_bytes() == 0
 
 
 # ---------------------------------------------------------------- getFile and listSpool
