@@ -238,7 +238,13 @@ async def test_a_receiver_that_is_refused_holds_nobody_up(
 
 @pytest.mark.parametrize(
     ("address", "parsed"),
-    [("mail", ("mail", 25)), ("mail:587", ("mail", 587)), ("::1", ("::1", 25)), ("[::1]:587", ("::1", 587))],
+    [
+        ("mail", ("mail", 25)),
+        ("mail:587", ("mail", 587)),
+        ("::1", ("::1", 25)),
+        ("[::1]", ("::1", 25)),
+        ("[::1]:587", ("::1", 587)),
+    ],
 )
 def test_addresses_of_servers(address: str, parsed: tuple[str, int]) -> None:
     assert parse_server(address) == parsed

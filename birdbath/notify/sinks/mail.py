@@ -99,7 +99,7 @@ def parse_server(address: str, default_port: int = 25) -> tuple[str, int]:
     """`host` or `host:port`. Raises ValueError, with a text to follow the name of what it was given for."""
     host, colon, port = address.rpartition(":")
     if not colon or (host.endswith("]") is False and ":" in host):
-        return address, default_port
+        return address.strip("[]"), default_port
     if not host or not port.isdecimal() or not 0 < int(port) < 1 << 16:
         raise ValueError(f"is host or host:port, not {address!r}")
     return host.strip("[]"), int(port)
