@@ -227,7 +227,8 @@ def advertised_address(settings: Settings, url: str) -> str:
     """
     if settings.public_url:
         parts = urlsplit(settings.public_url)
-        return f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
+        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+        return f"{host}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
     address = url.partition("://")[2]
     if settings.host not in ("0.0.0.0", "::"):
         return address

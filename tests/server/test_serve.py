@@ -144,6 +144,12 @@ def test_the_pool_advertises_the_public_address(tmp_path: Path) -> None:
         assert shown["ScheddIpAddr"] == "<portal.example.org:443>"
 
 
+def test_an_address_with_colons_is_advertised_in_brackets(tmp_path: Path) -> None:
+    for url, address in (("http://[2001:db8::1]:9618", "[2001:db8::1]:9618"), ("https://[::1]", "[::1]:443")):
+        settings = load_settings(home=tmp_path, public_url=url)
+        assert advertised_address(settings, "http://127.0.0.1:8080") == address
+
+
 def test_a_server_on_every_address_names_one_that_can_be_reached(tmp_path: Path) -> None:
     settings = load_settings(home=tmp_path, host="0.0.0.0")
     host, _, port = advertised_address(settings, "http://127.0.0.1:8080").rpartition(":")
