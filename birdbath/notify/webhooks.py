@@ -280,5 +280,5 @@ def _retry_after(response: httpx.Response) -> float:
         return float(text[:9])
     try:
         return parsedate_to_datetime(text).timestamp() - time.time()
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0.0

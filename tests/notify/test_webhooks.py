@@ -181,7 +181,15 @@ async def test_an_answer_that_comes_byte_by_byte_is_none_in_time(house: Open) ->
 
 @pytest.mark.parametrize(
     ("said", "seconds"),
-    [("7", 7), ("9" * 400, 999999999), ("", 0), ("-1", 0), ("soon", 0)],
+    [
+        ("7", 7),
+        ("9" * 400, 999999999),
+        ("", 0),
+        ("-1", 0),
+        ("soon", 0),
+        (f"Mon, 01 Jan {'9' * 20} 00:00:00 GMT", 0),
+        (f"Mon, 01 Jan 2024 00:00:00 +{'9' * 20}", 0),
+    ],
 )
 def test_when_to_try_again(said: str, seconds: float) -> None:
     assert _retry_after(httpx.Response(503, headers={"retry-after": said})) == seconds
