@@ -171,7 +171,7 @@ class SoapServer(ServerBase):
             body, token = cut_token(body) if self._understands_security else (body, None)
             document, cut_out = cut(body)
             if len(document) > THREAD_BYTES:
-                call = await asyncio.to_thread(self._receive_apart, document, token, content_type)
+                call = await asyncio.to_thread(self._receive_apart, document, cut_out, token, content_type)
             else:
                 call = self._received(document, cut_out, token, content_type)
             return call.reply() if call.is_refused else await run(call)
@@ -204,14 +204,16 @@ class SoapServer(ServerBase):
             ctx.in_error = ctx.out_error = ctx.in_error.with_traceback(None)  # it leads back to the call
         return Call(self, ctx)
 
-    def _receive_apart(self, document: bytes, token: UsernameToken | None, content_type: str) -> Call:
+    def _receive_apart(
+        self, document: bytes, cut_out: CutOut, token: UsernameToken | None, content_type: str
+    ) -> Call:
         """`_received` in a thread that ends with it.
 
         lxml keeps the names of all documents for as long as the thread lives that parsed them, and a large
         request has room for many megabytes of names.
         """
         with ThreadPoolExecutor(1) as thread:
-            return thread.submit(self._received, document, None, token, content_type).result()
+            return thread.submit(self._received, document, cut_out, token, content_type).result()
 
     def get_in_object(self, ctx: MethodContext) -> None:
         """Convert the request's values; unlike Spyne's, nothing of the request goes to the log."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import logging
+from base64 import b64encode
 
 import pytest
 from lxml import etree
@@ -202,6 +203,13 @@ def test_long_requests_are_read_in_a_thread_with_the_same_result() -> None:
     request = call("getJobAds", f"<constraint>{'x' * THREAD_BYTES}</constraint>")
     assert (answer(daemons, request)).status == 200
     assert daemons.arguments == (None, "x" * THREAD_BYTES)
+
+
+def test_a_chunk_with_much_around_it_is_read_in_a_thread_too() -> None:
+    daemons, chunk = schedd(), bytes(3000)
+    children = f"<name>f</name><data>{b64encode(chunk).decode()}</data>{' ' * THREAD_BYTES}"
+    assert answer(daemons, call("sendFile", children)).status == 200
+    assert daemons.arguments[-1] == chunk
 
 
 def test_a_refusal_without_a_request() -> None:
