@@ -18,7 +18,10 @@ class StorageTrouble(BirdbathError):
 def trouble_of(error: BaseException) -> StorageTrouble | None:
     """The trouble that an error stands for; None when it is no such thing."""
     if isinstance(error, OSError):
-        text = os.strerror(error.errno or 0)
+        # What Python itself raises has no number, such as TimeoutError: no disk has said it.
+        if error.errno is None:
+            return None
+        text = os.strerror(error.errno)
         return StorageTrouble(
             "The server's disk is full" if error.errno in _FULL else f"The server's disk: {text}"
         )
