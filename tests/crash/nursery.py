@@ -47,7 +47,6 @@ def main(home: Path, port: int) -> None:
         pid = os.fork()
         if pid == 0:
             _live(home, port, order)
-        say(f"born {pid}")
         _, status = os.waitpid(pid, 0)
         say(f"ended {pid} {os.waitstatus_to_exitcode(status)}")
 
@@ -59,6 +58,7 @@ def say(line: str) -> None:
 
 def _live(home: Path, port: int, order: dict[str, Any]) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    say(f"born {os.getpid()}")  # itself, or it might be ready before its nursery has come to say so
     crash_points.arm(order["crash_at"])
     boots.number_of_boot = lambda: int(order["boot"])
     if order["power_cut"]:
