@@ -24,7 +24,7 @@ authority of its certificate.
 """
 AUTHORITY = "BIRDBATH_TEST_XMPP_CA"
 PASSWORD = "secret"
-_START_LIMIT = 30.0
+_START_LIMIT = 60.0
 _CONFIGURATION = """
 daemonize = false
 pidfile = "{folder}/prosody.pid"
@@ -79,7 +79,7 @@ def _write_data(folder: Path, accounts: Sequence[str], rosters: Mapping[str, Seq
 
 
 def _accepts(port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5):
         return True
     return False
 

@@ -31,7 +31,7 @@ PRIVATE = "condor.private"
 _ALL = {"configure": ".*", "write": ".*", "read": ".*"}
 _READER = {"configure": "^amq\\.gen-", "write": "^amq\\.gen-", "read": ".*"}
 _TOPICS = {"exchange": PRIVATE, "write": "^$", "read": "^job\\.[^.]+\\.ann\\."}
-_START_LIMIT = 60.0
+_START_LIMIT = 150.0
 
 
 def program() -> Path | None:
@@ -94,9 +94,9 @@ class Broker:
         """Whether it answers, and listens for TLS too, which it does a little later."""
         try:
             if self._tls:
-                socket.create_connection(("127.0.0.1", self.tls_port), timeout=1).close()
-            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
-                connection.settimeout(2)
+                socket.create_connection(("127.0.0.1", self.tls_port), timeout=5).close()
+            with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
+                connection.settimeout(5)
                 connection.sendall(b"AMQP\x00\x00\x09\x01")
                 return connection.recv(1) == b"\x01"
         except OSError:

@@ -22,6 +22,15 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a broker does not confirm in time is published again, and comes twice: it may be as slow as the
+    machine.
+    """
+    monkeypatch.setattr("birdbath.notify.amqp.connection.CONNECT_TIMEOUT", 240.0)
+    monkeypatch.setattr("birdbath.notify.amqp.publisher.CONFIRM_TIMEOUT", 240.0)
+
+
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
     opened = open_engine(f"sqlite:///{tmp_path / 'birdbath.db'}")

@@ -102,10 +102,11 @@ async def test_competing_consumers_share_a_queue(house: Open, broker: Broker) ->
     await declared(broker.url, exchange, queue)
     got: dict[int, list[str]] = {0: [], 1: []}
     enough = asyncio.Event()
+    settings = ConsumerSettings(broker.url, exchange, queue, prefetch=1)
+    sources = [AmqpSource(settings, Filter.of(), quick) for _ in got]
 
     async def work(number: int) -> None:
-        settings = ConsumerSettings(broker.url, exchange, queue, prefetch=1)
-        async for delivery in AmqpSource(settings, Filter.of(), quick).deliveries():
+        async for delivery in sources[number].deliveries():
             got[number] += [found.id for found in delivery.events]
             await delivery.acknowledge()
             if sum(map(len, got.values())) == 40:
@@ -113,6 +114,8 @@ async def test_competing_consumers_share_a_queue(house: Open, broker: Broker) ->
 
     async with house() as opened:
         workers = [asyncio.create_task(work(number)) for number in (0, 1)]
+        while not all(source._session for source in sources):  # one alone might be done with all
+            await asyncio.sleep(0.001)
         async with relaying(opened, broker.url, exchange):
             for cluster in range(40):
                 await opened.write(event(cluster))

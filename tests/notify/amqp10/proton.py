@@ -62,8 +62,8 @@ class Node:
     def end(self) -> None:
         """End it, and read what it has accepted."""
         self._process.terminate()
-        self._process.wait(30)
-        self._reading.join(30)
+        self._process.wait(60)
+        self._reading.join(60)
         for pipe in (self._process.stdin, self._process.stdout):
             assert pipe is not None
             pipe.close()

@@ -27,6 +27,13 @@ def _proton() -> None:
     require_proton()
 
 
+@pytest.fixture(autouse=True)
+def patience_here_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """See `tests.notify.conftest.patience`."""
+    monkeypatch.setattr("birdbath.notify.amqp10.peer.CONNECT_TIMEOUT", 240.0)
+    monkeypatch.setattr("birdbath.notify.amqp10.publisher.CONFIRM_TIMEOUT", 240.0)
+
+
 def over_amqp10(url: str) -> str:
     return url.replace("amqp", "amqp1", 1).replace("amqp1s", "amqps1", 1)
 
