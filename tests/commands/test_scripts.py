@@ -9,6 +9,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -138,6 +140,13 @@ def test_following_a_job(server: str, tmp_path: Path) -> None:
     assert names[-1] == "terminated"
 
 
+def note_events(lines: Iterable[str], seen: dict[str, list[str]]) -> None:
+    """Note of each job the events that are told of."""
+    for line in lines:
+        _, job, event = line.split()
+        seen.setdefault(job, []).append(event)
+
+
 @pytest.mark.parametrize("name", ["stream_events.py", "receive_webhooks.py"])
 def test_following_all_jobs(tmp_path: Path, name: str) -> None:
     environment = {"BIRDBATH_WEBHOOK_NETWORKS": "127.0.0.0/8"}
@@ -149,15 +158,18 @@ def test_following_all_jobs(tmp_path: Path, name: str) -> None:
         command[-1] = "job.aborted.#"
         with subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True) as following:
             assert following.stdout is not None
+            seen: dict[str, list[str]] = {}
             try:
                 if name == "receive_webhooks.py":
                     assert following.stdout.readline().startswith("Waiting for events at http://127.0.0.1:")
-                seen: list[str] = []
-                while seen != ["held", "aborted"]:
+                reading = threading.Thread(target=note_events, args=(following.stdout, seen))
+                reading.start()
+                while ["held", "aborted"] not in seen.values():
+                    # A stream begins with the next event, and its reader does not say when it listens.
                     assert script("zeep_pool.py", server.url).returncode == 0
-                    seen = [following.stdout.readline().split()[-1] for _ in range(2)]
             finally:
                 following.send_signal(signal.SIGINT)
+            reading.join()
 
 
 def test_the_demo_once(tmp_path: Path) -> None:
