@@ -36,7 +36,7 @@ class Server:
 
     def stop(self, how: int = signal.SIGTERM) -> None:
         self.process.send_signal(how)
-        self.process.communicate(timeout=30)
+        self.process.communicate(timeout=60)
 
 
 @pytest.fixture
@@ -87,9 +87,15 @@ def test_a_program_killed_by_a_signal_and_one_that_is_not_there(run: Run, server
         assert schedd.job_ad(missing, 0)["HoldReasonCode"] == 6
 
 
-def pid_of(schedd: Schedd, cluster: int, tmp_path: Path) -> int:
-    [file] = list((tmp_path / "home").rglob(f"cluster{cluster}.proc0.subproc0/pid"))
-    return int(file.read_text())
+def pid_of(cluster: int, tmp_path: Path, other_than: str = "") -> int:
+    """The process of a SLEEPER, when it has written it down whole."""
+
+    def written() -> str:
+        files = (tmp_path / "home").rglob(f"cluster{cluster}.proc0.subproc0/pid")
+        return "".join(file.read_text() for file in files)
+
+    wait_until(lambda: (text := written()).endswith("\n") and text.strip() != other_than)
+    return int(written())
 
 
 SLEEPER = f"executable = /bin/sh\narguments = \"-c 'echo {ME} > pid; exec sleep 1000'\"\nqueue\n"
@@ -100,9 +106,8 @@ def test_holding_and_removing_kills(
     run: Run, server: Server, tmp_path: Path, action: str, status: int
 ) -> None:
     cluster = submit(run, server.url, SLEEPER)
-    wait_until(lambda: any((tmp_path / "home").rglob("pid")))
+    pid = pid_of(cluster, tmp_path)
     with Schedd(server.url) as schedd:
-        pid = pid_of(schedd, cluster, tmp_path)
         assert run(action, str(cluster), url=server.url).exit_code == 0
         wait_until(lambda: not alive(pid))
         assert schedd.job_ad(cluster, 0)["JobStatus"] == status
@@ -115,9 +120,8 @@ def test_a_program_runs_no_longer_than_it_may(
     run: Run, server: Server, tmp_path: Path, command: str, code: int
 ) -> None:
     cluster = submit(run, server.url, f"{command} = 2\n{SLEEPER}")
-    wait_until(lambda: any((tmp_path / "home").rglob("pid")))
+    pid = pid_of(cluster, tmp_path)
     with Schedd(server.url) as schedd:
-        pid = pid_of(schedd, cluster, tmp_path)
         becomes(schedd, cluster, HELD)
         wait_until(lambda: not alive(pid))
         assert schedd.job_ad(cluster, 0)["HoldReasonCode"] == code
@@ -125,12 +129,13 @@ def test_a_program_runs_no_longer_than_it_may(
 
 def test_a_program_begins_at_its_deferral_time(run: Run, server: Server, tmp_path: Path) -> None:
     at = int(time.time()) + 3
-    text = f"deferral_time = {at}\nexecutable = /bin/date\narguments = +%s\noutput = when\nqueue\n"
-    cluster = submit(run, server.url, text)
+    # On a busy machine it may have come before the job has: the window lets the program begin then, too.
+    text = f"deferral_time = {at}\ndeferral_window = 60\nexecutable = /bin/date\narguments = +%s\n"
+    cluster = submit(run, server.url, f"{text}output = when\nqueue\n")
     with Schedd(server.url) as schedd:
         becomes(schedd, cluster, COMPLETED)
     assert run("fetch", str(cluster), url=server.url).exit_code == 0
-    assert at <= int(Path("when").read_text()) < at + 60
+    assert at <= int(Path("when").read_text()) <= at + 60
 
 
 @pytest.mark.parametrize("wanted", ["made, missing", "folder/missing"])
@@ -169,17 +174,15 @@ def test_output_that_is_there_lets_the_job_end(run: Run, server: Server) -> None
 
 def test_after_a_kill_of_the_server_the_job_runs_again(run: Run, server: Server, tmp_path: Path) -> None:
     cluster = submit(run, server.url, SLEEPER)
-    wait_until(lambda: any((tmp_path / "home").rglob("pid")))
-    with Schedd(server.url) as schedd:
-        first = pid_of(schedd, cluster, tmp_path)
+    first = pid_of(cluster, tmp_path)
     server.stop(signal.SIGKILL)
     wait_until(lambda: not alive(first))
     server.start()
     with Schedd(server.url) as schedd:
         until(lambda: schedd.job_ad(cluster, 0)["NumJobStarts"] == 2)
-        wait_until(lambda: pid_of(schedd, cluster, tmp_path) != first)
+        second = pid_of(cluster, tmp_path, other_than=str(first))
         server.stop()
-        assert not alive(pid_of(schedd, cluster, tmp_path))
+        assert not alive(second)
     server.start()
 
 
@@ -215,7 +218,7 @@ def test_no_page_of_a_browser_reaches_it(server: Server) -> None:
     ):
         request = urllib.request.Request(server.url, body, headers)
         with pytest.raises(urllib.error.HTTPError) as refused:
-            urllib.request.urlopen(request, timeout=30)
+            urllib.request.urlopen(request, timeout=60)
         assert refused.value.code == status
         refused.value.close()
 

@@ -38,7 +38,7 @@ def run(processes: Processes, box: Path, script: str, **more: object) -> Ended:
     ended: queue.Queue[Ended] = queue.Queue()
     command = Command("/bin/sh", ["-c", script], {}, box, stdout="out", stderr="err", **more)  # type: ignore[arg-type]
     processes.start("job", command, ended.put)
-    return ended.get(timeout=30)
+    return ended.get(timeout=60)
 
 
 def test_a_program_runs_in_its_directory(processes: Processes, box: Path) -> None:
@@ -137,7 +137,7 @@ def test_what_cannot_be_started_says_why(processes: Processes, box: Path, progra
     (box / "plain").write_text("x")
     ended: queue.Queue[Ended] = queue.Queue()
     processes.start("job", Command(program, [], {}, box), ended.put)
-    assert ended.get(timeout=30).errno == errno
+    assert ended.get(timeout=60).errno == errno
 
 
 def test_streams_do_not_follow_links(processes: Processes, box: Path) -> None:
@@ -161,7 +161,7 @@ def alive(pid: int) -> bool:
         return False
 
 
-def wait_until(condition: object, within: float = 20.0) -> None:
+def wait_until(condition: object, within: float = 60.0) -> None:
     """Other processes tell nobody when they are gone: look again and again."""
     end = time.monotonic() + within
     while not condition():  # type: ignore[operator]
