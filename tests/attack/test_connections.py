@@ -19,7 +19,7 @@ HIDDEN = b"GET /condorSchedd.wsdl HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 @pytest.fixture(scope="module")
 def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victim]:
     home = tmp_path_factory.mktemp("victim")
-    (home / "settings.toml").write_text("header_seconds = 0.5\nbody_seconds = 0.5\n")
+    (home / "settings.toml").write_text("header_seconds = 2.0\nbody_seconds = 2.0\n")
     with victim(home, "--config", str(home / "settings.toml")) as found:
         yield found
 

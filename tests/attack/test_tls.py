@@ -45,7 +45,7 @@ def target(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> It
     settings = folder / "birdbath.toml"
     settings.write_text(
         f'tls_certificate = "{authority.server().path}"\ntls_client_ca = "{authority.path}"\n'
-        'tls_client_certificates = "optional"\nheader_seconds = 2.0\n'
+        'tls_client_certificates = "optional"\nheader_seconds = 5.0\n'
     )
     environment = {"COVERAGE_PROCESS_CONFIG": ""}
     with running_server(folder / "home", "--config", str(settings), environment=environment) as server:

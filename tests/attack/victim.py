@@ -33,7 +33,7 @@ server does by itself, and what others do, can only add to it."""
 ALONE_SECONDS = 0.001
 """What `_piece_of_work` takes on an undisturbed core of the machine on which the budget was set."""
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 @dataclass(frozen=True)

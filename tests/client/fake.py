@@ -74,7 +74,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         self.fake.reached.set()
-        self.fake.silent.wait(30)
+        self.fake.silent.wait(120)
         operation = etree.fromstring(body)[0][0]
         self.fake.asked.append(operation)
         status, text = self.fake.replies.get(

@@ -8,7 +8,6 @@ import os
 import pty
 import select
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +17,7 @@ import pytest
 from tests.client.fake import SUCCESS, Fake
 from tests.clients.conftest import REPOSITORY
 from tests.commands.conftest import Run
+from tests.ports import free_port
 
 JOB = (
     "<item><item><name>ClusterId</name><type>INTEGER-ATTR</type><value>7</value></item>"
@@ -40,8 +40,7 @@ def birdbath(
 
 @pytest.mark.parametrize("words", [("q",), ("status",), ("hold", "1"), ("fetch", "1.0"), ("clock",)])
 def test_no_server_is_one_line_and_exit_code_3(run: Run, words: tuple[str, ...]) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port = free_port()
 
     outcome = run(*words, url=f"http://127.0.0.1:{port}")
 
@@ -108,8 +107,7 @@ def test_what_is_no_job_is_wrong_usage(run: Run) -> None:
 @pytest.mark.parametrize("words", [("q",), ("clock",), ("submit", "sleep.sub")])
 def test_a_password_in_the_address_is_not_shown(run: Run, tmp_path: Path, words: tuple[str, ...]) -> None:
     (tmp_path / "sleep.sub").write_text("executable = /bin/sleep\nqueue\n")
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port = free_port()
 
     outcome = run(*words, url=f"http://bob:secret@127.0.0.1:{port}")
 
@@ -137,9 +135,9 @@ def test_a_constraint_that_is_none_is_wrong_usage(run: Run, fake: Fake, words: t
 def test_ctrl_c_ends_quietly_with_130(fake: Fake) -> None:
     fake.silent.clear()
     with birdbath("q", url=fake.url) as process:
-        fake.reached.wait(30)
+        assert fake.reached.wait(60)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=60)
 
     assert (process.returncode, out, err) == (130, b"", b"birdbath: interrupted\n")
 
@@ -186,10 +184,10 @@ def on_a_terminal(started: tuple[subprocess.Popen[bytes], int]) -> str:
     process, terminal = started
     shown = b""
     try:
-        while select.select([terminal], [], [], 30)[0]:
+        while select.select([terminal], [], [], 60)[0]:
             shown += os.read(terminal, 65536)
     except OSError:
         pass  # how Linux says that the other end was closed
     os.close(terminal)
-    process.wait(timeout=30)
+    process.wait(timeout=60)
     return shown.decode()

@@ -146,10 +146,10 @@ def test_the_keys_of_an_issuer_are_read_again(fresh: World) -> None:
     now = int(time.time())
     payload = {"iss": ISSUER, "sub": "owner", "aud": AUDIENCE, "exp": now + 600}
     write_keys(fresh.keys, "two", renewed)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 150
     credential = bearer(jwt.encode(payload, renewed, "RS256", headers={"kid": "two"}))
-    while (found := verdict(fresh, credential)) == "401" and time.monotonic() < deadline:
-        time.sleep(0.6)
+    while (found := verdict(fresh, credential)) != "SUCCESS" and time.monotonic() < deadline:
+        time.sleep(0.6)  # with ten guesses a minute none is looked at any more until the minute is over
     assert found == "SUCCESS"
 
 

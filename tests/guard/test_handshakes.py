@@ -17,7 +17,7 @@ import pytest
 
 from tests.guard.world import World, world
 
-PATIENCE = 30.0
+PATIENCE = 50.0
 """Seconds; less than the minute that an event loop gives a handshake by itself."""
 MOST = 20
 
@@ -84,15 +84,24 @@ def answered(world: World) -> None:
         assert time.monotonic() < deadline, "nobody is answered"
 
 
+def shaken(world: World) -> ssl.SSLSocket:
+    """A connection whose handshake has ended: on a busy machine it is cut off before, now and then."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        with suppress(ssl.SSLError, ConnectionError):
+            return world.context().wrap_socket(connect(world), server_hostname="127.0.0.1")
+        assert time.monotonic() < deadline, "no handshake comes to its end"
+
+
 def test_who_connects_and_says_nothing_is_cut_off(tmp_path: Path) -> None:
     """So is who begins a handshake and does not end it, and who ends it and asks for nothing."""
     with world(tmp_path, header_seconds=0.5) as made, ExitStack() as stack:
         answered(made)
         before = descriptors(made)
         silent = [stack.enter_context(connect(made)) for _ in range(MOST)]
-        silent[0].sendall(b"\x16\x03\x01\x02\x00\x01")
-        done = made.context().wrap_socket(silent.pop(), server_hostname="127.0.0.1")
-        stack.enter_context(done)
+        with suppress(ConnectionError):  # on a busy machine it has been cut off already
+            silent[0].sendall(b"\x16\x03\x01\x02\x00\x01")
+        done = stack.enter_context(shaken(made))
         for connection in [*silent, done]:
             assert is_closed(connection)
         deadline = time.monotonic() + PATIENCE

@@ -59,8 +59,8 @@ def test_a_server_sends_the_spans_of_its_calls(tmp_path: Path) -> None:
     with collector() as (endpoint, got):
         with running_server(tmp_path, environment={"BIRDBATH_OTLP_ENDPOINT": endpoint}) as server:
             headers = {"Content-Type": "text/xml", "traceparent": TRACEPARENT}
-            assert requests.post(server.url, call("getVersionString"), headers=headers, timeout=30).ok
-            requests.post(server.url, call("beginTransaction", "<duration>60</duration>"), timeout=30)
+            assert requests.post(server.url, call("getVersionString"), headers=headers, timeout=60).ok
+            requests.post(server.url, call("beginTransaction", "<duration>60</duration>"), timeout=60)
             assert server.stop() == 0  # what is still to be sent is sent at the end
         spans: dict[str, Span] = {}
         service = ""
@@ -85,7 +85,7 @@ def test_a_collector_that_is_away_hurts_no_call(tmp_path: Path) -> None:
     environment = {"BIRDBATH_OTLP_ENDPOINT": "http://127.0.0.1:9/v1/traces", "OTEL_BSP_SCHEDULE_DELAY": "50"}
     with running_server(tmp_path, environment=environment) as server:
         for _ in range(20):
-            assert requests.post(server.url, call("getVersionString"), timeout=30).ok
+            assert requests.post(server.url, call("getVersionString"), timeout=60).ok
         assert server.stop() == 0
 
 

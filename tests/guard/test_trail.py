@@ -223,7 +223,7 @@ def test_figures_are_for_those_who_may_read(tmp_path: Path) -> None:
 def metrics_of(made: World, headers: dict[str, str]) -> int:
     address = urlsplit(made.server.url)
     connection = http.client.HTTPSConnection(
-        address.hostname or "", address.port, context=made.context(), timeout=20
+        address.hostname or "", address.port, context=made.context(), timeout=60
     )
     with closing(connection):
         connection.request("GET", "/metrics", headers=headers)
