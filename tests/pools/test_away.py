@@ -29,7 +29,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
         frozen.bind(("127.0.0.1", 0))
         frozen.listen(64)
         more = AWAY.format(port=frozen.getsockname()[1])
-        with several_pools(folder, more, "federation_timeout = 2.0\n") as server:
+        with several_pools(folder, more, "federation_timeout = 4.0\n") as server:
             yield server
 
 
@@ -45,7 +45,7 @@ def test_the_answer_says_who_is_missing(server: ServerProcess) -> None:
     service = zeep.Client(f"{server.url}/pools/federation/condorSchedd.wsdl").service
     status = service.getJobAds(None, "")["status"]
     assert status["code"] == "SUCCESS"
-    assert status["message"].startswith("Without away: no answer within 2 seconds")
+    assert status["message"].startswith("Without away: no answer within 4 seconds")
 
 
 def test_recommendation_tells_of_it(server: ServerProcess) -> None:
@@ -54,7 +54,7 @@ def test_recommendation_tells_of_it(server: ServerProcess) -> None:
     by_pool = {pool["pool"]: pool for pool in found["pools"]["item"]}
     assert found["pool"] in ("small", "large")
     assert not by_pool["away"]["answered"]
-    assert by_pool["away"]["why"] == "no answer within 2 seconds"
+    assert by_pool["away"]["why"] == "no answer within 4 seconds"
 
 
 def test_readiness_tells_of_it_without_being_unready(server: ServerProcess) -> None:

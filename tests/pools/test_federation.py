@@ -12,6 +12,7 @@ import zeep
 from birdbath.client import AdType, Schedd
 from birdbath.errors import BirdbathError
 from birdbath.federation.ids import OTHERS
+from tests.clients.portal import until
 from tests.pools.several import collector, get, get_json, schedd, several_pools, submit_one
 from tests.server_process import ServerProcess
 
@@ -32,6 +33,12 @@ def recommendation(server: ServerProcess, *items: tuple[str, str, str]) -> Any:
     service = zeep.Client(f"{server.url}/pools/federation/birdbathFederation.wsdl").service
     ad = {"item": [{"name": name, "type": kind, "value": value} for name, kind, value in items]}
     return service.recommend(ad)
+
+
+def until_free(server: ServerProcess) -> None:
+    """Wait until the jobs of other tests have left the machines: those that are free come first."""
+    with collector(server, "federation") as pools:
+        until(lambda: {ad.string("State") for ad in pools.startd_ads()} == {"Unclaimed"})
 
 
 def test_a_submission_goes_to_the_pool_whose_machines_match(federation: Schedd) -> None:
@@ -170,6 +177,7 @@ def test_machines_of_all_pools_with_their_pools_name(server: ServerProcess) -> N
 
 
 def test_recommendation_says_why_and_submits_nothing(server: ServerProcess, federation: Schedd) -> None:
+    until_free(server)
     before = len(list(federation.job_ads()))
     found = recommendation(server, ("Requirements", "EXPRESSION-ATTR", BIG))
     assert found["status"]["code"] == "SUCCESS"
@@ -183,6 +191,7 @@ def test_recommendation_says_why_and_submits_nothing(server: ServerProcess, fede
 
 
 def test_rank_decides_among_pools_that_match(server: ServerProcess) -> None:
+    until_free(server)
     requirements = ("Requirements", "EXPRESSION-ATTR", "TRUE")
     for rank, pool in (("TARGET.Memory", "large"), ("0 - TARGET.Memory", "small")):
         found = recommendation(server, requirements, ("Rank", "EXPRESSION-ATTR", rank))
@@ -190,6 +199,7 @@ def test_rank_decides_among_pools_that_match(server: ServerProcess) -> None:
 
 
 def test_requests_decide_where_requirements_are_silent(server: ServerProcess) -> None:
+    until_free(server)
     requirements = ("Requirements", "EXPRESSION-ATTR", "TRUE")
     found = recommendation(server, requirements, ("RequestMemory", "INTEGER-ATTR", "60000"))
     assert found["pool"] == "large"
