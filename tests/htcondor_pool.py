@@ -158,7 +158,7 @@ class HTCondorPool:
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=200,
         )
         if done.returncode != 0:
             raise RuntimeError(f"htcondor-pool {' '.join(arguments)}: {done.stdout}{done.stderr}")
@@ -204,6 +204,6 @@ def running(*configuration: str, port: int | None = None) -> Iterator[HTCondorPo
         pool.start()
         yield pool
     finally:
-        end.communicate(timeout=120)
+        end.communicate(timeout=200)
     if end.returncode != 0:
         raise RuntimeError("The pool could not be stopped")

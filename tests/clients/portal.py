@@ -71,8 +71,8 @@ def transaction(answer: Element) -> Children:
 
 
 def until(seen: Callable[[], bool]) -> None:
-    """Ask the server again, for a minute at most: only it knows when a job is done."""
-    for _ in range(600):
+    """Ask the server again, for some minutes at most: only it knows when a job is done."""
+    for _ in range(1500):
         if seen():
             return
         time.sleep(0.1)

@@ -117,6 +117,12 @@ def refusal(call: Callable[[], object]) -> str:
     return ""
 
 
+def is_completed(schedd: Schedd, job: JobId) -> bool:
+    """Also False when the pool does not say in time."""
+    found: list[object] = []
+    return not refusal(lambda: found.append(schedd.job_ad(*job)["JobStatus"])) and found == [COMPLETED]
+
+
 def again_until(cut: threading.Event, call: Callable[[], object]) -> str:
     """Make a call again and again, so that one is under way when the network is cut; why that failed."""
     while not ((why := refusal(call)) and cut.is_set()):
@@ -176,8 +182,8 @@ def test_what_is_under_way_when_the_network_is_cut(
             network.go_on()
             until(lambda: not pool_trouble(server))
             client.commit_at_last(large, "large")
-            client.commit_one()
-            until(lambda: looks.job_ad(*runs)["JobStatus"] == COMPLETED)
+            until(lambda: not refusal(client.commit_one))
+            until(lambda: is_completed(looks, runs))
 
             cut = network.cut_after(EARLY)
             fetching = threads.submit(refusal, lambda: content(looks, runs, "out.txt"))
@@ -189,7 +195,7 @@ def test_what_is_under_way_when_the_network_is_cut(
             network.mend()
             until(lambda: not pool_trouble(server))
             client.commit_at_last(long, "long")
-            client.commit_one()
+            until(lambda: not refusal(client.commit_one))
             assert content(client.schedd(), runs, "out.txt") == content_of("first", SIZE)
             until(lambda: not in_queue(pool, "BirdbathCommitted =!= true"))
             assert in_queue(pool) == sorted(client.committed)

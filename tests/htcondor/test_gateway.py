@@ -253,7 +253,9 @@ def test_events_have_the_clients_ids(schedd: Schedd, gateway: ServerProcess) -> 
     topic = f"job.*.alice.{job.id.cluster}.0"
 
     def kinds() -> list[str]:
-        events = httpx.get(f"{gateway.url}/events", params={"topic": topic, "after": "0", "wait": "0"})
+        events = httpx.get(
+            f"{gateway.url}/events", params={"topic": topic, "after": "0", "wait": "0"}, timeout=60
+        )
         return [event["data"]["MyType"] for event in events.json()]
 
     until(lambda: "JobTerminatedEvent" in kinds())

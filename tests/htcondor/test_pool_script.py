@@ -18,7 +18,7 @@ def test_the_pool_has_a_slot_and_an_empty_queue(htcondor_pool: HTCondorPool) -> 
 def test_a_job_runs_to_its_end(htcondor_pool: HTCondorPool) -> None:
     log = htcondor_pool.folder / "var" / "run" / "true.log"
     htcondor_pool.submit(executable="/bin/true", transfer_executable="false", log=str(log))
-    assert "All jobs done" in htcondor_pool.run("condor_wait", "-wait", "60", str(log))
+    assert "All jobs done" in htcondor_pool.run("condor_wait", "-wait", "150", str(log))
 
 
 def test_a_token_is_for_whom_it_was_asked(htcondor_pool: HTCondorPool) -> None:

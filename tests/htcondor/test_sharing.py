@@ -219,7 +219,7 @@ def _past(server: ServerProcess, mark: str) -> list[tuple[object, object]]:
 
 def _events(server: ServerProcess, job: JobId) -> list[Any]:
     topic = f"job.*.alice.{job.cluster}.0"
-    found = httpx.get(f"{server.url}/events", params={"topic": topic, "after": "0", "wait": "0"})
+    found = httpx.get(f"{server.url}/events", params={"topic": topic, "after": "0", "wait": "0"}, timeout=60)
     return [event["data"]["MyType"] for event in found.json()]
 
 

@@ -48,7 +48,7 @@ def server(htcondor_pool: HTCondorPool, tmp_path_factory: pytest.TempPathFactory
 
 def ask(server: ServerProcess, token: str, name: str, children: str = "") -> requests.Response:
     headers = {"Content-Type": "text/xml", "Authorization": f"Bearer {token}"}
-    return requests.post(server.url, call(name, children), headers=headers, timeout=30)
+    return requests.post(server.url, call(name, children), headers=headers, timeout=60)
 
 
 def test_a_token_of_condor_token_create_is_accepted(

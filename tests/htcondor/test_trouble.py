@@ -36,7 +36,7 @@ def impatient(tmp_path: Path, htcondor_pool: HTCondorPool) -> Iterator[ServerPro
 
 
 def troubles(server: ServerProcess) -> object:
-    return httpx.get(f"{server.url}/health/ready", timeout=30).json()["troubles"]
+    return httpx.get(f"{server.url}/health/ready", timeout=60).json()["troubles"]
 
 
 def test_a_frozen_schedd_stalls_only_the_calls_that_need_it(

@@ -127,9 +127,9 @@ def test_kinds_come_in_the_order_asked_for(harness: Harness) -> None:
 
 def test_an_expired_ad_is_not_there(harness: Harness) -> None:
     insert(harness, "stays", lifetime=10_000)
-    insert(harness, "goes", lifetime=5)
+    insert(harness, "goes", lifetime=12)
     assert inserted(harness) == ["stays", "goes"]
-    harness.pass_time(6)
+    harness.pass_time(13)
     assert inserted(harness) == ["stays"]
     assert insert(harness, "goes")
 

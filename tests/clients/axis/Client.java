@@ -100,7 +100,7 @@ public class Client {
     List<Object> awaitCompletion() throws Exception {
         String constraint = "Owner == \"" + owner + "\" && ClusterId == " + cluster + " && ProcId == 0";
         List<Object> states = new ArrayList<>();
-        for (int i = 0; i < 600 && !states.contains("4"); i++) {
+        for (int i = 0; i < 1500 && !states.contains("4"); i++) {
             Object state = asMap(schedd.getJobAds(null, constraint).getClassAdArray()[0]).get("JobStatus");
             if (!states.contains(state)) states.add(state);
             Thread.sleep(100);
@@ -109,7 +109,7 @@ public class Client {
     }
 
     boolean gone(int job) throws Exception {
-        for (int i = 0; i < 600; i++) {
+        for (int i = 0; i < 1500; i++) {
             if (schedd.getJobAd(null, cluster, job).getStatus().getCode() == StatusCode.UNKNOWNJOB) return true;
             Thread.sleep(100);
         }

@@ -101,7 +101,7 @@ struct Portal {
         _ns1__getJobAds wanted;
         wanted.constraint = text("Owner == \"" + owner + "\" && ClusterId == " + std::to_string(cluster) + " && ProcId == 0");
         std::vector<std::string> states;
-        for (int i = 0; i < 600; i++) {
+        for (int i = 0; i < 1500; i++) {
             auto answer = ask(schedd, &Proxy::getJobAds, wanted);
             auto state = as_dict(answer.response->classAdArray->item.at(0))["JobStatus"];
             if (std::find(states.begin(), states.end(), state) == states.end()) states.push_back(state);
@@ -112,7 +112,7 @@ struct Portal {
     }
 
     bool gone(int job) {
-        for (int i = 0; i < 600; i++) {
+        for (int i = 0; i < 1500; i++) {
             auto answer = ask(schedd, &Proxy::getJobAd, of_job<_ns1__getJobAd>(job));
             if (answer.response->status->code == ns1__StatusCode__UNKNOWNJOB) return answer.response->classAd == nullptr;
             usleep(100000);

@@ -88,7 +88,7 @@ const jobOf = async (schedd, where) => asDict((await schedd("getJobAd", where)).
 async function awaitCompletion(schedd, clusterId) {
   const constraint = `Owner == "${owner}" && ClusterId == ${clusterId} && ProcId == 0`;
   const states = [];
-  for (let i = 0; i < 600; i++) {
+  for (let i = 0; i < 1500; i++) {
     const answer = (await schedd("getJobAds", { constraint })).response;
     const state = asDict(list(answer.classAdArray.item)[0]).JobStatus;
     if (!states.includes(state)) states.push(state);
@@ -99,7 +99,7 @@ async function awaitCompletion(schedd, clusterId) {
 }
 
 async function gone(schedd, where) {
-  for (let i = 0; i < 600; i++) {
+  for (let i = 0; i < 1500; i++) {
     if ((await schedd("getJobAd", where)).response.status.code === "UNKNOWNJOB") return true;
     await pause();
   }

@@ -63,7 +63,7 @@ sub job { my (@where) = @_; return as_dict(ad('getJobAd', @where)) }
 
 sub gone {
     my (@where) = @_;
-    for (1 .. 600) {
+    for (1 .. 1500) {
         return JSON::PP::true if call('getJobAd', @where)->{status}{code} eq 'UNKNOWNJOB';
         select(undef, undef, undef, 0.1);
     }
@@ -117,7 +117,7 @@ sub await_completion {
     my ($cluster) = @_;
     my $constraint = text(constraint => "Owner == \"$owner\" && ClusterId == $cluster && ProcId == 0");
     my @states;
-    for (1 .. 600) {
+    for (1 .. 1500) {
         my ($ad) = ads('classAdArray', 'getJobAds', $constraint);
         my $state = as_dict($ad)->{JobStatus};
         push @states, $state if !grep { $_ eq $state } @states;

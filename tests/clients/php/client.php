@@ -95,7 +95,7 @@ function await_completion(SoapClient $schedd, string $owner, int $cluster): arra
 {
     $constraint = "Owner == \"$owner\" && ClusterId == $cluster && ProcId == 0";
     $states = [];
-    for ($i = 0; $i < 600 && !in_array('4', $states, true); $i++) {
+    for ($i = 0; $i < 1500 && !in_array('4', $states, true); $i++) {
         $answer = $schedd->getJobAds(['constraint' => $constraint])->response;
         $state = as_dict($answer->classAdArray->item[0])['JobStatus'];
         in_array($state, $states, true) or $states[] = $state;
@@ -106,7 +106,7 @@ function await_completion(SoapClient $schedd, string $owner, int $cluster): arra
 
 function gone(SoapClient $schedd, array $where): bool
 {
-    for ($i = 0; $i < 600; $i++) {
+    for ($i = 0; $i < 1500; $i++) {
         if ($schedd->getJobAd($where)->response->status->code === 'UNKNOWNJOB') {
             return true;
         }

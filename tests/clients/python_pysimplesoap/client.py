@@ -113,7 +113,7 @@ class Portal:
     def await_completion(self, cluster: int) -> list[str]:
         constraint = f'Owner == "{self.owner}" && ClusterId == {cluster} && ProcId == 0'
         states: list[str] = []
-        for _ in range(600):
+        for _ in range(1500):
             answer = self.schedd.getJobAds(constraint=constraint)["response"]
             (ad,) = ads_in(answer["classAdArray"])
             state = ad["JobStatus"]
@@ -125,7 +125,7 @@ class Portal:
         return states
 
     def gone(self, cluster: int, job: int) -> bool:
-        for _ in range(600):
+        for _ in range(1500):
             if self.call("getJobAd", cluster, job)["status"]["code"] == "UNKNOWNJOB":
                 return True
             time.sleep(0.1)

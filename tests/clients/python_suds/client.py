@@ -91,7 +91,7 @@ class Portal:
 
     def await_completion(self, cluster: int) -> list[str]:
         states: list[str] = []
-        for _ in range(600):
+        for _ in range(1500):
             answer = self.schedd.getJobAds(None, f'Owner=="{self.owner}"&&ClusterId=={cluster}&&ProcId==0')
             state = as_dict(answer.classAdArray.item[0])["JobStatus"]
             if state not in states:
@@ -102,7 +102,7 @@ class Portal:
         return states
 
     def gone(self, cluster: int, job: int) -> bool:
-        for _ in range(600):
+        for _ in range(1500):
             if self.schedd.getJobAd(None, cluster, job).status.code == "UNKNOWNJOB":
                 return True
             time.sleep(0.1)

@@ -94,7 +94,7 @@ def submit_jobs(schedd: Any, owner: str, data: bytes) -> dict[str, Any]:
 def await_completion(schedd: Any, owner: str, cluster: int) -> list[str]:
     constraint = f'owner == "{owner}" && ClusterId == {cluster} && ProcId == 0'
     states: list[str] = []
-    for _ in range(600):
+    for _ in range(1500):
         ads = schedd.getJobAds(None, constraint)["classAdArray"]["item"]
         state = as_dict(ads[0])["JobStatus"]
         if state not in states:
@@ -106,7 +106,7 @@ def await_completion(schedd: Any, owner: str, cluster: int) -> list[str]:
 
 
 def gone(schedd: Any, cluster: int, job: int) -> bool:
-    for _ in range(600):
+    for _ in range(1500):
         if schedd.getJobAd(None, cluster, job)["status"]["code"] == "UNKNOWNJOB":
             return True
         time.sleep(0.1)
