@@ -35,9 +35,9 @@ class ServerProcess:
         return self.urls[0]
 
     def stop(self, with_signal: signal.Signals = signal.SIGTERM) -> int:
-        """Ask it to stop and return its exit status; fails when it has not stopped within 30 seconds."""
+        """Ask it to stop and return its exit status; fails when it has not stopped within 60 seconds."""
         self.process.send_signal(with_signal)
-        return self.process.wait(timeout=30)
+        return self.process.wait(timeout=60)
 
 
 def serve_command(*options: str) -> list[str]:

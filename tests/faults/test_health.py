@@ -42,7 +42,7 @@ def server(disk: SickDisk, tmp_path: Path) -> Iterator[ServerProcess]:
 
 
 def ready(server: ServerProcess) -> tuple[int, dict[str, str]]:
-    reply = requests.get(f"{server.url}/health/ready", timeout=30)
+    reply = requests.get(f"{server.url}/health/ready", timeout=60)
     told = reply.json()
     assert told["status"] == ("ready" if reply.status_code == 200 else "unwell")
     return reply.status_code, told["troubles"]
@@ -62,15 +62,15 @@ def test_a_server_is_unwell_while_its_disk_is_and_recovers(
 ) -> None:
     assert ready(server) == (200, {})
     disk.fall_ill(illness, 1)
-    refused = requests.post(server.url, BEGIN, timeout=30).text
+    refused = requests.post(server.url, BEGIN, timeout=60).text
     assert "<code>FAIL</code>" in refused
     troubles = ask_until(server, 503)
     assert "cannot be written" in troubles["database"]
     assert reason in troubles["database"]
-    assert requests.get(f"{server.url}/health/live", timeout=30).status_code == 200
+    assert requests.get(f"{server.url}/health/live", timeout=60).status_code == 200
     disk.heal()
     assert ask_until(server, 200) == {}
-    assert "<code>SUCCESS</code>" in requests.post(server.url, BEGIN, timeout=30).text
+    assert "<code>SUCCESS</code>" in requests.post(server.url, BEGIN, timeout=60).text
 
 
 def test_background_work_that_fails_is_told(server: ServerProcess, disk: SickDisk) -> None:

@@ -36,6 +36,6 @@ def test_what_made_a_fuzzer_fail_does_so_no_more(subtests: pytest.Subtests) -> N
 def test_a_short_run(target: str) -> None:
     require("atheris", importlib.util.find_spec("atheris") is not None)
     command = [sys.executable, "-m", "tests.fuzz", target, "--seconds", str(SECONDS)]
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS + 120)
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS + 240)
     assert run.returncode == 0, run.stderr[-3000:]
     assert "Done" in run.stderr

@@ -44,10 +44,10 @@ def port() -> Iterator[int]:
     server = Server(config)
     thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()
-    assert server.listening.wait(30)
+    assert server.listening.wait(60)
     yield listener.getsockname()[1]
     server.should_exit = True
-    thread.join(30)
+    thread.join(60)
     assert not thread.is_alive()
 
 
@@ -55,7 +55,7 @@ class Connection:
     """A socket that speaks HTTP only as far as a test needs it."""
 
     def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=30)
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=60)
         self.file = self.socket.makefile("rb")
 
     def __enter__(self) -> Connection:

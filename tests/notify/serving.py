@@ -116,7 +116,7 @@ class Receiver:
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_port}/hook"
 
-    async def until(self, enough: Callable[[], bool], seconds: float = 30) -> None:
+    async def until(self, enough: Callable[[], bool], seconds: float = 60) -> None:
         """Wait until `enough` is true of what has come."""
 
         def wait() -> bool:

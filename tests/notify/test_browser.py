@@ -104,7 +104,7 @@ def browsing(url: str, profile: Path) -> Iterator[None]:
             yield
         finally:
             process.terminate()
-            process.wait(timeout=30)
+            process.wait(timeout=60)
 
 
 @pytest.mark.toolkit

@@ -136,7 +136,7 @@ async def test_what_comes_twice_is_delivered_once() -> None:
 
 async def test_a_digest_gathers_what_comes_within_its_window() -> None:
     source, sink = Given(numbered(1), numbered(2), numbered(3)), Kept()
-    task = asyncio.create_task(Listener(source, sink, Filter.of(), window=0.2, pauses=quick).run())
+    task = asyncio.create_task(Listener(source, sink, Filter.of(), window=2.0, pauses=quick).run())
     await sink.until(1, 2, 3)
     await stop(task)
     assert len(sink.groups) == 1

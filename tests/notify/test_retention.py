@@ -132,7 +132,7 @@ async def test_what_another_server_has_deleted_is_missed_too(house: Open) -> Non
         async with house() as other:
             await retention(one, max_rows=0, max_age=1, now=1e9).apply()
             follower = Follower(other.notifier.log, 50, Filter.of())
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 batch = await follower.next(wait=0)
             assert (clusters(batch), batch.missed, batch.through) == ([], 50, 100)
             assert other.notifier.log.oldest == 101

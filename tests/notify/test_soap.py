@@ -131,16 +131,15 @@ WAIT = (
 )
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(200)
 def test_who_waits_and_is_gone_makes_room(tmp_path: Path) -> None:
     with running_server(tmp_path, environment={"BIRDBATH_MAX_REQUESTS_PER_CLIENT": "1"}) as server:
         host, port = server.url.removeprefix("http://").split(":")
         head = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/xml\r\nContent-Length: %d\r\n\r\n"
 
         def is_full() -> bool:
-            return (
-                httpx.post(server.url, content=b"", headers={"content-type": "text/xml"}).status_code == 503
-            )
+            headers = {"content-type": "text/xml"}
+            return httpx.post(server.url, content=b"", headers=headers, timeout=60).status_code == 503
 
         with socket.create_connection((host, int(port))) as waiting:
             waiting.sendall(head % len(WAIT) + WAIT)

@@ -104,7 +104,7 @@ async def test_what_is_refused_again_and_again_goes_to_the_dead_letters(house: O
 
 
 async def test_an_event_that_nobody_takes_for_too_long_is_given_up(house: Open) -> None:
-    impatient = replace(LOOPBACK, give_up=0.05)
+    impatient = replace(LOOPBACK, give_up=2.0)
     with receiving(lambda headers, body: 503) as receiver:
         async with house() as open_house, serving(open_house, impatient) as client:
             made = (await client.post(SUBSCRIPTIONS, json={"kind": "webhook", "url": receiver.url})).json()

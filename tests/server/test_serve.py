@@ -107,7 +107,7 @@ def test_a_request_of_somebody_who_had_just_connected_is_answered_before_the_sto
             half_sent.sendall(request[20:])
             assert silent.recv(12) == b"HTTP/1.1 200"
             assert half_sent.recv(12) == b"HTTP/1.1 200"
-        assert server.process.wait(30) == 0
+        assert server.process.wait(60) == 0
 
 
 def test_a_second_port_for_the_collector(tmp_path: Path) -> None:
@@ -304,7 +304,7 @@ def test_a_server_that_is_about_to_start_is_not_ended_by_sighup_but_restarts(tmp
             assert ready.startswith("Birdbath is ready at ")
             assert process.stdout.readline() == ready
             process.terminate()
-            assert process.wait(30) == 0
+            assert process.wait(60) == 0
         finally:
             for timer in (killer, let_go):
                 timer.cancel()
@@ -331,7 +331,7 @@ def test_the_first_process_of_a_container_is_ended_while_it_starts(tmp_path: Pat
             with pool.open("w"):
                 (inner,) = Path(f"/proc/{outer.pid}/task/{outer.pid}/children").read_text().split()
                 os.kill(int(inner), signal.SIGTERM)
-                assert outer.wait(20) == 0
+                assert outer.wait(60) == 0
         finally:
             for timer in (killer, let_go):
                 timer.cancel()

@@ -41,7 +41,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
         address = process.url.removeprefix("http://")
 
         def receive(request: Request) -> Reply:
-            connection = http.client.HTTPConnection(address, timeout=30)
+            connection = http.client.HTTPConnection(address, timeout=60)
             try:
                 connection.request(request.method, "/", request.body, dict(request.headers))
                 reply = connection.getresponse()
