@@ -111,7 +111,7 @@ def build(settings: Settings, address: str, alone: bool = True) -> Parts:
 def _htcondor_pool(
     settings: Settings, engine: Engine, writer: Writer, spool: Spool, address: str
 ) -> HTCondorPool:
-    return HTCondorPool(
+    pool = HTCondorPool(
         HTCONDOR,
         engine,
         writer.write_now(lambda unit: gateway(unit, HTCONDOR)),
@@ -126,6 +126,8 @@ def _htcondor_pool(
         settings.htcondor_signing_key,
         settings.history_max_age,
     )
+    writer.write_now(pool.resume)
+    return pool
 
 
 def local_runs(settings: Settings) -> LocalRuns | None:

@@ -9,16 +9,20 @@ import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from urllib.error import URLError
 
 import pytest
 
-from birdbath.client import Schedd
-from birdbath.client.errors import BirdbathError, OperationFailed
+from birdbath.client import Schedd, Transaction
+from birdbath.client.errors import BirdbathError, ConnectionFailed, OperationFailed
 from tests.crash.lives import Lives, Plan
+from tests.htcondor.test_gateway import IDLE, status, waiting_job
 from tests.htcondor.waiting import until
 from tests.htcondor_pool import NO_REFUSED_JOBS, HTCondorPool, require_htcondor, running
+from tests.pools.several import commit_request, post
+from tests.server_process import ServerProcess, running_server
 from tests.toolkit import in_ci
 
 pytestmark = [pytest.mark.toolkit, pytest.mark.slow, pytest.mark.timeout(1200)]
@@ -192,3 +196,54 @@ def test_a_killed_gateway_commits_exactly_once_or_not_at_all(
     assert told[None] >= KILLS // 2, told
     assert shared > 0
     assert campaign.notes_lost > 0
+
+
+@contextmanager
+def gateway(home: Path, pool: HTCondorPool, crash_at: str = "") -> Iterator[ServerProcess]:
+    """One that gives the pool five seconds, or more when the machine is busy."""
+    environment = {
+        "BIRDBATH_HTCONDOR_CONFIG": str(pool.configuration),
+        "BIRDBATH_HTCONDOR_TIMEOUT": "5",
+        "BIRDBATH_CRASH_AT": crash_at,
+    }
+    with running_server(home, "--pool", "htcondor", environment=environment) as server:
+        yield server
+
+
+@pytest.mark.parametrize("point", ["htcondor:prepared", "htcondor:decided", "htcondor:released"])
+def test_who_asks_again_with_the_same_key_is_told_what_was_done(
+    tmp_path: Path, htcondor_pool: HTCondorPool, point: str
+) -> None:
+    with gateway(tmp_path, htcondor_pool, point) as server:
+        transaction = Schedd(server.url).begin(600)
+        job = waiting_job(transaction)
+        commit = commit_request(transaction)
+        with pytest.raises((ConnectionError, URLError)):
+            post(server, "default", commit, Idempotency_Key=point)
+        server.process.wait(timeout=60)
+    with gateway(tmp_path, htcondor_pool) as server:
+        for replayed in (point == "htcondor:released", True):
+            answered, headers, body = post(server, "default", commit, Idempotency_Key=point)
+            assert (answered, headers.get("idempotent-replayed") == "true") == (200, replayed)
+            assert b">SUCCESS<" in body
+        assert status(Schedd(server.url), job.id) == IDLE
+
+
+def test_what_a_kill_met_undecided_goes_on_at_once(tmp_path: Path, htcondor_pool: HTCondorPool) -> None:
+    """Though the pool does not answer, so that the jobs cannot be taken back yet."""
+    with gateway(tmp_path, htcondor_pool, "htcondor:journaled:2") as server:
+        transactions = [Schedd(server.url).begin(600) for _ in range(2)]
+        jobs = [waiting_job(transaction) for transaction in transactions]
+        with htcondor_pool.frozen("SCHEDD"), ThreadPoolExecutor(2) as threads:
+            for commit in [threads.submit(transaction.commit) for transaction in transactions]:
+                with pytest.raises(ConnectionFailed):
+                    commit.result()
+        server.process.wait(timeout=60)
+    with htcondor_pool.frozen("SCHEDD"), gateway(tmp_path, htcondor_pool) as server:
+        for transaction in transactions:
+            Transaction(Schedd(server.url)._endpoint, transaction.lease).extend()
+    with gateway(tmp_path, htcondor_pool) as server:
+        schedd = Schedd(server.url)
+        for transaction, job in zip(transactions, jobs, strict=True):
+            Transaction(schedd._endpoint, transaction.lease).commit()
+            assert status(schedd, job.id) == IDLE

@@ -269,13 +269,9 @@ class Commits:
 
     # After a restart
 
-    def left_over(self, of_former_runs: bool) -> list[str]:
-        """Commits to be concluded by nobody else: decided or given up, or all that a former run began."""
-        return [
-            marker
-            for marker, state in self._journal.commits().items()
-            if state != journals.PREPARING or (of_former_runs and not marker.startswith(f"{self._run}-"))
-        ]
+    def left_over(self) -> list[str]:
+        """Commits to be concluded by nobody else: decided or given up."""
+        return [marker for marker, state in self._journal.commits().items() if state != journals.PREPARING]
 
     def take_back_strays(self) -> Any:
         """Steps that take guarded jobs out of the queue which no journal knows: a submission of a former run

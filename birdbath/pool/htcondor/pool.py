@@ -110,13 +110,20 @@ class HTCondorPool:
             self._tokens.close()
         self.journal.close()
 
+    def resume(self, unit: UnitOfWork) -> None:
+        """At a start: transactions whose commit a killed gateway had not decided are their clients' again.
+        What is in the schedd of them is taken back when the pool is tended.
+        """
+        for marker in self.journal.undecided():
+            self.journal.give_up(unit, marker)
+
     async def tend(self, write: Write) -> None:
-        """Conclude commits that nobody concludes; the first time, those of a killed gateway as well.
+        """Conclude commits that nobody concludes; the first time, take back what no journal knows as well.
 
         Has to be called again and again: what the pool does not allow now is tried again.
         """
         try:
-            for marker in self._commits.left_over(of_former_runs=not self._taken_up):
+            for marker in self._commits.left_over():
                 await asking.await_steps(self._commits.conclude(marker), write)
             if not self._taken_up:
                 await asking.await_steps(self._commits.take_back_strays(), write)
