@@ -58,9 +58,13 @@ class Constraint:
         self._shape = check_cost(self._text)
         self._frugal = not self._shape.calls and self._shape.cost(lambda name: LIGHT) <= self._most
 
+    def cost(self, costs: Costs) -> float:
+        """What evaluating it in the ad that has these costs may cost."""
+        return self._shape.cost(costs.of)
+
     def affords(self, costs: Costs) -> bool:
         """Whether it is evaluated within reasonable time in the ad that has these costs."""
-        return (self._frugal and costs.light) or self._shape.cost(costs.of) <= self._most
+        return (self._frugal and costs.light) or self.cost(costs) <= self._most
 
     def select(self, records: Sequence[AdRecord], now: float, begun: float | None = None) -> list[AdRecord]:
         """Those of `records` that the constraint selects, in their order; `now` in seconds since the epoch.

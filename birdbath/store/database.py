@@ -17,7 +17,7 @@ from sqlalchemy.pool import QueuePool
 from birdbath.errors import BirdbathError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-SCHEMA_REVISION = "0015"
+SCHEMA_REVISION = "0016"
 """The newest migration; a database that carries it is opened without loading Alembic."""
 
 LOCK_TIMEOUT = 10_000

@@ -206,6 +206,24 @@ simulated_notices = Table(
 )
 """Events of which the hosted program of cluster `cluster_id` is still to be told."""
 
+simulated_removals = Table(
+    "simulated_removals",
+    metadata,
+    Column("cluster_id", Integer, primary_key=True, autoincrement=False),
+    Column("proc_id", Integer, primary_key=True, autoincrement=False),
+    Column("owner", String(255), nullable=False),
+    Column("requirements", Text, nullable=False),
+    Column("due_at", Float),
+    Column("last_cluster", Integer, nullable=False),
+    Column("seen_cluster", Integer, nullable=False),
+    Column("seen_proc", Integer, nullable=False),
+    Index("simulated_removals_due", "due_at"),
+    Index("simulated_removals_of", "owner", "cluster_id", "proc_id"),
+)
+"""Jobs that have ended and whose OtherJobRemoveRequirements (`requirements`) are still to be looked at, in
+jobs after `seen_cluster`.`seen_proc` and up to `last_cluster`; without `due_at`: after others of the owner.
+"""
+
 htcondor_pools = Table(
     "htcondor_pools",
     metadata,

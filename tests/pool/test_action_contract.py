@@ -4,6 +4,8 @@ files.
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from birdbath.classads import Expression, Scalar
@@ -267,3 +269,71 @@ def test_a_vacated_job_runs_again(harness: Harness) -> None:
     harness.wait_for(lambda: EventType.JOB_EVICTED in event_types(harness, job))
     harness.wait_for(lambda: ad_of(harness, job).integer("NumJobStarts") == 2)
     assert status_of(harness, job) is JobStatus.RUNNING
+
+
+def held(harness: Harness, **more: Scalar | Expression) -> JobId:
+    """A job that stays where it is."""
+    return submit(harness, "/bin/true", "", None, JobStatus=5, HoldReason="it waits", **more)
+
+
+def removed_by(harness: Harness, job: JobId) -> str:
+    """The requirements that removed the job, as its RemoveReason tells."""
+    reason = ad_of(harness, job).string("RemoveReason")
+    # A schedd says its own id of the job that ended.
+    told = r"removed because <OtherJobRemoveRequirements = (.*)> fired when job \(\d+\.0\) was removed"
+    found = re.fullmatch(told, reason)
+    assert found is not None, reason
+    harness.wait_for(lambda: events_of(harness, job)[-1][0] is EventType.JOB_ABORTED)
+    assert events_of(harness, job)[-1][1].string("Reason") == reason
+    return found[1]
+
+
+@pytest.mark.parametrize(
+    "requirements", ["Mark =?= 7", Expression('strcat("Mark =?= ",3 + 4)')], ids=["text", "expression"]
+)
+def test_other_jobs_are_removed_with_a_job(harness: Harness, requirements: str | Expression) -> None:
+    job = held(harness, OtherJobRemoveRequirements=requirements)
+    meant, other = held(harness, Mark=7), held(harness, Mark=8)
+    act(harness, JobAction.REMOVE, job, ActionDetails("enough"))
+    harness.wait_for(becomes(harness, meant, JobStatus.REMOVED))
+    assert removed_by(harness, meant) == "Mark =?= 7"
+    assert status_of(harness, other) is JobStatus.HELD
+    assert ad_of(harness, job).string("RemoveReason") == "enough"
+
+
+def test_other_jobs_are_removed_when_a_job_is_completed(harness: Harness) -> None:
+    meant = held(harness, Mark=7)
+    job = submit(harness, "/bin/true", OtherJobRemoveRequirements="Mark =?= 7")
+    harness.wait_for(becomes(harness, meant, JobStatus.REMOVED))
+    assert status_of(harness, job) is JobStatus.COMPLETED
+    assert removed_by(harness, meant) == "Mark =?= 7"
+
+
+def test_what_is_removed_with_a_job_removes_others_in_turn(harness: Harness) -> None:
+    first = held(harness, Mark=1, OtherJobRemoveRequirements="Mark == 2")
+    second = held(harness, Mark=2, OtherJobRemoveRequirements="Mark == 3 || Mark == 1")
+    third = held(harness, Mark=3)
+    act(harness, JobAction.REMOVE, first)
+    harness.wait_for(becomes(harness, third, JobStatus.REMOVED))
+    assert removed_by(harness, second) == "Mark == 2"
+    assert removed_by(harness, third) == "Mark == 3 || Mark == 1"
+
+
+def test_jobs_of_others_are_not_removed_with_a_job(harness: Harness) -> None:
+    own, foreign = harness.owners
+    job = held(harness, OtherJobRemoveRequirements="Mark =?= 7")
+    theirs = held(harness, Mark=7, Owner=foreign)
+    ours = held(harness, Mark=7, Owner=own)
+    act(harness, JobAction.REMOVE, job)
+    harness.wait_for(becomes(harness, ours, JobStatus.REMOVED))
+    harness.pass_time(2)
+    assert status_of(harness, theirs) is JobStatus.HELD
+
+
+@pytest.mark.parametrize("requirements", ["Mark =?=", "", Expression("Mark =?= 7"), Expression("NoSuch")])
+def test_what_is_no_constraint_removes_nothing(harness: Harness, requirements: str | Expression) -> None:
+    job, other = held(harness, OtherJobRemoveRequirements=requirements), held(harness, Mark=7)
+    act(harness, JobAction.REMOVE, job)
+    harness.pass_time(2)
+    assert status_of(harness, job) is JobStatus.REMOVED
+    assert status_of(harness, other) is JobStatus.HELD

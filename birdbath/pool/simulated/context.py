@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, select
 from birdbath.classads import Ad, AdMemory
 from birdbath.events import EventType, JobEvent
 from birdbath.pool.base import JobId, JobStatus, NewJob
-from birdbath.pool.simulated import lifecycle, materialization
+from birdbath.pool.simulated import lifecycle, materialization, other_removals
 from birdbath.pool.simulated.accountant import Accountant
 from birdbath.pool.simulated.autoclusters import Autoclusters
 from birdbath.pool.simulated.clock import Clock
@@ -177,6 +177,9 @@ class PoolContext:
         if events and "UserLog" in job.ad:
             home = self.home_of(unit, job)
             write_user_log(unit, home, self.sandbox(home), job, events)
+        if other_removals.note(unit, job, events, now):
+            table.removing = True
+            self.wake(unit, now)
         table.save(job, events)
         if not job.running:
             self.fates.pop(job.id, None)

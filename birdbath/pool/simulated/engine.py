@@ -1,8 +1,9 @@
 """The engine: it does whatever is due, in the order of its instants, one bounded step at a time.
 
-At one instant first the runs of jobs go on, by cluster and proc, then their periodic policies are looked at,
-then the negotiator runs. What is done depends on the database alone, never on where a step ended or how late
-it came: so a pool that was killed goes on as if nothing had been, event by event.
+At one instant jobs are first removed because others ended, then the runs of jobs go on, by cluster and proc,
+then their periodic policies are looked at, then the negotiator runs. What is done depends on the database
+alone, never on where a step ended or how late it came: so a pool that was killed goes on as if nothing had
+been, event by event.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from sqlalchemy import func, select
 
 from birdbath.events import JobEvent
 from birdbath.pool.base import ActionDetails, JobId
-from birdbath.pool.simulated import interruptions, lifecycle, policies
+from birdbath.pool.simulated import interruptions, lifecycle, other_removals, policies
 from birdbath.pool.simulated.autoclusters import SUBMIT_MACHINE
 from birdbath.pool.simulated.context import PoolContext
 from birdbath.pool.simulated.execution import MAX_OPEN_FILES
@@ -52,6 +53,7 @@ _LOCAL_RUNS = select(_s.cluster_id).where(_s.due_at > 0, func.coalesce(_s.slot, 
 class Agenda:
     """When what is due next: infinity for never."""
 
+    removal: float
     outage: float
     run: float
     policy: float
@@ -59,7 +61,7 @@ class Agenda:
 
     @property
     def first(self) -> float:
-        return min(self.outage, self.run, self.policy, self.cycle)
+        return min(self.removal, self.outage, self.run, self.policy, self.cycle)
 
 
 class Engine:
@@ -123,6 +125,21 @@ class Engine:
             return inf
         interval = self._context.description.policy_interval
         return (now // interval + 1) * interval
+
+    def remove_others(self, step: _Step) -> None:
+        """Remove jobs because another one ended."""
+        context, now = self._context, step.state.time
+        found, reason = other_removals.take(step.unit, now)
+        for job_id in found:
+            job = step.table.load(job_id)
+            if job is None:
+                continue
+            was_running = job.running
+            context.settle(step.unit, step.table, job, lifecycle.remove(job, now, reason), now)
+            step.spent += 1
+            if was_running:
+                step.negotiate_now()
+        step.spent += 1
 
     def suffer(self, step: _Step) -> None:
         """Let machines die, come back, or look at their policies."""
@@ -206,6 +223,8 @@ class Engine:
             step.spent += 1
             if self._apply_policy(step, job, now):
                 step.negotiate_now()
+            if step.table.removing:
+                return
 
     def _apply_policy(self, step: _Step, job: QueuedJob, now: float) -> bool:
         context = self._context
@@ -281,7 +300,7 @@ class _Step:
         self.unit = unit
         self.table: JobTable = context.table(unit)
         self.state: PoolState = read_state(unit, context.started)
-        self.agenda = Agenda(inf, inf, inf, inf)
+        self.agenda = Agenda(inf, inf, inf, inf, inf)
         self.spent = 0
         self.written = 0
         self.put_off = False
@@ -348,7 +367,9 @@ class _Step:
             self.state.cycle_at = inf
         outage = self._engine.outages(self.state).next_change(self.state.time)
         outage = min(outage, self._engine.next_watch(self.unit, self.state.time))
-        self.agenda = Agenda(outage, run, policy, self._cycle())
+        removal = other_removals.next_due(self.unit)
+        self.table.removing = False
+        self.agenda = Agenda(removal, outage, run, policy, self._cycle())
 
     def _cycle(self) -> float:
         """When the next cycle may be: not too soon after the last one, unless that goes on."""
@@ -362,7 +383,9 @@ class _Step:
 
     def _act(self) -> None:
         agenda = self.agenda
-        if agenda.outage <= min(agenda.run, agenda.policy, agenda.cycle):
+        if agenda.removal == agenda.first:
+            self._engine.remove_others(self)
+        elif agenda.outage <= min(agenda.run, agenda.policy, agenda.cycle):
             self._engine.suffer(self)
         elif agenda.run <= min(agenda.policy, agenda.cycle):
             self._engine.go_on(self)
@@ -377,8 +400,9 @@ class _Step:
         What the treatment of one makes due comes in its turn.
         """
         most = MAX_TRANSITIONS - self.spent
-        before_outage = nextafter(self.agenda.outage, 0.0) if self.agenda.outage < inf else inf
-        self._barrier = min(self.agenda.policy, self.agenda.cycle, before_outage)
+        first = min(self.agenda.removal, self.agenda.outage)  # they come before runs of their instant
+        before_them = nextafter(first, 0.0) if first < inf else inf
+        self._barrier = min(self.agenda.policy, self.agenda.cycle, before_them)
         found = self.table.due(self._barrier, most)
         # What lies beyond those that were found must wait: there may be others before it.
         horizon = found[-1][0] if len(found) == most else None
@@ -395,6 +419,8 @@ class _Step:
             self.table.scheduled.clear()
             yield job
             self.spent += 1
+            if self.table.removing:
+                return
             self._take_scheduled(queue, horizon)
 
     def _take_scheduled(self, queue: list[tuple[float, JobId]], horizon: float | None) -> None:

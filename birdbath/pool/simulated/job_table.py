@@ -112,7 +112,8 @@ class JobTable:
 
     `scheduled` are jobs that may be due at another time now; `idled` says that a job became idle (or a new
     one came) since the last flush; `late` are clusters with jobs that are materialized late of which some
-    changed, `thinned` those of which some left.
+    changed, `thinned` those of which some left; `removing` says that a job ended because of which others
+    may have to be removed.
     """
 
     def __init__(self, unit: UnitOfWork, signature: Callable[[Ad], str], claims: Claims, now: float) -> None:
@@ -131,6 +132,7 @@ class JobTable:
         self.idled = False
         self.late: set[int] = set()
         self.thinned: set[int] = set()
+        self.removing = False
         self.scheduled: list[QueuedJob] = []
 
     def load(self, job: JobId) -> QueuedJob | None:

@@ -90,11 +90,9 @@ class SimulatedQueue:
         queued = self._load(table, job)
         was_running = queued.running
         events = _ACTIONS[action](queued, now, details)
-        if action is JobAction.REMOVE and details.force:
-            table.save(queued, events)
+        context.settle(unit, table, queued, events, now)
+        if action is JobAction.REMOVE and details.force and table.load(job) is not None:
             context.leave(unit, table, queued)
-        else:
-            context.settle(unit, table, queued, events, now)
         if action is JobAction.REMOVE and details.cluster and is_late(queued.ad):
             for waiting in materialization.give_up(unit, job.cluster):
                 unit.after_commit(context.sandbox(waiting).remove)

@@ -324,6 +324,23 @@ def test_the_final_node_runs_when_dagman_was_removed(pool: SimulatedHarness) -> 
     assert ad_of(pool, job).integer("DAG_Status") == 4
 
 
+def test_the_final_node_is_not_among_the_other_jobs_that_go(pool: SimulatedHarness) -> None:
+    dag = 'JOB A node.sub\nVARS A seconds="500"\nFINAL F node.sub\nVARS F seconds="30"\n'
+    files = {"test.dag": dag.encode(), "node.sub": NODE.encode()}
+    attributes: dict[str, Scalar] = {"JobUniverse": 7, "OtherJobRemoveRequirements": "DAGManJobId =?= 1"}
+    job = submit(pool, "/opt/condor/bin/condor_dagman", "-f -l . -Dag test.dag", files, **attributes)
+    pool.pass_time(5)
+    (node,) = selected(pool, f"DAGManJobId =?= {job.cluster}")
+    pool.write(lambda unit: pool.queue.act(unit, JobAction.REMOVE, job, ActionDetails("enough")))
+    pool.pass_time(40)
+    reason = (
+        f"removed because <OtherJobRemoveRequirements = DAGManJobId =?= 1> fired when job ({job}) was removed"
+    )
+    assert events_of(pool, node)[-1][1].string("Reason") == reason
+    assert text_of(pool, job, "order.txt") == "F 0\n"
+    assert "EXITING WITH STATUS 2" in text_of(pool, job, "test.dag.dagman.out")
+
+
 def test_a_removed_dagman_stays_until_its_final_node_is_through(pool: SimulatedHarness) -> None:
     dag = 'JOB A node.sub\nVARS A seconds="500"\nFINAL F node.sub\nVARS F seconds="30"\n'
     words = "-f -l . -Dag test.dag"
