@@ -58,6 +58,11 @@ class Parts:
         """Give back the database."""
         self.notifier.close()
         self.writer.stop()
+        if isinstance(self.pool, SimulatedPool):
+            try:
+                self.writer.write_now(self.pool.keep_clock)
+            except Exception:  # the clock goes on from what was kept before: no event is told of any less
+                _log.exception("The time of the pool's clock could not be kept")
         try:
             self.boots.end(self.writer, lambda unit: settle_all(unit, self.pool.queue))
         except Exception:  # the next start after a loss of power ends the open transactions: no more is lost

@@ -170,7 +170,12 @@ def _clock(settings: Settings, unit: UnitOfWork) -> VirtualClock:
     if state.speed == 1.0 and not state.paused and settings.start_time is None:
         state = replace(state, time=max(state.time, wall))
     save_clock(unit, state)
-    return VirtualClock(state)
+
+    def keeps(state: ClockState) -> bool:
+        """Whether the next start does not begin with the wall's time, or that would be earlier."""
+        return state.speed != 1.0 or settings.start_time is not None or state.time > time.time() + 1
+
+    return VirtualClock(state, keeps=keeps)
 
 
 def check_expressions(settings: Settings) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -53,6 +54,17 @@ def submit_an_hour(schedd: Schedd) -> int:
         }
         job.submit({**ad, "LeaveJobInQueue": True})
     return job.id.cluster
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
+def test_time_does_not_go_back_at_a_restart(tmp_path: Path, end: signal.Signals) -> None:
+    options, environment = ("--speed", "60"), {"BIRDBATH_START_TIME": str(START)}
+    with running_server(tmp_path, *options, environment=environment) as server:
+        while (told := requests.get(f"{server.url}/pool/clock", timeout=10).json()["time"]) < START + 120:
+            pass
+        server.stop(end)
+    with running_server(tmp_path, *options, environment=environment) as server:
+        assert requests.get(f"{server.url}/pool/clock", timeout=10).json()["time"] >= told
 
 
 def test_a_job_of_an_hour_runs_while_the_clock_is_told_to(server: ServerProcess) -> None:

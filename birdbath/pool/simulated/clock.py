@@ -20,6 +20,11 @@ from typing import Any, Protocol
 LATEST = 4_102_444_800.0
 """The year 2100: no virtual clock goes further, so that a policy that never comes true ends some time."""
 
+KEPT_AHEAD = 10.0
+"""For so many real seconds a clock may go on before its time is kept again."""
+_RENEWED = 0.75
+"""Of them so much has to be left, or it is kept anew."""
+
 
 class Clock(Protocol):
     """Where the pool has its time from; in seconds since the epoch."""
@@ -88,10 +93,20 @@ class VirtualClock:
 
     At a finite speed it runs by itself, from `state.time` on. At infinite speed it stands still while nothing
     is due, and jumps as the engine asks it to. Thread-safe.
+
+    `keeps` says of a state in which it runs by itself whether a restart begins with the time that was kept
+    last: it shows no time beyond that then, see `to_keep`. Without it nothing has to be kept.
     """
 
-    def __init__(self, state: ClockState, wall: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        state: ClockState,
+        wall: Callable[[], float] = time.time,
+        keeps: Callable[[ClockState], bool] | None = None,
+    ) -> None:
         self._wall = wall
+        self._keeps = keeps
+        self._settings = 0
         self._lock = threading.RLock()
         self._changed: Callable[[], None] = lambda: None
         self._expected = inf
@@ -103,6 +118,29 @@ class VirtualClock:
             raise ValueError("a clock's speed is above 0, and its time a number")
         self._anchor, self._wall_anchor = state.time, self._wall()
         self._speed, self._paused, self._limit = state.speed, state.paused, min(state.limit, LATEST)
+        self._kept = inf if self._keeps is None else self._anchor
+        self._settings += 1
+
+    def to_keep(self) -> tuple[ClockState, Callable[[], None]] | None:
+        """What is to be kept now for a restart after a kill, which must not show an earlier time than was
+        told, and what to call when it is durable; None when nothing is.
+        """
+        with self._lock:
+            state = self.state
+            if self._paused or self._speed == inf or self._keeps is None or not self._keeps(state):
+                self._kept = inf
+                return None
+            ahead = KEPT_AHEAD * self._speed
+            if self._kept >= min(state.time + _RENEWED * ahead, self._limit):
+                return None
+            until, settings = min(state.time + ahead, self._limit), self._settings
+
+        def is_kept() -> None:
+            with self._lock:
+                if settings == self._settings:
+                    self._kept = until
+
+        return replace(state, time=until), is_kept
 
     def on_change(self, callback: Callable[[], None]) -> None:
         """Call `callback`, in the thread that did it, whenever somebody sets this clock."""
@@ -150,7 +188,7 @@ class VirtualClock:
         if self._paused or self._speed == inf:
             return self._anchor
         passed = max(0.0, self._wall() - self._wall_anchor)
-        return max(self._anchor, min(self._anchor + passed * self._speed, self._limit))
+        return max(self._anchor, min(self._anchor + passed * self._speed, self._limit, self._kept))
 
     def delay(self, until: float) -> float:
         with self._lock:

@@ -125,6 +125,9 @@ class SimulatedPool:
         """
         self._take_up_processes(unit)
         due = self._engine.advance(unit)
+        if isinstance(self.clock, VirtualClock) and (kept := self.clock.to_keep()) is not None:
+            save_clock(unit, kept[0])
+            unit.after_commit(kept[1])
         self._context.promised = due
         self.clock.expect(due)
         return due
@@ -174,6 +177,11 @@ class SimulatedPool:
         state = self.clock.change(speed, paused, limit)
         save_clock(unit, state)
         return state
+
+    def keep_clock(self, unit: UnitOfWork) -> None:
+        """Let a restart go on with the time that a virtual clock shows now: it tells no later one."""
+        if isinstance(self.clock, VirtualClock):
+            save_clock(unit, self.clock.state)
 
     def sweep(self, unit: UnitOfWork, older_than: float, staged: Iterable[JobId]) -> int:
         """Delete sandboxes that belong neither to a job in the queue nor to a `staged` one; how many, at most

@@ -9,6 +9,7 @@ import pytest
 
 from birdbath.pool.base import JobId, JobStatus
 from birdbath.pool.simulated import ClockState, ManualClock, VirtualClock
+from birdbath.pool.simulated.clock import KEPT_AHEAD
 from birdbath.pool.simulated.state import read_clock, save_clock
 from birdbath.store import UnitOfWork
 from tests.pool.harness import becomes, new_job, submit
@@ -153,6 +154,61 @@ def test_a_paused_clock_goes_on_step_by_step() -> None:
     assert clock.reach(1010.0)
     assert not clock.reach(1011.0)
     assert clock.time() == 1010.0
+
+
+def test_a_clock_shows_no_time_before_it_is_kept() -> None:
+    wall = Wall()
+    clock = VirtualClock(ClockState(1000.0, speed=60.0), wall, keeps=lambda state: True)
+    wall.now += 1
+    assert clock.time() == 1000.0
+    kept = clock.to_keep()
+    assert kept is not None
+    assert kept[0] == ClockState(1000.0 + 60 * KEPT_AHEAD, speed=60.0)
+    assert clock.time() == 1000.0, "it is not durable yet"
+    kept[1]()
+    assert clock.time() == 1060.0
+    assert clock.to_keep() is None, "it has only just been kept"
+    wall.now += 100
+    assert clock.time() == kept[0].time
+    later = clock.to_keep()
+    assert later is not None
+    assert later[0].time == kept[0].time + 60 * KEPT_AHEAD
+
+
+def test_what_was_kept_says_nothing_of_a_clock_that_was_set_since() -> None:
+    wall = Wall()
+    clock = VirtualClock(ClockState(1000.0, speed=60.0), wall, keeps=lambda state: True)
+    kept = clock.to_keep()
+    assert kept is not None
+    clock.change(speed=2.0)
+    kept[1]()
+    wall.now += 1
+    assert clock.time() == 1000.0
+
+
+@pytest.mark.parametrize(
+    ("state", "keeps"),
+    [
+        (ClockState(1000.0, speed=60.0), False),
+        (ClockState(1000.0, speed=inf), True),
+        (ClockState(1000.0, speed=60.0, paused=True), True),
+    ],
+)
+def test_a_clock_whose_restart_shows_no_earlier_time_is_not_kept(state: ClockState, keeps: bool) -> None:
+    wall = Wall()
+    clock = VirtualClock(state, wall, keeps=lambda state: keeps)
+    assert clock.to_keep() is None
+    wall.now += 100
+    assert clock.time() == (1000.0 if keeps else 7000.0)
+
+
+def test_a_clock_is_kept_no_further_than_to_its_limit() -> None:
+    clock = VirtualClock(ClockState(1000.0, speed=60.0, limit=1100.0), Wall(), keeps=lambda state: True)
+    kept = clock.to_keep()
+    assert kept is not None
+    assert kept[0].time == 1100.0
+    kept[1]()
+    assert clock.to_keep() is None
 
 
 def test_a_clock_needs_a_speed() -> None:
