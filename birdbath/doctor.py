@@ -17,10 +17,10 @@ from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from cryptography import x509
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from birdbath import admission
@@ -37,7 +37,6 @@ from birdbath.settings import Settings
 from birdbath.store.database import SCHEMA_REVISION
 
 DAYS: Final = 30
-_FILES: Final = 4096
 
 
 class UnreadableCertificate(BirdbathError):
@@ -149,7 +148,7 @@ def _disk(settings: Settings) -> Iterator[Found]:
 def _database(settings: Settings, whole: bool = True) -> Iterator[Found]:
     url = settings.database
     if url.startswith("sqlite:///"):
-        yield from _sqlite(Path(url.removeprefix("sqlite:///")), whole)
+        yield from _sqlite(Path(make_url(url).database or ""), whole)
         return
     try:
         engine = create_engine(url)
@@ -171,7 +170,7 @@ def _sqlite(path: Path, whole: bool) -> Iterator[Found]:
         yield _good(f"{path} will be made")
         return
     try:
-        with closing(sqlite3.connect(f"file:{path}?mode=rw", uri=True, timeout=5)) as database:
+        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=rw", uri=True, timeout=5)) as database:
             (state,) = database.execute("PRAGMA quick_check(1)").fetchone() if whole else ("ok",)
             new = not database.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone()
             (revision,) = (

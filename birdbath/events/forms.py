@@ -20,7 +20,6 @@ from birdbath.events.text import event_text
 from birdbath.events.types import event_name
 
 SPEC_VERSION = "1.0"
-_OPTIONS = "there are ISO_DATE, UTC, SUB_SECOND and LEGACY"
 TYPE_PREFIX = "org.htcondor.job."
 
 

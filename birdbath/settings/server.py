@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings
+from sqlalchemy import URL
 
 from birdbath.settings.values import Networks
 
@@ -79,7 +80,10 @@ class ServerSettings(BaseSettings):
     @property
     def database(self) -> str:
         """The SQLAlchemy URL of the database."""
-        return self.database_url or f"sqlite:///{self.folder / 'birdbath.db'}"
+        if self.database_url:
+            return self.database_url
+        # Not put together as text: in a URL a question mark and a percent sign mean something.
+        return URL.create("sqlite", database=str(self.folder / "birdbath.db")).render_as_string()
 
 
 def _available_memory() -> int:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import pytest
 from cryptography.hazmat.primitives import serialization
 
 from birdbath.credentials.passwords import change, hash_password
@@ -50,11 +51,14 @@ def test_a_new_home_is_well_and_stays_new(tmp_path: Path) -> None:
     assert not (tmp_path / "home").exists()
 
 
-def test_a_used_home_is_well(tmp_path: Path) -> None:
-    with running_server(tmp_path / "home") as server:
-        code, found = doctor(tmp_path / "home", port=urlsplit(server.url).port)
+@pytest.mark.parametrize("name", ["home", "a%41?b#c d"])
+def test_a_used_home_is_well(name: str, tmp_path: Path) -> None:
+    home = tmp_path / name
+    with running_server(home) as server:
+        code, found = doctor(home, port=urlsplit(server.url).port)
         assert (code, found["listening"]["verdict"]) == (0, "doubtful")
-        assert "can be written" in found["database"]["seen"]
+        assert found["database"]["seen"] == f"{home / 'birdbath.db'} is sound and can be written"
+    assert {entry.name for entry in tmp_path.iterdir()} == {name, "birdbath.toml"}
 
 
 def test_it_says_what_is_wrong(tmp_path: Path) -> None:
