@@ -210,7 +210,7 @@ def _filter(given: _From) -> Filter:
         return Filter.of(given.topics, given.constraint)
     if given.topics or given.constraint:
         raise ListenUsage("Either --filter-file, or --topic and --constraint")
-    return Filter.from_json(given.filter_file.read_text())
+    return Filter.from_json(given.filter_file.read_bytes())
 
 
 def _source(given: _From, filter: Filter) -> Source:

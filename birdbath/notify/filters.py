@@ -50,7 +50,7 @@ class Filter:
         return cls(patterns, condition.constraint.text if condition else "", compiled, condition)
 
     @classmethod
-    def from_json(cls, text: str) -> Filter:
+    def from_json(cls, text: str | bytes) -> Filter:
         """The filter that `to_json` wrote, or a client in the same form: `{"topics": [...], "constraint":
         "..."}`.
 

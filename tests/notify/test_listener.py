@@ -414,6 +414,7 @@ CHAT = ["--chat", "a@b.c", "--jid", "b@b.c", "--xmpp-password", "pw"]
 
 
 def test_mistakes_are_said_in_a_line(tmp_path: Path) -> None:
+    (tmp_path / "latin").write_bytes('{"topics": ["job.*.jörg.#"]}'.encode("latin-1"))
     for arguments, reason in (
         (["http://127.0.0.1:1"], "--file, --mail, --chat and --apprise"),
         (["http://127.0.0.1:1", "--file", "-", "--mail", "a@b.c"], "one of"),
@@ -437,6 +438,7 @@ def test_mistakes_are_said_in_a_line(tmp_path: Path) -> None:
         (["http://127.0.0.1:1", *CHAT, "--chat", "roster"], "no contact beside it"),
         (["http://127.0.0.1:1", *CHAT, "--chat", "a@@b"], "'a@@b' is no XMPP address"),
         (["http://127.0.0.1:1", "--file", "-", "--form", "yaml"], "No event form"),
+        (["http://127.0.0.1:1", "--file", "-", "--filter-file", str(tmp_path / "latin")], "is not JSON"),
     ):
         done = CliRunner().invoke(app, ["listen", *arguments])
         assert done.exit_code == 1, done.output
