@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from math import inf, isfinite
 from typing import Annotated, Any
 
 import typer
@@ -37,6 +38,9 @@ def clock(
     if speed not in (None, "max") and not _is_number(speed or ""):
         complain(f"--speed takes a number or max, not {speed}")
         raise typer.Exit(2)
+    if until is not None and not isfinite(until):
+        complain(f"--until takes a time, not {until}")
+        raise typer.Exit(2)
     wanted: dict[str, Any] = {"paused": pause, "until": until, "step": step or None}
     wanted["speed"] = speed if speed in (None, "max") else float(speed or 0)
     state = _ask(url, {name: value for name, value in wanted.items() if value is not None})
@@ -51,7 +55,7 @@ def clock(
 
 def _is_number(text: str) -> bool:
     try:
-        return float(text) > 0
+        return 0 < float(text) < inf
     except ValueError:
         return False
 

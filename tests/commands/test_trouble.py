@@ -104,6 +104,14 @@ def test_what_is_no_job_is_wrong_usage(run: Run) -> None:
     assert "expected CLUSTER.PROC" in outcome.stderr
 
 
+@pytest.mark.parametrize("words", [("--speed", "inf"), ("--speed", "nan"), ("--until", "nan")])
+def test_a_clock_is_set_to_numbers(run: Run, words: tuple[str, str]) -> None:
+    outcome = run("clock", *words)
+
+    assert outcome.exit_code == 2
+    assert outcome.stderr.startswith(f"birdbath: {words[0]} takes a ")
+
+
 @pytest.mark.parametrize("words", [("q",), ("clock",), ("submit", "sleep.sub")])
 def test_a_password_in_the_address_is_not_shown(run: Run, tmp_path: Path, words: tuple[str, ...]) -> None:
     (tmp_path / "sleep.sub").write_text("executable = /bin/sleep\nqueue\n")
