@@ -41,7 +41,10 @@ def passwd(
             raise BirdbathError(f"{file} has no account {account}")
         typer.echo(f"Deleted {account} from {file}")
         return
-    known = change(file, account, hash_password(_asked(account), clear))
+    password = _asked(account)
+    if clear and (password != password.strip() or len(password.splitlines()) != 1):
+        raise BadPassword("A password that is kept itself begins and ends with no blank, and is one line")
+    known = change(file, account, hash_password(password, clear))
     typer.echo(f"{'Changed' if known else 'Added'} {account} in {file}")
 
 

@@ -72,7 +72,9 @@ def is_right(kept: str, password: str) -> bool:
             return _hasher.verify(kept, password)
         return False
     secret = password.encode()
-    return len(secret) <= 72 and bcrypt.checkpw(secret, kept.encode())
+    with suppress(ValueError):  # what is kept only looks like a hash
+        return len(secret) <= 72 and bcrypt.checkpw(secret, kept.encode())
+    return False
 
 
 class PasswordFiles:
@@ -121,9 +123,11 @@ def change(path: Path, account: str, kept: str | None) -> bool:
     """
     with _replacing(path) as replace:
         try:
-            lines = path.read_text().splitlines()
+            lines = path.read_bytes().decode().splitlines()
         except FileNotFoundError:
             lines = []
+        except UnicodeDecodeError as error:  # whose own text shows what is there
+            raise UnusableCredentials(f"{path}: byte {error.start + 1} is not UTF-8") from None
         except OSError as error:
             raise UnusableCredentials(f"Cannot read {path}: {error.strerror}") from None
         others = [line for line in lines if line.partition(":")[0] != account]

@@ -155,6 +155,13 @@ def test_a_password_file_with_a_bad_line_is_refused(tmp_path: Path, line: str) -
         PasswordFiles(tmp_path / "passwords")
 
 
+@pytest.mark.parametrize("kept", [f"$2b$12${'!' * 53}", f"$2b$99${'a' * 53}", "$argon2id$x"])
+def test_nothing_is_the_password_of_what_only_looks_like_a_hash(tmp_path: Path, kept: str) -> None:
+    (tmp_path / "passwords").write_text(f"ann:{kept}\n")
+    with pytest.raises(WrongCredential):
+        PasswordFiles(tmp_path / "passwords").check("ann", "a good password")
+
+
 def test_a_file_is_read_again_and_a_broken_one_is_not_used(tmp_path: Path) -> None:
     now = [0.0]
     path = tmp_path / "number"
@@ -336,6 +343,11 @@ def test_the_commands_make_what_the_server_takes(tmp_path: Path) -> None:
     PasswordFiles(passwords).check("ann", "a good password")
     assert birdbath("passwd", str(passwords), "ann", stdin="short\n").returncode == 1
     assert birdbath("passwd", str(passwords), "a:b", stdin="a good password\n").returncode == 1
+    blank = birdbath("passwd", str(passwords), "eve", "--clear", stdin="a good password \n")
+    assert (blank.returncode, blank.stderr.count("\n")) == (1, 1)
+    (tmp_path / "latin").write_bytes("jörg:x".encode("latin-1"))
+    latin = birdbath("passwd", str(tmp_path / "latin"), "ann", stdin="a good password\n")
+    assert (latin.returncode, latin.stderr) == (1, f"birdbath: {tmp_path / 'latin'}: byte 2 is not UTF-8\n")
     assert birdbath("passwd", "--delete", str(passwords), "ann").returncode == 0
     assert birdbath("passwd", "--delete", str(passwords), "ann").returncode == 1
     made = birdbath("token", "--key", str(key), "--new-key", "--identity", "ann@here", "--authz", "READ")
