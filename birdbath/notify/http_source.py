@@ -18,6 +18,7 @@ from birdbath.events.reading import NotAnEvent, from_cloudevent
 from birdbath.notify.deliveries import Delivery
 from birdbath.notify.filters import Filter
 from birdbath.notify.pauses import Pauses
+from birdbath.store.files import sync_directory
 
 _log = logging.getLogger(__name__)
 
@@ -258,7 +259,7 @@ def _read(state: Path | None) -> str | None:
 
 
 def _write(state: Path | None, subscription: str) -> None:
-    """Keep the id, which is as good as a password to what the subscription gets."""
+    """Keep the id, on disk; it is as good as a password to what the subscription gets."""
     if state is None:
         return
     state.parent.mkdir(parents=True, exist_ok=True)
@@ -269,3 +270,4 @@ def _write(state: Path | None, subscription: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     new.replace(state)
+    sync_directory(state.parent)

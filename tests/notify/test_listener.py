@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
@@ -214,6 +215,23 @@ async def test_a_constraint_on_the_job_is_refused_where_no_job_comes() -> None:
     assert listener.filter == kept
     told = Filter.of(["job.ad_information.#"], "JobUniverse == 5")
     assert Listener(broker_source(url, told), Kept(), told).filter == told
+
+
+async def test_a_state_file_is_on_disk_with_its_name(
+    house: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+
+    def recording(descriptor: int, fsync: Callable[[int], None] = os.fsync) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        fsync(descriptor)
+
+    async with house() as opened, serving(opened) as client:
+        source = HttpSource(str(client.base_url), Filter.of(), tmp_path / "state", pauses=quick)
+        monkeypatch.setattr(os, "fsync", recording)
+        await source._ensure()
+        await source._leave()
+    assert {str(tmp_path / "state.new"), str(tmp_path)} <= set(synced)
 
 
 async def test_without_a_state_file_the_subscription_ends_with_the_listener(house: Open) -> None:
