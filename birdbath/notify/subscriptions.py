@@ -248,9 +248,10 @@ class Subscriptions:
             self._keep(replace(known, cursor=max(known.cursor, through), expires_at=until))
 
     async def give_up(self, letter: DeadLetter) -> None:
-        """Put an event on the dead letter list of its subscription."""
+        """Put an event on the dead letter list of its subscription. Raises UnknownSubscription."""
+        kind = self.get(letter.subscription).kind
         await self._writer.write(lambda unit: rows.bury(unit, letter))
-        self._log.metrics.given_up[self.get(letter.subscription).kind] += 1
+        self._log.metrics.given_up[kind] += 1
 
     def letters(self, key: str) -> list[DeadLetter]:
         """The dead letters of a subscription, in order."""

@@ -22,6 +22,7 @@ _INSERT = insert(subscriptions)
 _ALL = select(subscriptions).order_by(_s.created_at, _s.id)
 _DELETE = delete(subscriptions).where(_BY_ID)
 _IS_OVER = select(_s.id).where(_BY_ID, _s.expires_at <= bindparam("now"))
+_THERE = select(_s.id).where(_BY_ID)
 _RENEW = update(subscriptions).where(_BY_ID).values(expires_at=bindparam("until"))
 _OPTIONS = update(subscriptions).where(_BY_ID).values(options=bindparam("new_options"))
 _FILTER = (
@@ -129,7 +130,11 @@ def remove_expired(unit: UnitOfWork, key: str, now: float) -> bool:
 
 
 def bury(unit: UnitOfWork, letter: DeadLetter) -> None:
-    """Write down that an event could not be delivered."""
+    """Write down that an event could not be delivered, unless the subscription is gone: nobody would ever
+    look at the letter, or remove it.
+    """
+    if unit.first(_THERE, {"key": letter.subscription}) is None:
+        return
     remove_letter(unit, letter.subscription, letter.event.sequence)
     unit.execute(
         _BURY,

@@ -6,10 +6,13 @@ import asyncio
 
 import httpx
 import pytest
+from sqlalchemy import Engine, select
 
 from birdbath.access import AccessRules, Level
-from birdbath.notify import Filter, Follower, Visibility
+from birdbath.notify import Filter, Follower, UnknownSubscription, Visibility
+from birdbath.store import subscriptions as rows
 from birdbath.store.subscriptions import DeadLetter
+from birdbath.store.tables import dead_letters
 from tests.notify.house import RELEASED, Open, event
 from tests.notify.serving import data, messages, serving
 
@@ -277,6 +280,23 @@ async def test_only_a_webhooks_dead_letters_can_be_sent_again(house: Open) -> No
         answer = await client.post(f"{SUBSCRIPTIONS}/mail/dead-letters/1", json={})
         assert (answer.status_code, "Only the dead letters of webhooks" in answer.text) == (400, True)
         assert len(open_house.notifier.subscriptions.letters("mail")) == 1
+
+
+async def test_what_was_removed_meanwhile_has_no_dead_letters(house: Open, engine: Engine) -> None:
+    async with house() as open_house:
+        subscriptions = open_house.notifier.subscriptions
+        await subscriptions.ensure("mail", "mail", Filter.of())
+        await open_house.write(event(1))
+        batch = await Follower(open_house.notifier.log, 0, Filter.of()).next()
+        letter = DeadLetter("mail", batch.entries[0].event, 1, 0.0, "refused")
+        # By another server on the database, and then by this one.
+        await open_house.writer.write(lambda unit: rows.remove(unit, "mail"))
+        await subscriptions.give_up(letter)
+        await subscriptions.remove("mail")
+        with pytest.raises(UnknownSubscription):
+            await subscriptions.give_up(letter)
+        with engine.connect() as connection:
+            assert connection.execute(select(dead_letters)).all() == []
 
 
 async def test_who_may_only_read_may_subscribe_but_not_have_the_server_call(house: Open) -> None:
