@@ -13,7 +13,7 @@ from birdbath.backend import Backend, Once
 from birdbath.classads import Ad, AdList, ad_from_items
 from birdbath.errors import BirdbathError, NotJobOwner, RequestFault, Unavailable
 from birdbath.federation import journal
-from birdbath.federation.commits import Commits, Keeping, Staged
+from birdbath.federation.commits import Commits, Keeping, Staged, undetermined
 from birdbath.federation.journal import Place
 from birdbath.federation.matching import Machines, recommend
 from birdbath.federation.queue import FederationQueue
@@ -24,7 +24,7 @@ from birdbath.pool.suitability import Recommendation
 from birdbath.schedd import ScheddSettings, Transaction
 from birdbath.soap.operations import Operations
 from birdbath.store import UnitOfWork
-from birdbath.store.trouble import trouble_of
+from birdbath.store.trouble import StorageTrouble, trouble_of
 from birdbath.tables import RoutingRule
 
 T = TypeVar("T")
@@ -294,7 +294,7 @@ class FederationBackend:
         try:
             async with self.commits.closed(call.caller, belongs.transaction) as staged:
                 return await self._commit_closed(call, staged)
-        except RequestFault:
+        except (RequestFault, StorageTrouble):
             raise
         except BirdbathError as error:
             refused = _raising(error)
@@ -329,7 +329,10 @@ class FederationBackend:
             self.commits.finish(unit, staged.transaction, decided)
             return answer(unit)
 
-        return await self._own.write(finish)
+        if decided is None:
+            return await self._own.write(finish)
+        with undetermined(decided.pool):
+            return await self._own.write(finish)
 
     async def _recommendation(self, caller: Caller, items: Any) -> Recommendation:
         ad = ad_from_items(items or (), "undefined")

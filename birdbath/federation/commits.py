@@ -9,12 +9,13 @@ has the pool commit it, which it does if it has not, and cannot do twice.
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import itertools
 import logging
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -34,7 +35,7 @@ from birdbath.soap.operations import Operations, ScheddOperations
 from birdbath.store import UnitOfWork, kept_replies
 from birdbath.store.crash_points import crash_point
 from birdbath.store.kept_replies import KeptReply
-from birdbath.store.trouble import StorageTrouble
+from birdbath.store.trouble import trouble_of
 
 _log = logging.getLogger(__name__)
 
@@ -101,6 +102,29 @@ class Staged:
     actions: list[StagedAction]
 
 
+@contextmanager
+def undetermined(pool: str) -> Iterator[None]:
+    """What comes of a decided commit when the disk or a database fails in the block shows later: its client
+    must not be told that nothing was done. Raises Unavailable then.
+    """
+    try:
+        yield
+    except Exception as error:
+        if (trouble := trouble_of(error)) is None:
+            raise
+        raise Unavailable(f"The commit is decided, and waits for pool {pool}: {trouble}") from None
+
+
+@contextmanager
+def _if_possible() -> Iterator[None]:
+    """The block may as well not be done when the disk or a database fails."""
+    try:
+        yield
+    except Exception as error:
+        if trouble_of(error) is None:
+            raise
+
+
 class Commits:
     """Commits transactions of the federation, and concludes those that a crash has left."""
 
@@ -134,7 +158,7 @@ class Commits:
             yield await self._own.write(lambda unit: self._staged(unit, caller, txn, mark))
         except Exception:
             self._closed.discard(mark)
-            with suppress(StorageTrouble):  # it will be when the commits are concluded
+            with _if_possible():  # or when the commits are concluded
                 await self._own.write(lambda unit: journal.reopen(unit, self._closed))
             raise
         finally:
@@ -161,10 +185,12 @@ class Commits:
     async def _committed(self, pool: str, caller: Caller, staged: Staged, keeping: Keeping | None) -> Decided:
         try:
             theirs, placed = await self._prepared(pool, caller, staged)
-        except BirdbathError as error:
-            if isinstance(error, RequestFault) and not isinstance(error, Unavailable):
-                raise  # no pool would take it
-            raise _Refused(error) from None
+        except Exception as error:
+            refusal = error if isinstance(error, BirdbathError) else trouble_of(error)
+            goes_on = isinstance(refusal, Unavailable) or not isinstance(refusal, RequestFault)
+            if refusal is None or not goes_on:  # no pool would take it
+                raise
+            raise _Refused(refusal) from None
         crash_point("federation:prepared")
         key = None if keeping is None else keeping.key
         decided = Decided(staged.transaction, pool, theirs.id, caller.account, staged.mark, key)
@@ -200,18 +226,27 @@ class Commits:
             journal.reopen(unit, self._closed)
             return journal.commits(unit)
 
+        by_pool: dict[str, list[Decided]] = {}
         for decided in await self._own.write(left):
-            if decided.mark in self._running or decided.pool not in self._pools:
-                continue
-            await self._conclude(decided)
+            if decided.mark not in self._running and decided.pool in self._pools:
+                by_pool.setdefault(decided.pool, []).append(decided)
+        await asyncio.gather(*(self._conclude_all(commits) for commits in by_pool.values()))
 
-    async def _conclude(self, decided: Decided) -> None:
+    async def _conclude_all(self, commits: Sequence[Decided]) -> None:
+        """Those of a pool, as long as it does them."""
+        for decided in commits:
+            if not await self._conclude(decided):
+                return
+
+    async def _conclude(self, decided: Decided) -> bool:
+        """Whether it is known now what came of the commit."""
         placed = await self._own.write(lambda unit: journal.clusters_of(unit, decided.mark))
         self._running.add(decided.mark)
         try:
             await self._do(decided, placed)
-        except (Unavailable, StorageTrouble, TimeoutError) as error:
+        except Unavailable as error:
             _log.warning("A commit at pool %s could not be concluded yet: %s", decided.pool, error)
+            return False
         except BirdbathError as error:
             _log.warning("A commit at pool %s has come to nothing: %s", decided.pool, error)
             await self._own.write(lambda unit: journal.reopen(unit, self._closed))
@@ -219,6 +254,7 @@ class Commits:
             await self._own.write(lambda unit: self.finish(unit, decided.transaction, decided))
         finally:
             self._running.discard(decided.mark)
+        return True
 
     async def tidy(self) -> None:
         """Let the pools forget the marks that are of no use any more."""
@@ -281,7 +317,7 @@ class Commits:
 
     async def _abort(self, pool: str, caller: Caller, theirs: Transaction) -> None:
         """Its lease would end it all the same."""
-        with suppress(BirdbathError, StorageTrouble):
+        with suppress(BirdbathError), _if_possible():
             await _There(self._pools[pool], caller, self._queue).call(
                 "abortTransaction", lambda schedd: schedd.abort_transaction(theirs)
             )
@@ -310,16 +346,18 @@ class Commits:
             operations.schedd.commit_transaction(theirs)
             return True
 
-        caller = Caller("local", decided.account)
-        try:
-            await self._pools[decided.pool].run_once("commitTransaction", caller, commit, _Mark(decided.mark))
-        except BirdbathError as error:
-            if not isinstance(error, Unavailable):
-                await self._own.write(lambda unit: journal.undone(unit, decided))
-                self._clusters.remove(placed)
-            if isinstance(error, InvalidTransaction):
-                raise BirdbathError(f"Pool {decided.pool} has lost the submission; commit it again") from None
-            raise
+        pool, caller = self._pools[decided.pool], Caller("local", decided.account)
+        with undetermined(decided.pool):
+            try:
+                await pool.run_once("commitTransaction", caller, commit, _Mark(decided.mark))
+            except BirdbathError as error:
+                if not isinstance(error, Unavailable):
+                    await self._own.write(lambda unit: journal.undone(unit, decided))
+                    self._clusters.remove(placed)
+                if isinstance(error, InvalidTransaction):
+                    told = f"Pool {decided.pool} has lost the submission; commit it again"
+                    raise BirdbathError(told) from None
+                raise
 
 
 class _There:

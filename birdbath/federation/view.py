@@ -48,6 +48,7 @@ class Federation:
 
     def __post_init__(self) -> None:
         self._watch = Watch()
+        self._concluded = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     def close(self) -> None:
@@ -58,10 +59,14 @@ class Federation:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Commits are concluded, leases end, and what is left over is swept away in the block."""
-        await self._watch.unless_it_fails("concluding commits", self._conclude, 0.0)
-        self._tasks = [asyncio.create_task(self._tend()), asyncio.create_task(self._sweep())]
+        """Commits are concluded, leases end, and what is left over is swept away in the block. It begins when
+        every commit that was left was tried, unless a pool takes longer than `federation_timeout`.
+        """
+        loops = (self._conclude(), self._expire(), self._sweep())
+        self._tasks = [asyncio.create_task(loop) for loop in loops]
         try:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._concluded.wait(), self.settings.federation_timeout)
             yield
         finally:
             for task in self._tasks:
@@ -82,17 +87,21 @@ class Federation:
             return None
         return "; ".join(f"{pool}: {text}" for pool, text in troubles.items())
 
-    async def _conclude(self) -> float | None:
-        await self.backend.commits.conclude()
-        await self.backend.commits.tidy()
-        return None
+    async def _conclude(self) -> None:
+        async def conclude() -> None:
+            await self.backend.commits.conclude()
+            await self.backend.commits.tidy()
 
-    async def _tend(self) -> None:
+        while True:
+            await self._watch.unless_it_fails("concluding commits", conclude, 0.0)
+            self._concluded.set()
+            await asyncio.sleep(LEASE_CHECK)
+
+    async def _expire(self) -> None:
         def expire(unit: UnitOfWork) -> float:
             return float(expire_transactions(ScheddContext(self.schedd, self.queue, Caller("local"), unit)))
 
         while True:
-            await self._watch.unless_it_fails("concluding commits", self._conclude, LEASE_CHECK)
             await self._watch.unless_it_fails("ending leases", lambda: self.writer.write(expire), LEASE_CHECK)
             await asyncio.sleep(LEASE_CHECK)
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import socket
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 import zeep
 
 from birdbath.client import Schedd
-from tests.pools.several import collector, get, get_json, several_pools, submit_one
+from tests.pools.several import collector, get, get_json, schedd, several_pools, submit_one
 from tests.server_process import ServerProcess
 
 AWAY = """
@@ -20,6 +22,15 @@ pool = "htcondor"
 htcondor_collector = "127.0.0.1:{port}"
 htcondor_timeout = 60
 """
+
+
+@contextmanager
+def frozen() -> Iterator[int]:
+    """The port of what takes connections and says nothing."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(64)
+        yield listener.getsockname()[1]
 
 
 @pytest.fixture(scope="module")
@@ -70,3 +81,21 @@ def test_readiness_tells_of_it_without_being_unready(server: ServerProcess) -> N
 def test_a_question_about_another_pool_does_not_wait_for_it(federation: Schedd) -> None:
     ads = federation.job_ads('PoolName == "small"')
     assert {ad.string("PoolName") for ad in ads} <= {"small"}
+
+
+@pytest.mark.slow
+def test_a_commit_that_waits_for_it_holds_up_neither_the_start_nor_other_commits(tmp_path: Path) -> None:
+    """Both were decided when the server was killed."""
+    with frozen() as port:
+        more, top = AWAY.format(port=port), "federation_timeout = 2.0\n"
+        with several_pools(tmp_path, more, top) as server:
+            open_ones = [schedd(server, pool).begin(600) for pool in ("away", "small")]
+            for transaction in open_ones:
+                job = transaction.new_cluster().new_job()
+                job.submit(job.template("/bin/true", owner="alice"))
+        with closing(sqlite3.connect(tmp_path / "home/pools/federation/birdbath.db")) as database, database:
+            for number, (pool, there) in enumerate(zip(("away", "small"), open_ones, strict=True), 1):
+                row = (number, pool, there.lease.id, f"mark {number}")
+                database.execute("INSERT INTO federation_commits VALUES (?, ?, ?, NULL, ?, NULL)", row)
+        with several_pools(tmp_path, more, top) as server:
+            assert len(list(schedd(server, "small").job_ads())) == 1

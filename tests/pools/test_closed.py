@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -28,6 +29,7 @@ from birdbath.soap import Reply
 from birdbath.soap.operations import Operations
 from birdbath.store import Writer, open_engine
 from birdbath.store.sandbox import Spool
+from birdbath.store.trouble import StorageTrouble
 
 T = TypeVar("T")
 ANN = Caller("127.0.0.1", "ann")
@@ -46,7 +48,7 @@ class Interrupted(Backend):
     """A pool that lets something happen before it takes a submission."""
 
     meanwhile: Callable[[], Awaitable[None]] = staticmethod(partial(asyncio.sleep, 0.0))
-    refusal: BirdbathError | None = None
+    refusal: Exception | None = None
     """Instead of commits."""
 
     async def run(self, operation: str, caller: Caller, work: Callable[[Operations], T]) -> T:
@@ -195,3 +197,58 @@ def test_a_commit_that_comes_to_nothing_after_all_can_be_asked_for_again(world: 
         return b"".join(reply.chunks), await world.jobs()
 
     assert asyncio.run(run()) == (b"committed", [0])
+
+
+def test_a_disk_that_fails_after_the_decision_refuses_nothing(world: World) -> None:
+    """The client must not be told that nothing was done, for it will be."""
+    full = OSError(errno.ENOSPC, "full")
+
+    async def run() -> list[int]:
+        txn, _ = await world.staged()
+        world.pool.refusal = full
+        with pytest.raises(Unavailable, match="waits for pool pool: The server's disk is full"):
+            await world.commit(txn)
+        await world.door.commits.conclude()
+        assert await world.jobs() == []
+        world.pool.refusal = None
+        await world.door.commits.conclude()
+        return await world.jobs()
+
+    assert asyncio.run(run()) == [0]
+
+
+def test_a_disk_that_fails_when_the_pool_has_committed_refuses_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    async def run() -> tuple[bytes, list[int]]:
+        txn, _ = await world.staged()
+        with monkeypatch.context() as patched:
+            patched.setattr(journal, "done", fail)
+            patched.setattr(journal, "reopen", fail)
+            with pytest.raises(Unavailable, match="The server's disk is full"):
+                await world.commit(txn)
+        await world.door.commits.conclude()
+        reply = await world.commit(txn)
+        return b"".join(reply.chunks), await world.jobs()
+
+    assert asyncio.run(run()) == (b"committed", [0])
+
+
+def test_a_pool_whose_disk_fails_is_one_that_refuses(world: World) -> None:
+    async def run() -> list[int]:
+        txn, _ = await world.staged()
+
+        async def fail() -> None:
+            raise OSError(errno.ENOSPC, "full")
+
+        world.pool.meanwhile = fail
+        with pytest.raises(StorageTrouble, match="The server's disk is full"):
+            await world.commit(txn)
+        del world.pool.meanwhile
+        await world.commit(txn)
+        return await world.jobs()
+
+    assert asyncio.run(run()) == [0]
