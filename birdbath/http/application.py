@@ -24,11 +24,13 @@ from birdbath.http.asgi import (
     TooSlow,
     has_arrived,
     header,
+    is_reading,
     paced,
     read_body,
     respond,
     respond_as_it_comes,
     with_headers,
+    without_content,
 )
 from birdbath.http.audit import Audit
 from birdbath.http.authentication import Authentication
@@ -63,7 +65,7 @@ class Routes(Protocol):
         """The level that it needs, which callers are asked for before they get here."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send, caller: Caller) -> None:
-        """Answer it."""
+        """Answer it; of what answers a HEAD the headers are sent alone."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +151,7 @@ class HttpApplication:
             await self._follow(routes, scope, receive, send)
         elif scope["method"] == "POST":
             await self._post(scope, receive, send)
-        elif scope["method"] in ("GET", "HEAD"):
+        elif is_reading(scope):
             await self._get(scope, send)
         else:
             text = f"{scope['method']} is not supported here: SOAP comes by POST, the WSDL by GET.\n"
@@ -161,8 +163,10 @@ class HttpApplication:
         """
         address = addresses.caller_address(scope, self._trusted)
         send = with_headers(send, self._browsers.sharing(scope))
+        if scope["method"] == "HEAD":
+            send = without_content(send)
         try:
-            if scope["method"] in ("GET", "HEAD"):
+            if is_reading(scope):
                 self._traffic.pace(address)
                 await routes(scope, receive, send, await self._let_in(routes, scope))
                 return

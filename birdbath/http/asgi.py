@@ -169,6 +169,20 @@ def with_headers(send: Send, headers: Headers) -> Send:
     return sending if headers else send
 
 
+def without_content(send: Send) -> Send:
+    """`send` for a HEAD, whose response has the headers alone."""
+
+    async def sending(message: Message) -> None:
+        await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+    return sending
+
+
+def is_reading(scope: Scope) -> bool:
+    """Whether a request asks for something, and changes nothing."""
+    return scope["method"] in ("GET", "HEAD")
+
+
 async def respond(
     send: Send,
     status: int,

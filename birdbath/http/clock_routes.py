@@ -18,7 +18,7 @@ import orjson
 from pydantic import ConfigDict
 
 from birdbath.access import ROUTES, Caller, Level
-from birdbath.http.asgi import JSON, Receive, Scope, Send, read_body, respond
+from birdbath.http.asgi import JSON, Receive, Scope, Send, is_reading, read_body, respond
 from birdbath.http.bodies import BadRequest, Body, is_json
 from birdbath.pool.simulated.clock import LATEST, ClockState, VirtualClock
 from birdbath.pool.simulated.pool import SimulatedPool
@@ -55,12 +55,12 @@ class ClockRoutes:
         """Whether a request is one about the clock."""
         if scope["path"] != PATH:
             return False
-        return scope["method"] == "GET" or (scope["method"] == "POST" and is_json(scope))
+        return is_reading(scope) or (scope["method"] == "POST" and is_json(scope))
 
     @staticmethod
     def level(scope: Scope) -> Level:
         """The level that a request needs."""
-        return ROUTES[f"{scope['method']} {PATH}"].level
+        return ROUTES[f"{'GET' if is_reading(scope) else scope['method']} {PATH}"].level
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send, caller: Caller) -> None:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any, Final
@@ -13,16 +13,17 @@ import orjson
 from birdbath.access import ROUTES, Caller, Level
 from birdbath.errors import BirdbathError, PermissionDenied
 from birdbath.events import form
-from birdbath.http.asgi import JSON, Headers, Receive, Scope, Send, header, read_body, respond
+from birdbath.http.asgi import JSON, Headers, Receive, Scope, Send, header, is_reading, read_body, respond
 from birdbath.http.bodies import BadRequest, is_json
 from birdbath.http.event_requests import (
     LARGEST_BODY,
     Acknowledgement,
     NewSubscription,
+    Question,
     SubscriptionChange,
     question,
 )
-from birdbath.http.event_stream import Stopping, poll, stream
+from birdbath.http.event_stream import STREAM_HEADERS, Stopping, poll, poll_headers, stream
 from birdbath.notify import Filter, Notifier, Subscription, Superseded, UnknownSubscription
 from birdbath.notify.subscriptions import TooManySubscriptions
 from birdbath.notify.webhooks import InvalidWebhook, Webhooks
@@ -50,7 +51,35 @@ _STATUS: Final[dict[type[BirdbathError], HTTPStatus]] = {
 
 
 class _NoRoute(BirdbathError):
-    """There is nothing under this path and method."""
+    """There is nothing under this path."""
+
+
+class _WrongMethod(BirdbathError):
+    """There is something under this path, for the methods `allowed`."""
+
+    def __init__(self, method: str, path: str, allowed: Sequence[str]) -> None:
+        super().__init__(f"There is no {method} {path}")
+        self.allowed = ", ".join(allowed)
+
+
+def _no_route(method: str, path: str) -> BirdbathError:
+    """What is wrong with a request that nothing is there for."""
+    match path.rstrip("/").removeprefix(PATH).split("/")[1:]:
+        case []:
+            allowed = ["GET", "HEAD", "POST"]  # SOAP comes by POST
+        case ["subscriptions"]:
+            allowed = ["GET", "HEAD", "POST"]
+        case ["subscriptions", _]:
+            allowed = ["GET", "HEAD", "PATCH", "DELETE"]
+        case ["subscriptions", _, "acknowledge"]:
+            allowed = ["POST"]
+        case ["subscriptions", _, "dead-letters"]:
+            allowed = ["GET", "HEAD"]
+        case ["subscriptions", _, "dead-letters", _]:
+            allowed = ["POST", "DELETE"]
+        case _:
+            return _NoRoute(f"There is no {method} {path}")
+    return _WrongMethod(method, path, [name for name in allowed if name != method])
 
 
 class EventRoutes:
@@ -72,40 +101,55 @@ class EventRoutes:
         path, method = scope["path"], scope["method"]
         if path != PATH and not path.startswith(f"{PATH}/"):
             return False
-        if method == "GET":
+        if is_reading(scope):
             return scope.get("query_string", b"").lower() not in (b"wsdl", b"wsdl=")
-        return method in ("PATCH", "DELETE") or (method == "POST" and is_json(scope))
+        return method in ("PUT", "PATCH", "DELETE") or (method == "POST" and is_json(scope))
 
     @staticmethod
     def level(scope: Scope) -> Level:
-        """The level that a request needs."""
-        policy = "GET /events*" if scope["method"] == "GET" else f"{scope['method']} /events/*"
-        return ROUTES[policy].level
+        """The level that a request needs; for a method that is not there, to be told so."""
+        reading = ROUTES["GET /events*"]
+        found = reading if is_reading(scope) else ROUTES.get(f"{scope['method']} /events/*", reading)
+        return found.level
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send, caller: Caller) -> None:
         try:
             await self._answer(scope, receive, send, caller)
         except _NoRoute as error:
             await _problem(send, HTTPStatus.NOT_FOUND, str(error))
+        except _WrongMethod as error:
+            allow = [(b"allow", error.allowed.encode())]
+            await _problem(send, HTTPStatus.METHOD_NOT_ALLOWED, str(error), allow)
         except BirdbathError as error:
             status = next((s for kind, s in _STATUS.items() if isinstance(error, kind)), None)
             await _problem(send, status or HTTPStatus.BAD_REQUEST, str(error))
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, caller: Caller) -> None:
-        path, method = scope["path"].rstrip("/"), scope["method"]
+        path, method = scope["path"].rstrip("/"), "GET" if is_reading(scope) else scope["method"]
         if (method, path) == ("GET", PATH):
             asked = question(scope, self._notifier.source)
             streamed = b"text/event-stream" in header(scope, b"accept")
+            if scope["method"] == "HEAD":
+                await self._describe(asked, streamed, caller, send)
+                return
             with self._place(caller.address):
                 await (stream if streamed else poll)(self._notifier, caller, asked, receive, send)
             return
-        if not path.startswith(SUBSCRIPTIONS):
-            raise _NoRoute(f"There is no {method} {path}")
         body = await read_body(scope, receive, LARGEST_BODY, _BODY_SECONDS) if method != "GET" else b""
+        if path != SUBSCRIPTIONS and not path.startswith(f"{SUBSCRIPTIONS}/"):
+            raise _no_route(method, path)
         rest = path.removeprefix(SUBSCRIPTIONS).strip("/").split("/")
         status, value, extra = await self._subscriptions(method, rest, body, caller)
         content = [] if value is None else [orjson.dumps(value, option=orjson.OPT_INDENT_2), b"\n"]
         await respond(send, status, JSON, content, extra=extra)
+
+    async def _describe(self, asked: Question, streamed: bool, caller: Caller, send: Send) -> None:
+        """Say what a GET would be answered as, without waiting, and without taking over a subscription."""
+        if asked.subscription is not None:
+            self._find(asked.subscription, caller)
+        headers = STREAM_HEADERS if streamed else poll_headers(asked.form)
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
 
     @contextmanager
     def _place(self, address: str) -> Iterator[None]:
@@ -136,7 +180,7 @@ class EventRoutes:
                 return 200, {"subscriptions": [self._shown(known) for known in mine]}, []
             case (_, [key, *rest]) if key:
                 return await self._one(method, self._find(key, caller), rest, body)
-        raise _NoRoute(f"There is no {method} {SUBSCRIPTIONS}")
+        raise _no_route(method, SUBSCRIPTIONS)
 
     async def _one(
         self, method: str, found: Subscription, rest: list[str], body: bytes
@@ -163,7 +207,7 @@ class EventRoutes:
                 letter = _letter_of(subscriptions.letters(key), sequence)
                 await subscriptions.remove_letter(key, letter.event.sequence)
                 return 204, None, []
-        raise _NoRoute(f"There is no {method} {'/'.join((SUBSCRIPTIONS, key, *rest))}")
+        raise _no_route(method, "/".join((SUBSCRIPTIONS, key, *rest)))
 
     async def _create(self, wanted: NewSubscription, caller: Caller) -> Subscription:
         filter = Filter.of(wanted.topics, wanted.constraint)
@@ -237,6 +281,6 @@ def _letter_of(letters: list[DeadLetter], sequence: str) -> DeadLetter:
     raise _NoRoute(f"There is no dead letter {sequence[:20]!r}")
 
 
-async def _problem(send: Send, status: HTTPStatus, text: str) -> None:
+async def _problem(send: Send, status: HTTPStatus, text: str, extra: Headers | None = None) -> None:
     problem = {"status": int(status), "title": status.phrase, "detail": text}
-    await respond(send, status, _PROBLEM, [orjson.dumps(problem), b"\n"])
+    await respond(send, status, _PROBLEM, [orjson.dumps(problem), b"\n"], extra=extra)

@@ -22,11 +22,12 @@ T = TypeVar("T")
 HEARTBEAT = 15.0
 """Seconds without an event after which a stream says how far it has looked, so that proxies keep it open."""
 
-_STREAM_HEADERS: Headers = [
+STREAM_HEADERS: Headers = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),
 ]
+_NOT_STORED: Headers = [(b"cache-control", b"no-store")]
 
 
 AnyFollower = Follower | SubscribedFollower
@@ -40,7 +41,7 @@ async def stream(notifier: Notifier, caller: Caller, asked: Question, receive: R
     the subscription over, are events of the stream itself.
     """
     async with _following(notifier, caller, asked, "sse", from_now=True) as following:
-        await send({"type": "http.response.start", "status": 200, "headers": _STREAM_HEADERS})
+        await send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
         await send({"type": "http.response.body", "body": b"retry: 1000\n\n", "more_body": True})
         await while_connected(receive, _send_until_superseded(notifier, following, asked, send))
     await send({"type": "http.response.body", "body": b""})
@@ -123,11 +124,16 @@ async def poll(notifier: Notifier, caller: Caller, asked: Question, receive: Rec
         return
     notifier.metrics.delivered["poll"] += len(batch.entries)
     notifier.metrics.missed["poll"] += batch.missed
-    media_type, body = _document(batch, asked.form)
-    extra: Headers = [(b"last-event-id", b"%d" % batch.through), (b"cache-control", b"no-store")]
+    body = _document(batch, asked.form)
+    extra: Headers = [(b"last-event-id", b"%d" % batch.through), *_NOT_STORED]
     if batch.missed:
         extra.append((b"missed-events", b"%d" % batch.missed))
-    await respond(send, 200, media_type, body, extra=extra)
+    await respond(send, 200, _media_type(asked.form), body, extra=extra)
+
+
+def poll_headers(form: Form) -> Headers:
+    """The headers of `poll`'s answer that do not depend on the events in it."""
+    return [(b"content-type", _media_type(form).encode()), *_NOT_STORED]
 
 
 async def _next(following: AnyFollower, asked: Question) -> Batch:
@@ -144,11 +150,14 @@ class Stopping(BirdbathError):
         super().__init__("The server is stopping")
 
 
-def _document(batch: Batch, form: Form) -> tuple[str, list[bytes]]:
+def _media_type(form: Form) -> str:
+    batch = form.name == "cloudevents"
+    return "application/cloudevents-batch+json; charset=utf-8" if batch else form.media_type
+
+
+def _document(batch: Batch, form: Form) -> list[bytes]:
     rendered = [entry.rendered(form) for entry in batch.entries]
-    if form.name == "cloudevents":
-        return "application/cloudevents-batch+json; charset=utf-8", [b"[", b",\n".join(rendered), b"]\n"]
-    return form.media_type, rendered
+    return [b"[", b",\n".join(rendered), b"]\n"] if form.name == "cloudevents" else rendered
 
 
 async def while_connected(receive: Receive, work: Awaitable[T]) -> T | None:

@@ -9,7 +9,7 @@ import orjson
 
 from birdbath.access import ROUTES, Caller, Level
 from birdbath.http.application import HttpApplication
-from birdbath.http.asgi import JSON, Receive, Scope, Send, respond
+from birdbath.http.asgi import JSON, Receive, Scope, Send, is_reading, respond
 from birdbath.soap import refusal
 
 PREFIX: Final = "/pools/"
@@ -37,14 +37,18 @@ class PoolRoutes:
         return ROUTES["GET /pools"].level
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send, caller: Caller) -> None:
-        if below(scope["path"]) == "" and scope["method"] in ("GET", "HEAD"):
-            body = orjson.dumps({"pools": list(self._names)}) + b"\n"
-            await respond(send, 200, JSON, [body], head=scope["method"] == "HEAD")
-            return
-        here = "There is no such pool here" if len(self._names) > 1 else "This server has one pool only"
-        reply = refusal(f"{here}; GET /pools lists what there is", 404)
         close = [(b"connection", b"close")]  # the body stays unread
-        await respond(send, 404, reply.content_type, reply.chunks, extra=close)
+        if below(scope["path"]) != "":
+            here = "There is no such pool here" if len(self._names) > 1 else "This server has one pool only"
+            reply = refusal(f"{here}; GET /pools lists what there is", 404)
+            await respond(send, 404, reply.content_type, reply.chunks, extra=close)
+        elif is_reading(scope):
+            body = orjson.dumps({"pools": list(self._names)}) + b"\n"
+            await respond(send, 200, JSON, [body])
+        else:
+            reply = refusal("GET /pools lists what there is", 405)
+            extra = [*close, (b"allow", b"GET, HEAD")]
+            await respond(send, 405, reply.content_type, reply.chunks, extra=extra)
 
 
 def below(path: str) -> str | None:

@@ -244,7 +244,6 @@ async def test_what_is_not_there_is_not_found(house: Open) -> None:
     async with house() as open_house, serving(open_house) as client:
         for method, path in [
             ("GET", "/events/x"),
-            ("PATCH", SUBSCRIPTIONS),
             ("DELETE", f"{SUBSCRIPTIONS}/x"),
             ("GET", f"{SUBSCRIPTIONS}/x/dead-letters"),
         ]:
@@ -345,3 +344,52 @@ async def test_nobody_gets_anything_of_another_owners_jobs(house: Open) -> None:
             assert (await anext(stream))["id"] == "1"
             await open_house.write(event(3, owner="bob"), event(4, owner="ann"))
             assert [(await anext(stream))["id"] for _ in range(2)] == ["2", "4"]
+
+
+@pytest.mark.parametrize("headers", [STREAM, {}], ids=["stream", "poll"])
+async def test_a_head_has_the_headers_and_waits_for_nothing(house: Open, headers: dict[str, str]) -> None:
+    async with house() as open_house, serving(open_house, max_followers=1) as client:
+        made = (await client.post(SUBSCRIPTIONS, json={"after": 0})).json()["id"]
+        query = {"subscription": made}
+        async with client.stream("GET", "/events", params=query, headers=STREAM) as following:
+            stream = messages(following.aiter_lines())
+            await anext(stream)
+            told = await client.head("/events", params=query, headers=headers)
+            assert (told.status_code, told.content) == (200, b"")
+            kind = "text/event-stream" if headers else "application/cloudevents-batch+json"
+            assert told.headers["content-type"] == f"{kind}; charset=utf-8"
+            await open_house.write(event(1))
+            assert (await anext(stream))["id"] == "1", "nobody has taken the subscription over"
+        assert (await client.head("/events", params={"subscription": "x"})).status_code == 404
+        assert (await client.head("/events", params={"wait": "soon"})).status_code == 400
+        shown = await client.get(f"{SUBSCRIPTIONS}/{made}")
+        head = await client.head(f"{SUBSCRIPTIONS}/{made}")
+        assert (head.status_code, head.headers["content-type"]) == (200, "application/json")
+        assert (head.headers["content-length"], head.content) == (str(len(shown.content)), b"")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("PUT", "/events", "GET, HEAD, POST"),
+        ("PATCH", "/events", "GET, HEAD, POST"),
+        ("POST", "/events", "GET, HEAD"),  # of JSON
+        ("DELETE", "", "GET, HEAD, POST"),
+        ("PUT", "/{}", "GET, HEAD, PATCH, DELETE"),
+        ("POST", "/{}", "GET, HEAD, PATCH, DELETE"),
+        ("GET", "/{}/acknowledge", "POST"),
+        ("HEAD", "/{}/acknowledge", "POST"),
+        ("DELETE", "/{}/dead-letters", "GET, HEAD"),
+        ("GET", "/{}/dead-letters/1", "POST, DELETE"),
+        ("GET", "/{}/other", ""),
+        ("PUT", "/events/other", ""),
+        ("DELETE", "/events/subscriptionsx", ""),
+    ],
+)
+async def test_a_method_that_is_not_there(house: Open, method: str, path: str, allowed: str) -> None:
+    async with house() as open_house, serving(open_house) as client:
+        made = (await client.post(SUBSCRIPTIONS, json={})).json()["id"]
+        wanted = path if path.startswith("/events") else SUBSCRIPTIONS + path.format(made)
+        reply = await client.request(method, wanted, json={} if method == "POST" else None)
+        assert reply.status_code == (405 if allowed else 404)
+        assert reply.headers.get("allow", "") == allowed

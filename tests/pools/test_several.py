@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import urljoin
 
 import pytest
+import requests
 import zeep
 
 from birdbath.client import Schedd
@@ -89,6 +90,13 @@ def test_a_pool_that_is_not_there_is_not_the_servers_own(server: ServerProcess) 
     with refused.value as answer:
         assert answer.code == 404
         assert b"no such pool" in answer.read()
+
+
+def test_the_list_of_pools_is_only_read(server: ServerProcess) -> None:
+    for method, expected in (("HEAD", 200), ("DELETE", 405)):
+        reply = requests.request(method, f"{server.url}/pools", timeout=60)
+        assert reply.status_code == expected
+        assert reply.headers.get("allow") == ("GET, HEAD" if expected == 405 else None)
 
 
 def test_a_server_with_one_pool_answers_to_its_name_only(tmp_path: Path) -> None:

@@ -78,6 +78,15 @@ def test_a_job_of_an_hour_runs_while_the_clock_is_told_to(server: ServerProcess)
     assert (state["time"], state["paused"], status(schedd, cluster)) == (START + 4000, True, 4)
 
 
+def test_a_head_of_the_clock_is_a_get_without_the_body(server: ServerProcess) -> None:
+    clock(server, "--pause")
+    url = f"{server.url}/pool/clock"
+    head, full = requests.head(url, timeout=10), requests.get(url, timeout=10)
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-length"] == str(len(full.content))
+    assert requests.delete(url, timeout=10).headers["allow"] == "GET, HEAD, POST"
+
+
 def test_a_paused_clock_goes_step_by_step(server: ServerProcess) -> None:
     clock(server, "--pause")
     schedd = Schedd(server.url)
