@@ -25,6 +25,7 @@ T = TypeVar("T")
 
 LONGEST_WAIT = 300
 MOST_EVENTS = 1000
+LONGEST_TOLD = 2**31 - 1
 KIND = "soap"
 
 WantedFilter = tuple[Sequence[str], str | None] | None
@@ -44,7 +45,9 @@ class EventPage:
 
 @dataclass(frozen=True)
 class SubscriptionState:
-    """What is told of a subscription; `expires` is in whole seconds from now, 0 for never."""
+    """What is told of a subscription; `expires` is in whole seconds from now, as far as 32 bits go, 0 for
+    never.
+    """
 
     id: str
     cursor: int
@@ -188,5 +191,5 @@ def _filter(wanted: WantedFilter) -> Filter:
 
 def _state(subscription: Subscription) -> SubscriptionState:
     expires = subscription.expires_at
-    left = 0 if expires is None else max(1, round(expires - time.time()))
+    left = 0 if expires is None else max(1, round(min(expires - time.time(), LONGEST_TOLD)))
     return SubscriptionState(subscription.id, subscription.cursor, left)

@@ -82,6 +82,11 @@ def test_a_subscription_keeps_the_cursor_and_the_filter(server: ServerProcess, s
     assert service.getEvents(-1, 10, 0, None, key).status.message == f"There is no subscription '{key}'"
 
 
+def test_a_lease_of_more_seconds_than_an_int_has(server: ServerProcess, service: Any) -> None:
+    made = httpx.post(f"{server.url}/events/subscriptions", json={"lease": 1e12}, timeout=60).json()
+    assert service.updateFilter(made["id"], None).subscription.expires == 2**31 - 1
+
+
 def test_the_constraint_sees_the_job_of_the_event(server: ServerProcess, service: Any) -> None:
     after = last_event(service)
     submit(server.url, owner="emil")
