@@ -206,8 +206,8 @@ class Sandbox:
             for name in names:
                 with contextlib.suppress(InvalidFileName, FileNotFoundError):
                     descriptor = open_regular(directory, name, os.O_RDONLY)
-                    os.fchown(descriptor, uid, gid)
-                    os.close(descriptor)
+                    with _closed(descriptor):
+                        os.fchown(descriptor, uid, gid)
         finally:
             os.close(directory)
 

@@ -2,11 +2,12 @@
 
 import errno
 import os
+import stat
 
 import pytest
 
 from birdbath.store import UnitOfWork, Writer, sandbox, settled
-from birdbath.store.sandbox import Spool
+from birdbath.store.sandbox import Sandbox, Spool
 from tests.store.sandbox import put
 
 # ---------------------------------------------------------------- removing, finding
@@ -177,3 +178,17 @@ def test_what_is_known_to_be_synced_is_bounded(
     for proc in range(10):
         put(writer, spool.sandbox(7, proc), "a", b"x")
         assert 1 <= len(spool._settled) <= 3
+
+
+def test_what_cannot_be_given_away_is_not_left_open(
+    writer: Writer, box: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer.write_now(lambda unit: box.declare(unit, "input"))
+
+    def refusing(descriptor: int, uid: int, gid: int) -> None:
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "fchown", refusing)
+    with pytest.raises(PermissionError):
+        box.give(1, 1)
