@@ -97,8 +97,8 @@ class Subscriptions:
 
     def get(self, key: str) -> Subscription:
         """The subscription with this id. Raises UnknownSubscription, also when it has expired."""
-        if key not in self._known:
-            self.refresh()
+        if key not in self._known and (made := rows.find(self._reader, key)) is not None:
+            self._keep(made)  # by another server on the same database
         known = self._known.get(key)
         if known is None or self._is_over(known, time.time()):
             raise UnknownSubscription(key)

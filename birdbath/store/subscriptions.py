@@ -20,6 +20,7 @@ _s, _d = subscriptions.c, dead_letters.c
 _BY_ID = _s.id == bindparam("key")
 _INSERT = insert(subscriptions)
 _ALL = select(subscriptions).order_by(_s.created_at, _s.id)
+_ONE = select(subscriptions).where(_BY_ID)
 _DELETE = delete(subscriptions).where(_BY_ID)
 _IS_OVER = select(_s.id).where(_BY_ID, _s.expires_at <= bindparam("now"))
 _THERE = select(_s.id).where(_BY_ID)
@@ -91,6 +92,14 @@ def add(unit: UnitOfWork, subscription: Subscription) -> None:
 def everything(reader: Reader) -> list[Subscription]:
     """All committed subscriptions, the oldest first."""
     return [_subscription(row) for row in reader.rows(_ALL)]
+
+
+def find(reader: Reader, key: str) -> Subscription | None:
+    """The committed subscription with this id."""
+    if "\0" in key:  # which PostgreSQL would not be asked for
+        return None
+    found = reader.rows(_ONE, {"key": key})
+    return _subscription(found[0]) if found else None
 
 
 def acknowledge(unit: UnitOfWork, key: str, through: int) -> None:

@@ -13,6 +13,8 @@ import pytest
 from birdbath.access import Caller
 from birdbath.notify import Batch, Filter, Follower, Subscription, Superseded, UnknownSubscription
 from birdbath.notify.subscriptions import NoSuchEvent
+from birdbath.store import subscriptions as rows
+from birdbath.store.reader import Reader
 from tests.notify.house import RELEASED, House, Open, clusters, event
 
 pytestmark = pytest.mark.anyio
@@ -278,6 +280,26 @@ async def test_two_servers_on_one_database_share_their_subscriptions(house: Open
         others.refresh()
         with pytest.raises(Superseded):
             await follower.next(wait=0)
+
+
+async def test_a_subscription_that_is_none_does_not_have_all_others_read(
+    house: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with house() as one, house() as other:
+        made = await one.notifier.subscriptions.create("pull", EVERYTHING)
+        read: list[Reader] = []
+
+        def everything(reader: Reader) -> list[Subscription]:
+            read.append(reader)
+            return []
+
+        monkeypatch.setattr(rows, "everything", everything)
+        for key in ("none", "", "\0"):
+            with pytest.raises(UnknownSubscription):
+                other.notifier.subscriptions.get(key)
+        assert other.notifier.subscriptions.get(made.id) == made
+        assert read == []
+        monkeypatch.undo()
 
 
 async def test_what_another_server_has_told_is_known(house: Open) -> None:
