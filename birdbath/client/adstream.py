@@ -25,7 +25,8 @@ class AdStream(Iterator[Ad]):
 
     The status was SUCCESS when this exists. While iterating: `BadReply` if the answer is cut off or is not
     XML, `ConnectionFailed` if the connection breaks. Reading to the end frees the connection; otherwise
-    `close` it, or use it in a `with`.
+    `close` it, or use it in a `with`. `missing` is what the server says is not in the answer, such as
+    "Without cluster: no answer within 5 seconds" of a federation; empty when nothing is.
     """
 
     def __init__(self, blocks: Iterator[bytes], url: str) -> None:
@@ -35,6 +36,7 @@ class AdStream(Iterator[Ad]):
             events=("start", "end"), tag=("status", *_CONTAINERS), resolve_entities=False, no_network=True
         )
         self._array: etree._Element | None = None
+        self.missing = ""
         try:
             while self._feed() and not self._found():
                 pass
@@ -82,6 +84,8 @@ class AdStream(Iterator[Ad]):
         for event, element in cast("Iterator[tuple[str, etree._Element]]", self._parser.read_events()):
             if element.tag == "status" and event == "end":
                 _check(element)
+                message = element.findtext("message") or ""
+                self.missing = message if message.startswith("Without ") else ""
             elif element.tag in _CONTAINERS:
                 self._array = element
         return self._array is not None

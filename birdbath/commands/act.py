@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from birdbath.commands import shared
-from birdbath.commands.shared import DEFAULT_URL, REFUSED, complain, guarded
+from birdbath.commands.shared import DEFAULT_URL, REFUSED, complain, complain_of_missing, guarded
 
 if TYPE_CHECKING:
     from birdbath.client import JobId, Schedd
@@ -89,7 +89,8 @@ def _act(
         raise typer.BadParameter("say which jobs: numbers, users, --constraint or --all")
     results: list[dict[str, str | bool | None]] = []
     with Schedd(url) as schedd:
-        for job in _meant(schedd, action, which, everything, constraint, url):
+        jobs, missing = _meant(schedd, action, which, everything, constraint, url)
+        for job in jobs:
             error = None
             try:
                 action.carry_out(schedd, job)
@@ -104,28 +105,33 @@ def _act(
                 )
     if as_json:
         print_json(results)
-    elif not results:
+    elif not results and not missing:
         complain(f"there is no job to be {action.done}")
+    complain_of_missing(missing)
     if not results or any(result["error"] is not None for result in results):
         raise typer.Exit(REFUSED)
 
 
 def _meant(
     schedd: Schedd, action: Action, which: list[str], everything: bool, constraint: str | None, url: str
-) -> Iterator[JobId]:
-    """The jobs; first those named one by one: whether they can be acted on, the server shall say."""
+) -> tuple[list[JobId], str]:
+    """The jobs, and what the server could not look through; first those named one by one: whether they can be
+    acted on, the server shall say.
+    """
     from birdbath.client import JobId
     from birdbath.commands.selection import Selection, both, myself
 
     selection = Selection.of(which)
+    named: list[JobId] = []
     if constraint is None:
-        yield from selection.jobs
+        named = list(selection.jobs)
         selection = Selection(selection.clusters, (), selection.users)
     wanted = both(selection.expression(), constraint)
     if everything:
         wanted = both(f'Owner == "{myself(url)}"', wanted)
     if wanted is None:
-        return
+        return named, ""
     ads = schedd.job_ads(both(wanted, action.fitting))
     # All are known before the first is acted on: the list would change under our hands.
-    yield from sorted(JobId(ad.integer("ClusterId"), ad.integer("ProcId")) for ad in ads)
+    found = sorted(JobId(ad.integer("ClusterId"), ad.integer("ProcId")) for ad in ads)
+    return named + found, ads.missing

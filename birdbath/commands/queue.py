@@ -51,6 +51,7 @@ def queue(
     with Schedd(url) as schedd, schedd.job_ads(wanted) as ads:
         table = partial(_print_held if held else _print_jobs, url=url)
         print_ads(ads, as_json, long, attributes, table)
+        shared.complain_of_missing(ads.missing)
 
 
 def _print_jobs(ads: Iterable[Ad], url: str) -> None:

@@ -138,6 +138,13 @@ def complain(message: str) -> None:
     typer.echo(f"birdbath: {' '.join(message.split())}", err=True)
 
 
+def complain_of_missing(missing: str) -> None:
+    """Say what the server left out of its answer; not all of it could be done then."""
+    if missing:
+        complain(missing)
+        raise typer.Exit(REFUSED)
+
+
 def _exit_code(error: BirdbathError) -> int:
     from birdbath.client import BadReply, ConnectionFailed
 

@@ -10,9 +10,12 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+import typer
 import zeep
+from typer.testing import CliRunner
 
 from birdbath.client import Schedd
+from birdbath.commands import register
 from tests.pools.several import collector, get, get_json, schedd, several_pools, submit_one
 from tests.server_process import ServerProcess
 
@@ -36,12 +39,11 @@ def frozen() -> Iterator[int]:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     folder: Path = tmp_path_factory.mktemp("away")
-    with socket.socket() as frozen:  # takes connections and says nothing
-        frozen.bind(("127.0.0.1", 0))
-        frozen.listen(64)
-        more = AWAY.format(port=frozen.getsockname()[1])
-        with several_pools(folder, more, "federation_timeout = 4.0\n") as server:
-            yield server
+    with (
+        frozen() as port,
+        several_pools(folder, AWAY.format(port=port), "federation_timeout = 4.0\n") as server,
+    ):
+        yield server
 
 
 def test_submissions_and_listings_go_on(server: ServerProcess, federation: Schedd) -> None:
@@ -57,6 +59,15 @@ def test_the_answer_says_who_is_missing(server: ServerProcess) -> None:
     status = service.getJobAds(None, "")["status"]
     assert status["code"] == "SUCCESS"
     assert status["message"].startswith("Without away: no answer within 4 seconds")
+
+
+@pytest.mark.parametrize("words", [["q"], ["q", "--json"], ["hold", "--all"], ["rm", "alice"]])
+def test_commands_say_so_too(server: ServerProcess, words: list[str]) -> None:
+    app = typer.Typer()
+    register(app)
+    outcome = CliRunner().invoke(app, [*words, "--url", f"{server.url}/pools/federation"])
+    assert outcome.exit_code == 1
+    assert "Without away: no answer within 4 seconds" in outcome.stderr
 
 
 def test_recommendation_tells_of_it(server: ServerProcess) -> None:
