@@ -22,5 +22,6 @@ def client_constraint(text: str | None, strict: bool, seconds: float = 0.0) -> C
     except InvalidAd as error:
         if strict:
             raise RequestFault(f"Bad constraint: {error}") from None
-        _log.info("A constraint selects nothing: %s", str(error)[:200])
+        # Quoted: it has text of the client's, which could make up lines of the log.
+        _log.info("A constraint selects nothing: %r", str(error)[:200])
         return None
