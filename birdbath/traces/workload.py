@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
+from math import isfinite
 
 from birdbath.traces.records import Trace, TraceError, TraceJob
 
@@ -47,6 +48,8 @@ def read_workload(lines: Iterable[str], name: str) -> Trace:
 def _numbers(text: str, name: str, number: int) -> list[float]:
     try:
         fields = [float(field) for field in text.split()]
+        if not all(map(isfinite, fields)):
+            raise ValueError
     except ValueError:
         raise TraceError(f"{name}, line {number}: not a line of numbers: {text[:60]}") from None
     if len(fields) != _FIELDS:

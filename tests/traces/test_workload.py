@@ -64,7 +64,9 @@ def test_curves_and_lanes() -> None:
     assert [(record.number, mine) for record, mine in lanes(records)] == [(1, [0, 1]), (2, [2]), (3, [0, 1])]
 
 
-@pytest.mark.parametrize("line", ["1 2 3", "a b c d e f g h i j k l m n o p q r"])
+@pytest.mark.parametrize(
+    "line", ["1 2 3", "a b c d e f g h i j k l m n o p q r", " ".join(["nan"] * 18), " ".join(["1e999"] * 18)]
+)
 def test_a_wrong_line_is_named(line: str) -> None:
     with pytest.raises(TraceError, match=r"x\.swf, line 2"):
         read_workload(["; comment", line], "x.swf")
