@@ -149,7 +149,9 @@ commands.register(app)
 
 
 def main() -> None:
-    """Run the command; without a terminal to write to it ends quietly."""
+    """Run the command; when nobody reads what it writes it ends quietly."""
+    if sys.stdout is None:  # closed; libraries expect that there is something
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     try:
         app()
     except BrokenPipeError:

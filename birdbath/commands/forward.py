@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from birdbath.commands.shared import guarded
+from birdbath.commands.terminal import output
 
 if TYPE_CHECKING:
     from birdbath.events import EventRecord, Form
@@ -120,9 +121,10 @@ async def _run(
 
 def _printing(form: Form) -> Publish:
     async def publish(events: Sequence[EventRecord]) -> None:
+        stream = output()
         for event in events:
-            sys.stdout.write(form(event).decode(errors="replace").rstrip("\n") + "\n")
-        sys.stdout.flush()
+            stream.write(form(event).decode(errors="replace").rstrip("\n") + "\n")
+        stream.flush()
 
     return publish
 

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 import signal
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from birdbath.commands.shared import guarded
+from birdbath.commands.terminal import output
 from birdbath.errors import BirdbathError
 
 if TYPE_CHECKING:
@@ -241,7 +241,7 @@ def _file_sink(path: Path, form_name: str, max_size: int, max_rotations: int) ->
 
     chosen = form(form_name, "urn:condor:listener")
     if str(path) == "-":
-        return OutputSink(sys.stdout.buffer, chosen)
+        return OutputSink(output().buffer, chosen)
     sink = FileSink(path, chosen, max_size, max_rotations)
     sink.open()
     return sink

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, TextIO
 
 from birdbath.client import Ad, AdValue, Expression, literal
 
@@ -26,6 +26,13 @@ class Column(NamedTuple):
 def interactive() -> bool:
     """Whether somebody is looking at standard output."""
     return sys.stdout.isatty()
+
+
+def output() -> TextIO:
+    """Standard output, for what must not be lost. Raises BrokenPipeError when it is closed."""
+    if sys.__stdout__ is None:
+        raise BrokenPipeError
+    return sys.stdout
 
 
 def say(text: str = "") -> None:

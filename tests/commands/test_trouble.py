@@ -162,6 +162,32 @@ def test_a_reader_that_goes_away_is_no_drama(fake: Fake) -> None:
     assert (process.returncode, said) == (1, b"")
 
 
+def closed(*words: str) -> subprocess.CompletedProcess[str]:
+    """What a command does whose standard output is closed."""
+    command = ["sh", "-c", 'exec "$@" >&-', "sh", sys.executable, "-m", "birdbath", *words]
+    return subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=60, cwd=REPOSITORY)
+
+
+def test_a_closed_output_is_no_drama(fake: Fake) -> None:
+    fake.answer("getJobAds", f"<status>{SUCCESS}</status><classAdArray>{JOB}</classAdArray>")
+    done = closed("q", "--all", "--url", fake.url)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("command", ["listen", "forward"])
+def test_events_that_nobody_can_read_are_not_taken(tmp_path: Path, command: str) -> None:
+    log = REPOSITORY / "tests" / "events" / "data" / "classic" / "signalled.log"
+    places = tmp_path / "places"
+    words = {
+        "listen": ("http://127.0.0.1:9", "--file", "-"),
+        "forward": (str(log), "--places", str(places)),
+    }
+    done = closed(command, *words[command])
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert not places.exists() or not list(places.iterdir())
+
+
 def test_a_terminal_gets_colours_and_nothing_else_from_ads(fake: Fake) -> None:
     fake.answer("getJobAds", f"<status>{SUCCESS}</status><classAdArray>{JOB}</classAdArray>")
 
