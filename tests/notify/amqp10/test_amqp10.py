@@ -19,7 +19,8 @@ from tests.notify.amqp10.proton import node, require_proton
 from tests.notify.house import RELEASED, Open, event, take
 from tests.rabbitmq import Broker
 
-pytestmark = [pytest.mark.anyio, pytest.mark.toolkit]
+# The first one waits until Proton is built, or until another worker of the test run has built it.
+pytestmark = [pytest.mark.anyio, pytest.mark.toolkit, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(autouse=True, scope="module")
