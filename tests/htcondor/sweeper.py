@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -79,9 +80,15 @@ def _main() -> None:
             schedd.act(action, "true", ("the test is over", 0))
         return not schedd.query("true", ["ProcId"], limit=1)
 
+    def answered(question: Callable[[], bool]) -> bool:
+        """Its answer; False, too, when a busy daemon gives none in time, or was restarted a moment ago."""
+        with suppress(htcondor2.HTCondorException, IndexError):
+            return question()
+        return False
+
     for _ in sys.stdin:
-        until(is_empty)
-        until(has_no_ads)
+        until(lambda: answered(is_empty))
+        until(lambda: answered(has_no_ads))
         print(_EMPTY, flush=True)
 
 
