@@ -124,7 +124,7 @@ def copied(folder: Path, name: str) -> Path:
 
 def run_apart(command: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHON"} | variables
-    return subprocess.run([command, *words], env=environment, capture_output=True, text=True, timeout=120)
+    return subprocess.run([command, *words], env=environment, capture_output=True, text=True, timeout=240)
 
 
 def test_following_a_job(server: str, tmp_path: Path) -> None:

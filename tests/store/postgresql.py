@@ -88,18 +88,18 @@ def running(programs: Path) -> Iterator[Server]:
             user=account,
             cwd=folder,
             stdout=subprocess.DEVNULL,
-            timeout=120,
+            timeout=240,
         )
 
     port = free_port()
     try:
         run("initdb", "-U", USER, "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C")
-        run("pg_ctl", "-w", "start", "-l", str(folder / "log"), "-o", _OPTIONS.format(port=port))
+        run("pg_ctl", "-w", "-t", "200", "start", "-l", str(folder / "log"), "-o", _OPTIONS.format(port=port))
         try:
             server = Server(port)
             server.make_template()
             yield server
         finally:
-            run("pg_ctl", "-w", "stop", "-m", "immediate")
+            run("pg_ctl", "-w", "-t", "200", "stop", "-m", "immediate")
     finally:
         shutil.rmtree(folder)
