@@ -20,9 +20,9 @@ from tests.ports import free_port
 
 
 class Mailbox:
-    """Keeps the mails that a server takes, and whose they are; refuses them for now as long as `refusing`, or
-    if they are the `busy`th, for good what is for somebody in `unknown`, once what is for one in `full`, and
-    always, but never for good, what is for one in `put_off`.
+    """Keeps the mails that a server takes, whose they are, and who brought them; refuses them for now as long
+    as `refusing`, or if they are the `busy`th, for good what is for somebody in `unknown`, once what is for
+    one in `full`, and always, but never for good, what is for one in `put_off`.
     """
 
     def __init__(self) -> None:
@@ -34,6 +34,7 @@ class Mailbox:
         self.full: list[str] = []
         self.put_off: tuple[str, ...] = ()
         self.receivers: list[list[str]] = []
+        self.greeted_by: set[str | None] = set()
         self._changed = threading.Condition()
 
     async def handle_RCPT(
@@ -56,6 +57,7 @@ class Mailbox:
             refused = self.refusing or self.attempts == self.busy
             if not refused:
                 self.receivers.append(envelope.rcpt_tos)
+                self.greeted_by.add(session.host_name)
                 self.mails.append(message_from_bytes(envelope.content, policy=policy.default))
             self._changed.notify_all()
             return "451 try again" if refused else "250 OK"

@@ -22,7 +22,7 @@ from birdbath.events.forms import FORMS
 from birdbath.notify.deliveries import SinkFailed
 from birdbath.notify.sinks.chat import ChatAccount, ChatSink
 from birdbath.notify.sinks.files import FileSink
-from birdbath.notify.sinks.mail import MailServer, MailSink, parse_server
+from birdbath.notify.sinks.mail import MailServer, MailSink, _own_name, parse_server
 from birdbath.notify.sinks.services import AppriseSink, NoApprise
 from tests import prosody
 from tests.events.test_forms import TIME, read, record
@@ -168,6 +168,25 @@ async def test_a_digest() -> None:
     assert first["Subject"] == "Condor: 4 events of 1 job"
     assert first.get_content().count("...\r\n") == 4
     assert first["Message-ID"] == again["Message-ID"]
+
+
+async def test_the_own_name_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may take the DNS as long as it likes, but not for each mail."""
+    asked: list[str] = []
+
+    def look_up() -> str:
+        asked.append("here")
+        return "here.example.org"
+
+    _own_name.cache_clear()
+    with mail_server() as (mailbox, port), monkeypatch.context() as patch:
+        patch.setattr("socket.getfqdn", look_up)
+        for _ in range(2):
+            await MailSink(MailServer("127.0.0.1", port, "b@p.org"), ["a@b.c"]).deliver(several(2))
+        assert len(mailbox.mails) == 4
+    assert asked == ["here"]
+    assert mailbox.greeted_by == {"here.example.org"}
+    _own_name.cache_clear()
 
 
 async def test_encrypted_and_with_a_password(certificates: Path) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import email.utils
 import hashlib
 import logging
+import socket
 import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.policy import SMTP
+from functools import cache
 
 import aiosmtplib
 
@@ -72,6 +75,7 @@ class MailServer:
                 start_tls={"starttls": None, "require": True}.get(self.tls, False),
                 tls_context=self.context,
                 timeout=TIMEOUT,
+                local_hostname=await asyncio.to_thread(_own_name),
             )
         except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
             raise _kind_of(error)(
@@ -80,6 +84,14 @@ class MailServer:
         reasons = {to: f"{reply.code} {reply.message}" for to, reply in refused.items()}
         for_good = {to: reasons[to] for to, reply in refused.items() if reply.code >= 500}
         return Refusals(for_good, {to: reasons[to] for to in reasons if to not in for_good})
+
+
+@cache
+def _own_name() -> str:
+    """By which this machine greets mail servers. Looked up once: where the DNS does not answer it takes long,
+    and the library would do it for each mail.
+    """
+    return socket.getfqdn()
 
 
 def _kind_of(error: Exception) -> type[SinkFailed]:
