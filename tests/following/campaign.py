@@ -21,6 +21,7 @@ from tests.following.audit import Report, Taken
 from tests.following.hook import SECRET, FailingReceiver
 from tests.following.processes import Follower, Listener, stream_follower
 from tests.network import Network
+from tests.ports import free_port
 from tests.rabbitmq import Broker
 from tests.server_process import ServerProcess, running_server
 
@@ -119,7 +120,7 @@ class _House:
         self._settings = home / "birdbath.toml"
         own, further = POOLS
         self._settings.write_text(f'pool_name = "{own}"\n[pools.{further}]\npool = "laptop"\n')
-        self.port = 0
+        self.port = free_port()
         self._stack = ExitStack()
         self._server: ServerProcess | None = None
 
@@ -129,7 +130,6 @@ class _House:
         options = ("--port", str(self.port), "--config", str(self._settings), "--log-level", "warning")
         running = running_server(self._home, *options, environment=environment)
         self._server = self._stack.enter_context(running)
-        self.port = int(self._server.url.rpartition(":")[2])
 
     def kill(self) -> None:
         assert self._server is not None

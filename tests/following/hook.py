@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from standardwebhooks.webhooks import Webhook
 
 from tests.following.audit import Taken
+from tests.ports import free_port
 
 SECRET = "whsec_" + "c2VjcmV0" * 4
 """What the campaign's subscriptions sign with."""
@@ -22,7 +23,7 @@ class FailingReceiver:
         self._lock = threading.Lock()
         self._failing, self._chance = failing, chance
         self._server: ThreadingHTTPServer | None = None
-        self.port = 0
+        self.port = free_port()
         self.come()
 
     def come(self) -> None:
@@ -53,7 +54,6 @@ class FailingReceiver:
                 """A server that was killed in the middle of a request."""
 
         self._server = Server(("127.0.0.1", self.port), Handler)
-        self.port = self._server.server_port
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
 
     def go(self) -> None:
