@@ -21,6 +21,8 @@ from birdbath.events.types import event_name
 
 SPEC_VERSION = "1.0"
 TYPE_PREFIX = "org.htcondor.job."
+_FIRST = datetime(1, 1, 2, tzinfo=UTC).timestamp()
+_LAST = datetime(9999, 12, 30, tzinfo=UTC).timestamp()
 
 
 class UnknownForm(BirdbathError):
@@ -71,7 +73,7 @@ def cloudevent(event: EventRecord, source: str = "", options: FormatOptions = DE
         "source": event.source or source,
         "type": TYPE_PREFIX + event_name(event.type),
         "subject": subject(event),
-        "time": _rfc3339(event.time),
+        "time": rfc3339(event.time),
         "datacontenttype": "application/json",
         "sequence": str(event.sequence),
         "owner": event.owner,
@@ -154,23 +156,28 @@ def event_ad(event: EventRecord, options: FormatOptions = DEFAULT_OPTIONS) -> Ad
     return ad
 
 
-def _moment(time: float, utc: bool) -> datetime:
-    moment = datetime.fromtimestamp(round(time * 1000) / 1000, UTC)
-    return moment if utc else moment.astimezone()
+def moment(time: float, utc: bool) -> datetime:
+    """Seconds since the epoch as a time, to the millisecond; beyond the calendar, which logs and brokers may
+    bring, its first or last one that there is in every zone.
+    """
+    within = min(max(time, _FIRST), _LAST)
+    found = datetime.fromtimestamp(round(within * 1000) / 1000, UTC)
+    return found if utc else found.astimezone()
+
+
+def rfc3339(time: float) -> str:
+    """Seconds since the epoch in UTC, with milliseconds."""
+    return moment(time, utc=True).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _event_time(time: float, options: FormatOptions) -> str:
-    moment = _moment(time, options.utc).replace(tzinfo=None)
-    text = moment.isoformat(timespec="milliseconds" if moment.microsecond else "seconds")
+    found = moment(time, options.utc).replace(tzinfo=None)
+    text = found.isoformat(timespec="milliseconds" if found.microsecond else "seconds")
     return f"{text}Z" if options.utc else text
 
 
 def _text_time(time: float, options: FormatOptions) -> str:
-    moment = _moment(time, options.utc)
-    text = moment.strftime("%Y-%m-%d %H:%M:%S" if options.iso_date else "%m/%d %H:%M:%S")
-    milliseconds = f".{moment.microsecond // 1000:03}" if options.sub_second else ""
+    found = moment(time, options.utc)
+    text = found.strftime("%Y-%m-%d %H:%M:%S" if options.iso_date else "%m/%d %H:%M:%S")
+    milliseconds = f".{found.microsecond // 1000:03}" if options.sub_second else ""
     return f"{text}{milliseconds}{'Z' if options.utc else ''}"
-
-
-def _rfc3339(time: float) -> str:
-    return _moment(time, utc=True).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -24,15 +24,16 @@ def from_cloudevent(body: bytes) -> EventRecord:
         (envelope,) = parse_ads(body.decode(), "json")
         data = nested_ad(envelope, "data")
         time = datetime.fromisoformat(envelope.string("time")).timestamp()
+        number = envelope.string("sequence")
+        sequence = int(number) if number.isdecimal() else 0
     except (BirdbathError, ValueError) as error:
         raise NotAnEvent(f"no CloudEvents JSON: {error}") from None
     if data is None or "EventTypeNumber" not in data or not envelope.string("id"):
         raise NotAnEvent("a CloudEvents JSON without the data of a job event")
-    sequence = envelope.string("sequence")
     found = record(
         data,
         time=time,
-        sequence=int(sequence) if sequence.isdecimal() else 0,
+        sequence=sequence,
         id=envelope.string("id"),
         owner=envelope.string("owner"),
     )

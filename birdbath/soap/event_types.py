@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from birdbath.soap import spyne_compat  # isort: skip  (must come before spyne)
@@ -11,7 +10,7 @@ from spyne import ComplexModel, DateTime, Integer32, Integer64, Unicode
 
 from birdbath.classads.elements import escape
 from birdbath.events import EventRecord, event_name, routing_key
-from birdbath.events.forms import event_ad
+from birdbath.events.forms import event_ad, rfc3339
 from birdbath.notify.calls import EventPage, SubscriptionState, WantedFilter
 from birdbath.soap import types
 from birdbath.soap.envelope import Element, Envelope
@@ -123,7 +122,6 @@ def events_and_status(outcome: Outcome) -> list[bytes]:
 
 
 def _event(event: EventRecord) -> bytes:
-    time = datetime.fromtimestamp(round(event.time, 3), UTC).isoformat(timespec="milliseconds")
     key = routing_key(event.type, event.owner, event.cluster, event.proc)
     attributes = "".join(
         f"<item><name>{escape(name)}</name><type>{kind_name(kind)}</type><value>{escape(text)}</value></item>"
@@ -131,7 +129,7 @@ def _event(event: EventRecord) -> bytes:
     )
     return (
         f"<item><sequence>{event.sequence}</sequence><id>{event.id}</id>"
-        f"<time>{time.replace('+00:00', 'Z')}</time><type>{event.type}</type>"
+        f"<time>{rfc3339(event.time)}</time><type>{event.type}</type>"
         f"<name>{event_name(event.type)}</name><clusterId>{event.cluster}</clusterId>"
         f"<jobId>{event.proc}</jobId><owner>{escape(event.owner)}</owner>"
         f"<routingKey>{escape(key)}</routingKey><ad>{attributes}</ad></item>"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from time import tzset
 from typing import Any
 
 import classad2
@@ -12,6 +13,7 @@ import pytest
 
 from birdbath.classads.documents import parse_ads
 from birdbath.events import (
+    FORMS,
     EventRecord,
     EventType,
     FormatOptions,
@@ -122,6 +124,23 @@ def test_format_options(
     assert json.loads(form("json", options=chosen)(event))["EventTime"] == event_time
 
 
+@pytest.mark.parametrize(("time", "day"), [(1e300, "9999-12-30"), (-1e300, "0001-01-02")])
+@pytest.mark.parametrize("zone", ["UTC", "XXX+12", "XXX-14"])
+def test_a_time_beyond_the_calendar(
+    time: float, day: str, zone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", zone)
+    tzset()
+    try:
+        event = record(11, time=time)
+        for kind in FORMS:
+            assert form(kind)(event)
+        assert json.loads(form("cloudevents")(event))["time"] == f"{day}T00:00:00.000Z"
+    finally:
+        monkeypatch.undo()
+        tzset()
+
+
 def test_unknown_forms_and_options() -> None:
     with pytest.raises(UnknownForm, match="cloudevents, text, json, xml, classad"):
         form("yaml")
@@ -176,7 +195,17 @@ def test_cloudevents_are_read_back(number: int, name: str, fields: dict[str, Any
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"{}", b"[]", b"\xff", b'{"id":"a","time":"2026-11-20T11:50:43Z"}', b"<c/>"]
+    "body",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b"\xff",
+        b'{"id":"a","time":"2026-11-20T11:50:43Z"}',
+        b'{"id":"a","time":"2026-11-20T11:50:43Z","sequence":"%b","data":{"EventTypeNumber":0}}'
+        % (b"9" * 5000),
+        b"<c/>",
+    ],
 )
 def test_what_is_no_cloudevent(body: bytes) -> None:
     with pytest.raises(NotAnEvent):

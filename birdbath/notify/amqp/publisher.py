@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 
 from aio_pika import DeliveryMode
 from aiormq import Channel, spec
@@ -15,6 +14,7 @@ from pamqp.base import Frame
 from pamqp.body import ContentBody
 from pamqp.header import ContentHeader
 
+from birdbath.events.forms import moment
 from birdbath.notify.amqp import EXCHANGE
 from birdbath.notify.amqp.connection import connected, topic_exchange
 from birdbath.notify.publications import CONFIRM_TIMEOUT, Publication, Refused
@@ -83,7 +83,7 @@ def _properties(one: Publication) -> spec.Basic.Properties:
         headers=dict(one.headers),
         delivery_mode=DeliveryMode.PERSISTENT,
         message_id=one.event.id,
-        timestamp=datetime.fromtimestamp(max(0.0, one.event.time), UTC),  # it has no sign there
+        timestamp=moment(max(0.0, one.event.time), utc=True),  # it has no sign there
         message_type=one.type,
         app_id="birdbath",
     )
