@@ -232,7 +232,10 @@ class Figures(PoolFigures):
         refused.add_metric(["requests"], traffic.refused)
         refused.add_metric(["connections"], connections.refused)
         yield refused
-        disk = os.statvfs(self._spool)
+        try:
+            disk = os.statvfs(self._spool)
+        except OSError:  # it has gone, or its disk is ill: then the other figures are wanted most
+            return
         free, size = disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
         yield _gauge("birdbath_spool_free_bytes", "Bytes free on the disk of the spool", free)
         yield _gauge("birdbath_spool_size_bytes", "Bytes of the disk of the spool", size)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import shutil
 import signal
 import stat
 import threading
@@ -211,6 +212,16 @@ def test_figures_of_events(tmp_path: Path) -> None:
         assert figures["birdbath_events_delivered_total", "poll"] == len(taken)
         assert figures["birdbath_event_lag", made["id"]] >= len(taken)
         assert figures["birdbath_events_missed_total", "poll"] == 0
+
+
+def test_figures_without_a_spool(tmp_path: Path) -> None:
+    with running_server(tmp_path) as server:
+        shutil.rmtree(tmp_path / "spool")
+        status, _, text = ask(server, None, "/metrics")
+        assert status == 200
+        names = {family.name for family in text_string_to_metric_families(text)}
+        assert "birdbath_transactions" in names
+        assert "birdbath_spool_free_bytes" not in names
 
 
 def test_figures_are_for_those_who_may_read(tmp_path: Path) -> None:
