@@ -22,12 +22,18 @@ _SLICE = re.compile(r"\s*\[([-\d\s:]*)\]")
 _VARIABLES = re.compile(r"(?:^|(?<=\s))[A-Za-z_][\w.]*(?:\s*,\s*[A-Za-z_][\w.]*|\s+[A-Za-z_][\w.]*)*\s*$")
 _REFERENCE = re.compile(r"\$\w*\(\s*([A-Za-z_][\w.]*)")
 _CHOICE = re.compile(r"\$CHOICE\(", re.IGNORECASE)
+_COMPUTED = re.compile(r"\$\w*\([^():]*\$|\$\w*\([^()]*$")
+_CALL = re.compile(r"(?<!\$)\$\w+\(\s*([A-Za-z_][\w.]*)")
+_INNERMOST = re.compile(r"(?<!\$)\$\(\s*([A-Za-z_][\w.]*)\s*(?::([^()]*))?\)")
 _LAST = re.compile(r",\s*([A-Za-z_][\w.]*)\s*\)")
 
 # HTCondor's own variables of a job, set for every job before its commands are expanded.
 _CLUSTER = ("Cluster", "ClusterId")
 _PROCESS = ("Process", "ProcId")
 _SCRATCH = "birdbath_scratch_"
+
+_MOST_STEPS = 10_000
+"""Macros that a description may expand whose names are computed; people need a few."""
 
 # What the parser says, and why: it takes a blank line among the items for an item, and then wants none empty.
 _MEANT = {"invalid qargs": "an item is empty; take the blank lines out of the list"}
@@ -65,6 +71,7 @@ class QueueStatement:
         self.commands: dict[str, str] = dict(self._submit.items())
         self._arguments: str = self._submit.getQArgs() or ""
         _refuse_cycles(self.commands)
+        self._computed = _refuse_computed_cycles(self.commands)
 
     def program(self) -> tuple[str, str]:
         """The executable and universe, as they are written."""
@@ -93,6 +100,9 @@ class QueueStatement:
         values |= {"Step": str(row.step), "Row": str(row.item), "ItemIndex": str(row.item), **row.variables}
         if any("$" in value for value in row.variables.values()):
             _refuse_cycles({**self.commands, **row.variables})
+            _refuse_computed_cycles({**self.commands, **values})
+        elif self._computed:
+            _refuse_computed_cycles({**self.commands, **values})
         for name, value in values.items():
             self._submit[name] = value
         names = [*self.commands, *(name for name in row.variables if name not in self.commands)]
@@ -242,3 +252,34 @@ def _refuse_cycles(commands: Mapping[str, str]) -> None:
 
     for name in uses:
         visit(name, ())
+
+
+def _refuse_computed_cycles(commands: Mapping[str, str]) -> bool:
+    """The same for macros whose names are put together when others are expanded, as in $(output_$(Process)):
+    they are expanded as the parser would, but not for ever. Returns whether there are any.
+    """
+    if not any(map(_COMPUTED.search, commands.values())):
+        return False
+    texts = {name.lower(): text for name, text in commands.items()}
+    steps = 0
+
+    def value(name: str, above: tuple[str, ...]) -> str:
+        nonlocal steps
+        if name in above:
+            raise DescriptionError(f"$({name}) stands for itself: {' -> '.join((*above, name))}")
+        text = texts[name]
+        for used in map(str.lower, _CALL.findall(text)):  # what is computed here, it takes as it is
+            if used in texts:
+                value(used, (*above, name))
+        while found := _INNERMOST.search(text):
+            steps += 1
+            if steps > _MOST_STEPS:
+                raise DescriptionError(f"{name} takes more than {_MOST_STEPS} steps to expand")
+            used = found[1].lower()
+            inside = value(used, (*above, name)) if used in texts else found[2] or ""
+            text = text[: found.start()] + inside + text[found.end() :]
+        return text
+
+    for name in texts:
+        value(name, ())
+    return True

@@ -125,6 +125,27 @@ def test_an_item_that_names_its_own_variable_does_not_hang(tmp_path: Path) -> No
         expanded(statement)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x = arguments\narguments = $($(x))\n",
+        "x = b\nb = $(arguments)\narguments = $($(x))\n",
+        "x = b\nb = $F(arguments)\narguments = $(no:$($(x)))\n",
+        "b = $(\narguments = $(b)arguments)\n",
+        "arguments = $(b_$(Process))\nb_1 = $(arguments)\n",
+    ],
+)
+def test_a_name_that_is_computed_does_not_hang(text: str) -> None:
+    with pytest.raises(DescriptionError, match=r"stands for itself: (arguments|b|x|b_1) -> "):
+        [expanded(statement) for statement in Description(f"{text}queue 2\n").statements]
+
+
+def test_a_name_may_be_computed() -> None:
+    text = "x = y\ny = a\nb_0 = $($(x))\nb_1 = b\narguments = $(b_$(Process))$F($(x))\nqueue 2\n"
+    [statement] = Description(text).statements
+    assert [commands["arguments"] for commands in expanded(statement)] == ["ay", "by"]
+
+
 def test_a_file_is_read(tmp_path: Path) -> None:
     (tmp_path / "a.sub").write_text("executable = /bin/true\nqueue\n", encoding="utf-8-sig")
     (tmp_path / "latin.sub").write_bytes(b"arguments = \xe9\nqueue\n")
