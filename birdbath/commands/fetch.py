@@ -88,8 +88,9 @@ def targets(ad: Ad, names: Iterable[str], directory: Path) -> dict[str, Path]:
     `TransferFailed` for a file whose very name would.
     """
     from birdbath.client import TransferFailed
+    from birdbath.description import words
 
-    remaps = {name.strip(): path.strip() for name, path in (part.split("=", 1) for part in _remap_pairs(ad))}
+    remaps = dict(words.remaps(ad.string("SUBMIT_TransferOutputRemaps")))
     found: dict[str, Path] = {}
     for name in names:
         if not _stays_inside(name) or "/" in name:
@@ -97,11 +98,6 @@ def targets(ad: Ad, names: Iterable[str], directory: Path) -> dict[str, Path]:
         moved = remaps.get(name, name)
         found[name] = directory / (moved if _stays_inside(moved) else name)
     return found
-
-
-def _remap_pairs(ad: Ad) -> list[str]:
-    parts = (part.strip() for part in ad.string("SUBMIT_TransferOutputRemaps").split(";"))
-    return [part for part in parts if "=" in part]
 
 
 def _stays_inside(name: str) -> bool:

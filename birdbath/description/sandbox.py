@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from birdbath.description import words
+from birdbath.description import vocabulary, words
 from birdbath.description.errors import DescriptionError
 from birdbath.description.vocabulary import flag
 from birdbath.values import AdValue
@@ -49,7 +49,8 @@ def plan(commands: Mapping[str, str]) -> Sandbox:
     """
     sandbox = Sandbox(check=flag(commands.get("skip_filechecks", "false")) is not True)
     folder = Path.cwd() / commands.get("initialdir", "")
-    if commands.get("should_transfer_files", "YES").upper() in ("NO", "FALSE"):
+    transfer = vocabulary.attribute("should_transfer_files", commands.get("should_transfer_files", "YES"))
+    if transfer == ("ShouldTransferFiles", "NO"):
         _share(sandbox, commands, folder)
     else:
         _executable(sandbox, commands, Path.cwd())
@@ -132,7 +133,7 @@ def _inputs(sandbox: Sandbox, commands: Mapping[str, str], folder: Path) -> None
 
 def _outputs(sandbox: Sandbox, commands: Mapping[str, str]) -> None:
     """Outputs are plain names in the sandbox; where they go stands in SUBMIT_TransferOutputRemaps."""
-    remaps = [part for part in words_of_remaps(commands.get("transfer_output_remaps", "")) if part]
+    remaps = [f"{name}={path}" for name, path in words.remaps(commands.get("transfer_output_remaps", ""))]
     for command, attribute in (("output", "Out"), ("error", "Err"), ("log", "UserLog")):
         path = commands.get(command, NULL_DEVICE)
         if path == NULL_DEVICE:
@@ -145,13 +146,6 @@ def _outputs(sandbox: Sandbox, commands: Mapping[str, str]) -> None:
             remaps.append(f"{name}={path}")
     if remaps:
         sandbox.attributes["SUBMIT_TransferOutputRemaps"] = ";".join(dict.fromkeys(remaps))
-
-
-def words_of_remaps(text: str) -> list[str]:
-    """`name=path` pairs of transfer_output_remaps, which are separated by semicolons, without the blanks
-    that people put around the sign.
-    """
-    return ["=".join(map(str.strip, part.split("=", 1))) for part in text.strip().strip('"').split(";")]
 
 
 def _check_file(command: str, path: Path) -> None:

@@ -27,6 +27,14 @@ def quantity(text: str, base: str) -> AdValue:
     return math.ceil(float(match[1]) * 1024.0 ** (_POWERS[unit] - _POWERS[base]))
 
 
+def remaps(text: str) -> list[tuple[str, str]]:
+    """The names and paths of transfer_output_remaps, `name=path` separated by semicolons, without the blanks
+    that people put around them; what is no pair is left out.
+    """
+    parts = [part.partition("=") for part in text.strip().strip('"').split(";")]
+    return [(name.strip(), path.strip()) for name, sign, path in parts if sign]
+
+
 def arguments(text: str) -> str:
     """The `arguments` command in V2 syntax without the outer quotes, as `Arguments` holds it.
 

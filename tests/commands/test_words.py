@@ -81,3 +81,7 @@ def test_what_is_taken_over_from_our_own_environment(getenv: str, names: list[st
 )
 def test_quantities_have_units(text: str, base: str, value: int | Expression) -> None:
     assert words.quantity(text, base) == value
+
+
+def test_what_is_no_pair_is_no_remap() -> None:
+    assert words.remaps('" a = b = c ; nothing;; d="') == [("a", "b = c"), ("d", "")]
