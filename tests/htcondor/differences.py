@@ -13,15 +13,12 @@ _SHADOW = "the ad of a job that has just begun to run lacks counters that its sh
 _ORDER = "the collector's tables have no order"
 _SLOW = "after a hold or a vacate the schedd lets the job rest for longer than the suite waits"
 
-_OWNERS = "the schedd removes jobs of all owners by a job's OtherJobRemoveRequirements"
-
 _SWEEP = "the sandbox of a job that left by itself goes with the next sweep"
 _AGAIN = "the work of a unit is run again when the pool has answered, so that it may not remember former runs"
 
 DIFFERENCES = {
     "test_a_completed_job_that_nothing_keeps_leaves_with_its_files": _SWEEP,
     "test_a_unit_that_fails_leaves_no_job_and_no_event": _AGAIN,
-    "test_jobs_of_others_are_not_removed_with_a_job": _OWNERS,
     "test_a_completed_job_can_be_held": _RULES,
     "test_a_job_removed_and_then_held_goes_back_to_removed": _RULES,
     "test_periodic_hold_and_release": _SPOOL_HOLD,

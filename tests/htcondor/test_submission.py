@@ -73,6 +73,32 @@ def test_identity_and_state_are_not_the_clients_to_set() -> None:
     assert f"MY.{names.COMMITTED}" not in marked
 
 
+@pytest.mark.parametrize(
+    ("given", "bound"),
+    [
+        ("true", "(true)"),
+        ("A == 1 || B // ) || (true", "(A == 1 || B)"),
+        (Expression('strcat("A == ",1)'), "(A == 1)"),
+        ('Name == "x"', '(Name == \\"x\\")'),
+    ],
+)
+def test_only_jobs_of_the_owner_are_removed_with_a_job(given: str | Expression, bound: str) -> None:
+    commands = described({"otherJobRemoveRequirements": given}).commands
+    found = {name: text for name, text in commands.items() if "remove" in name.lower()}
+    assert found == {"MY.OtherJobRemoveRequirements": f'"{bound} && Owner =?= \\"alice\\""'}
+
+
+@pytest.mark.parametrize("given", ["true) || (true", "", "A ==", Expression("A == 1"), True])
+def test_what_is_no_constraint_is_not_given_to_the_schedd(given: Scalar | Expression) -> None:
+    commands = described({"OtherJobRemoveRequirements": given}).commands
+    assert not [name for name in commands if "remove" in name.lower()]
+
+
+def test_a_constraint_that_cannot_be_kept_is_refused() -> None:
+    with pytest.raises(CannotSubmit):
+        described({"OtherJobRemoveRequirements": 'Name == "a\\"b"'})
+
+
 def test_no_job_can_match_before_its_commit_is_decided() -> None:
     commands = described({"Requirements": Expression('Arch == "X86_64"')}).commands
     assert commands["MY.Requirements"] == '(BirdbathCommitted =?= true) && (Arch == "X86_64")'

@@ -10,10 +10,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from birdbath.classads import Ad, Attribute, valid_name
-from birdbath.classads.syntax import replace_references
+from birdbath.classads import Ad, Attribute, Constraint, valid_name
+from birdbath.classads.syntax import quote, replace_references
 from birdbath.dagman.options import PROGRAM
-from birdbath.errors import BirdbathError
+from birdbath.errors import BirdbathError, InvalidAd
 from birdbath.pool.base import JobId, NewJob, incomplete
 from birdbath.pool.htcondor import names
 from birdbath.pool.htcondor.requests import Submission
@@ -32,6 +32,7 @@ _SET_BY_THE_SCHEDD = frozenset(
     | {"osuser", "ntdomain", "stageinstart", "stageinfinish", "iwd", "requirements", "jobuniverse"}
     | {"condorversion", "condorplatform", "holdreason", "holdreasoncode", "holdreasonsubcode"}
     | {"cmd", "transferexecutable", "transferinput", "leavejobinqueue", "cookies"}
+    | {"otherjobremoverequirements"}
 )
 """In lower case: what a client's ad may name but the schedd, or this module, sets."""
 _MACRO = re.compile(r"(?<!\$)\$(?=[A-Za-z_]*\()")
@@ -43,6 +44,7 @@ _ANY_RESOURCE = "condor none none"
 _ANY_CLASS = '"Main"'
 """The submit language wants the class of a java job; Arguments of the client's ad take its place."""
 _NULL_DEVICE = "/dev/null"
+_OTHERS = "OtherJobRemoveRequirements"
 _FORBIDDEN = re.compile("[\n\r\0\x1f\ud800-\udfff]")
 
 
@@ -171,7 +173,7 @@ def _proc(new: NewJob, staged: StagedFiles, gateway: str, marker: str) -> dict[s
     leave = ad.attribute("LeaveJobInQueue")
     found["Requirements"] = names.guarded("true" if requirements is None else text_of(requirements))
     found["LeaveJobInQueue"] = "false" if leave is None else _of_today(text_of(leave))
-    found |= _files(ad, staged)
+    found |= _files(ad, staged) | _other_removals(ad)
     own = {
         "Owner": ad.string("Owner"),
         names.GATEWAY: gateway,
@@ -191,6 +193,23 @@ def _proc(new: NewJob, staged: StagedFiles, gateway: str, marker: str) -> dict[s
     if ad.attribute("Arguments") is None:
         found["Arguments"] = '""'
     return found
+
+
+def _other_removals(ad: Ad) -> dict[str, str]:
+    """The constraint on the jobs that are removed when this one ends, for those of its owner alone: the
+    schedd itself would remove anybody's.
+    """
+    text, owner = ad.evaluate(_OTHERS), ad.string("Owner")
+    if not isinstance(text, str) or not text.strip():
+        return {}
+    try:
+        wanted = Constraint(text).rewritten(lambda name: None)
+    except InvalidAd:
+        return {}  # it removes nothing
+    bound = f"({wanted}) && Owner =?= {quote(owner)}"
+    if "\\" in bound:
+        raise CannotSubmit(f"{_OTHERS} has a text that the job queue cannot keep")
+    return {_OTHERS: text_of((_OTHERS, "s", bound))}
 
 
 def is_held(ad: Ad) -> bool:
