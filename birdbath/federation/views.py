@@ -89,8 +89,9 @@ class Views:
 class Asked:
     """A client's constraint on ads of the federation, as the pools are asked.
 
-    What only mentions the pool's name is evaluated by the pools. What mentions ids is evaluated here, on the
-    ads as they are shown; a pool is only asked for a cluster if the constraint names one.
+    What only mentions the pool's name is evaluated by the pools. What mentions ids, or may do so in a text
+    that it evaluates, is evaluated here, on the ads as they are shown; a pool is only asked for a cluster if
+    the constraint names one.
     """
 
     def __init__(self, constraint: Constraint, clusters: Clusters) -> None:
@@ -98,8 +99,8 @@ class Asked:
         self._clusters = clusters
         names: set[str] = set()
         constraint.rewritten(lambda name: names.add(name.lower()))
-        self._is_by_id = bool(names & _IDS)
-        pinned = constraint.pinned("clusterid").get("clusterid") if self._is_by_id else None
+        self._is_here = bool(names & _IDS) or "eval" in constraint.text.lower()
+        pinned = constraint.pinned("clusterid").get("clusterid") if self._is_here else None
         self._pinned = pinned if isinstance(pinned, int) else None
 
     def of(self, pool: str) -> str | None:
@@ -107,14 +108,14 @@ class Asked:
         if self._pinned is not None:
             place = self._clusters.place(self._pinned)
             return None if place is None or place.pool != pool else f"ClusterId == {place.cluster}"
-        if self._is_by_id or self._constraint.selects_all:
+        if self._is_here or self._constraint.selects_all:
             return ""
         name = quote(pool)
         return self._constraint.rewritten(lambda ref: name if ref.lower() == POOL.lower() else None)
 
     def selected(self, shown: list[AdRecord], now: float) -> list[AdRecord]:
         """Those of the ads, as they are shown, that the constraint selects."""
-        return self._constraint.select(shown, now) if self._is_by_id else shown
+        return self._constraint.select(shown, now) if self._is_here else shown
 
 
 def merged(listings: Sequence[AdList], missing: tuple[str, ...], now: float) -> AdList:

@@ -73,6 +73,15 @@ def test_jobs_that_were_submitted_to_a_pool_are_there_under_ids_of_their_own(
     assert given in clusters
 
 
+def test_a_constraint_may_name_ids_in_a_text(federation: Schedd) -> None:
+    clusters = [submit_one(federation, text) for text in (BIG, "TARGET.Memory < 50000")]
+    for cluster in clusters:
+        (found,) = federation.job_ads(f'eval("ClusterId") =?= {cluster}')
+        assert found.integer("ClusterId") == cluster
+    pools = {ad.string("PoolName") for ad in federation.job_ads('eval("PoolName") == "large"')}
+    assert pools == {"large"}
+
+
 def test_a_cluster_has_one_id_only(federation: Schedd) -> None:
     """The id that it would have, had it been submitted to the pool itself, is nobody's."""
     cluster = submit_one(federation, BIG)
