@@ -76,6 +76,7 @@ class FederationBackend:
         self._rules = rules
         self._timeout = timeout
         self._machines: dict[str, tuple[float, Machines]] = {}
+        self._committing: set[asyncio.Task[Any]] = set()
         self.commits = Commits(own, queue, settings, pools, clusters, self._choose)
 
     async def run(self, operation: str, caller: Caller, work: Callable[[Operations], T]) -> T:
@@ -91,6 +92,12 @@ class FederationBackend:
     async def write(self, work: Callable[[UnitOfWork], T]) -> T:
         """Run `work` in a unit of the federation's own database, durable when this returns."""
         return await self._own.write(work)
+
+    async def stop(self) -> None:
+        """Give up the commits that nobody waits for any more; the next start goes on with the decided."""
+        for task in self._committing:
+            task.cancel()
+        await asyncio.gather(*self._committing, return_exceptions=True)
 
     @property
     def pools(self) -> Mapping[str, Backend]:
@@ -113,7 +120,9 @@ class FederationBackend:
         except Belongs as found:
             belongs = found
         if belongs.where is Where.COMMIT:
-            task = asyncio.ensure_future(self._commit(call, belongs))
+            task = asyncio.create_task(self._commit(call, belongs))
+            self._committing.add(task)
+            task.add_done_callback(self._committing.discard)
             return await asyncio.shield(task)  # a client that leaves does not leave half of a commit
         if belongs.where is Where.OWN:
             return await call.on(self._own)

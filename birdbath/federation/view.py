@@ -72,6 +72,7 @@ class Federation:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self.backend.stop()
 
     async def check(self) -> str | None:
         """What is wrong with the background work, for /health/ready."""

@@ -252,3 +252,26 @@ def test_a_pool_whose_disk_fails_is_one_that_refuses(world: World) -> None:
         return await world.jobs()
 
     assert asyncio.run(run()) == [0]
+
+
+def test_a_commit_that_a_stop_gives_up_is_the_clients_again(world: World) -> None:
+    async def run() -> list[int]:
+        txn, _ = await world.staged()
+        begun = asyncio.Event()
+
+        async def take_long() -> None:
+            begun.set()
+            await asyncio.Event().wait()
+
+        world.pool.meanwhile = take_long
+        request = asyncio.create_task(world.commit(txn))
+        await begun.wait()
+        request.cancel()
+        await asyncio.wait([request])
+        await world.door.stop()
+        del world.pool.meanwhile
+        await world.door.commits.conclude()
+        await world.commit(txn)
+        return await world.jobs()
+
+    assert asyncio.run(run()) == [0]
