@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 
+_LONGEST = 86400.0 * 1_000_000
+
+
 class Column(NamedTuple):
     """A column of a table; `style` gives colours to some of its texts."""
 
@@ -196,6 +199,10 @@ def _byte_progress() -> Progress:
 
 
 def duration(seconds: float) -> str:
-    """Days and time, as the condor_* tools print it: 0+00:01:05."""
+    """Days and time, as the condor_* tools print it: 0+00:01:05; `???` for a number that is no such time,
+    which any job's ad may have: its digits would push the table off the screen.
+    """
+    if not seconds < _LONGEST:
+        return "???"
     whole = max(0, int(seconds))
     return f"{whole // 86400}+{whole // 3600 % 24:02}:{whole // 60 % 60:02}:{whole % 60:02}"

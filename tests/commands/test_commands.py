@@ -174,9 +174,10 @@ def test_one_sees_ones_own_jobs(run: Run, server: str, sleepers: str) -> None:
 def test_a_job_with_a_time_that_is_none_hides_no_other(
     run: Run, server: str, sleepers: str, seconds: int
 ) -> None:
-    odd = submit(run, server, f"executable = /bin/sleep\narguments = 3600\n+QDate = {seconds}\nqueue\n")
+    times = f"+QDate = {seconds}\n+RemoteWallClockTime = 1e308\n"
+    odd = submit(run, server, f"executable = /bin/sleep\narguments = 3600\n{times}queue\n")
     listed = run("q", odd, sleepers, url=server)
-    assert [row[2] for row in rows(listed.stdout, f"{odd}.0")] == ["???"]
+    assert [row[2:4] for row in rows(listed.stdout, f"{odd}.0")] == [["???", "???"]]
     assert len(rows(listed.stdout, f"{sleepers}.")) == 3
 
 
