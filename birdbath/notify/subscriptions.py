@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -74,6 +76,7 @@ class Subscriptions:
         self._began = time.time()
         self._followers: dict[str, SubscribedFollower] = {}
         self._known: dict[str, Subscription] = {}
+        self._being_made: Counter[str | None] = Counter()
         self.on_change: Callable[[], None] = lambda: None
         self.refresh()
 
@@ -122,11 +125,40 @@ class Subscriptions:
         `key` is its id, for a follower that the settings ask for; else it is one that cannot be guessed.
         Raises NoSuchEvent, TooManySubscriptions.
         """
+        with nullcontext() if key is not None else self._room_for(account):
+            made = await self._made(kind, filter, account, after, lease, options or {}, key)
+            self._keep(made)
+        return made
+
+    @contextmanager
+    def _room_for(self, account: str | None) -> Iterator[None]:
+        """Count one more that is being made, and may not be known yet when the next one is asked for. Raises
+        TooManySubscriptions.
+        """
         most = self._most_of_account
-        if key is None and 0 < most <= sum(known.account == account for known in self.all()):
+        known = sum(one.account == account and one.kind in CLIENT_KINDS for one in self.all())
+        if 0 < most <= known + self._being_made[account]:
             raise TooManySubscriptions(
                 f"An account may have {most} subscriptions; see event_max_subscriptions_per_owner"
             )
+        self._being_made[account] += 1
+        try:
+            yield
+        finally:
+            self._being_made[account] -= 1
+            if not self._being_made[account]:
+                del self._being_made[account]
+
+    async def _made(
+        self,
+        kind: str,
+        filter: Filter,
+        account: str | None,
+        after: int | None,
+        lease: float | None,
+        options: Mapping[str, Any],
+        key: str | None,
+    ) -> Subscription:
         await self._log.caught_up()
         start = self._log.newest if after is None else after
         if not await self._log.has(start):
@@ -141,10 +173,9 @@ class Subscriptions:
             filter.to_json(),
             now,
             None if lease is None else now + lease,
-            options={**(options or {}), **({} if lease is None else {"lease": lease})},
+            options={**options, **({} if lease is None else {"lease": lease})},
         )
         await self._writer.write(lambda unit: rows.add(unit, made))
-        self._keep(made)
         return made
 
     async def ensure(

@@ -9,10 +9,20 @@ from contextlib import AsyncExitStack
 from types import SimpleNamespace
 
 import pytest
+from sqlalchemy import Engine
 
 from birdbath.access import Caller
-from birdbath.notify import Batch, Filter, Follower, Subscription, Superseded, UnknownSubscription
-from birdbath.notify.subscriptions import NoSuchEvent
+from birdbath.notify import (
+    Batch,
+    Filter,
+    Follower,
+    Notifier,
+    Subscription,
+    Superseded,
+    UnknownSubscription,
+)
+from birdbath.notify.subscriptions import NoSuchEvent, TooManySubscriptions
+from birdbath.store import Writer
 from birdbath.store import subscriptions as rows
 from birdbath.store.reader import Reader
 from tests.notify.house import RELEASED, House, Open, clusters, event
@@ -280,6 +290,23 @@ async def test_two_servers_on_one_database_share_their_subscriptions(house: Open
         others.refresh()
         with pytest.raises(Superseded):
             await follower.next(wait=0)
+
+
+async def test_an_account_has_as_many_subscriptions_as_it_may(engine: Engine) -> None:
+    """However many are asked for at once; the server's own do not count."""
+    writer = Writer(engine)
+    notifier = Notifier(engine, writer, max_subscriptions=3)
+    async with notifier.running():
+        await notifier.subscriptions.ensure("amqp", "amqp", EVERYTHING)
+        asked = [notifier.subscriptions.create("pull", EVERYTHING) for _ in range(10)]
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        made = [one for one in answers if isinstance(one, Subscription)]
+        assert len(made) == 3
+        assert sum(isinstance(one, TooManySubscriptions) for one in answers) == 7
+        await notifier.subscriptions.remove(made[0].id)
+        await notifier.subscriptions.create("pull", EVERYTHING)
+    notifier.close()
+    writer.close()
 
 
 async def test_a_subscription_that_is_none_does_not_have_all_others_read(
