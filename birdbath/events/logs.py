@@ -21,7 +21,9 @@ from birdbath.events.types import EventType, my_type
 LogForm = Literal["text", "json", "xml"]
 
 _END_OF_TEXT = re.compile(rb"^\.\.\.\r?\n", re.MULTILINE)
-_JSON_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}]', re.DOTALL)
+# A string that is not there to its end goes to the end of what is: looked for again from each quotation mark
+# within, that end would not be found for hours.
+_JSON_TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[{}]', re.DOTALL)
 _XML_TOKEN = re.compile(rb"<c>|</c>")
 _HEAD = re.compile(
     r"(?P<type>[0-9]{3}) \((?P<cluster>-?[0-9]+)\.(?P<proc>-?[0-9]+)\.(?P<subproc>-?[0-9]+)\) "

@@ -81,6 +81,20 @@ def test_byte_by_byte(kind: str, tmp_path: Path) -> None:
     assert found == [1, 2, 3]
 
 
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("kind", FORMS)
+@pytest.mark.parametrize("text", ['"', "<c>", "\\", "...\n"])
+def test_an_event_that_is_torn_in_a_long_text(kind: str, text: str, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    first, long = rendered(kind, 0)[0], form(kind)(record(9, {"Reason": text * 100_000}, TIME + 1))
+    log.write_bytes(first + long[: len(long) * 2 // 3])
+    following = follow(log)
+    assert seconds(following.read()) == [0]
+    with log.open("ab") as file:
+        file.write(long[len(long) * 2 // 3 :])
+    assert seconds(following.read()) == [1]
+
+
 @pytest.mark.parametrize("kind", FORMS)
 def test_a_restart_neither_loses_nor_repeats(kind: str, tmp_path: Path) -> None:
     log, parts = tmp_path / "log", rendered(kind, 1, 2, 3)
