@@ -169,7 +169,8 @@ _ACTIONS = {
     EventType.JOB_HELD: (JobAction.HOLD, "HoldReason"),
     EventType.JOB_RELEASED: (JobAction.RELEASE, "Reason"),
 }
-_BY_GATEWAY = re.compile(r"\s*\(by user [^()]*\)\Z")
+# From the first blank only: looked for from each of many, it would take minutes.
+_BY_GATEWAY = re.compile(r"(?<!\s)\s*+\(by user [^()]*+\)\Z")
 
 
 def _mail(ad: Ad, information: Ad) -> dict[str, Scalar | Expression]:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from birdbath.classads import Ad
 from birdbath.events import EventType, form
 from birdbath.pool.htcondor.journal import Journal, gateway
-from birdbath.pool_events import PoolEvents
+from birdbath.pool_events import PoolEvents, _mail
 from birdbath.store import Writer, event_log, open_engine
 from birdbath.store.reader import Reader
 from tests.events.test_forms import LOG_FORMS, record
@@ -159,3 +160,10 @@ def test_a_log_without_any_information(pool: TakenOver) -> None:
     for proc in range(3):
         pool.event(SUBMIT, proc)
     assert pool.look() == [(SUBMIT, 0, ""), (SUBMIT, 1, "")]
+
+
+@pytest.mark.timeout(20)
+def test_a_reason_with_many_blanks() -> None:
+    ad = record(EventType.JOB_HELD, {"HoldReason": " " * 200_000 + "x"}).ad
+    information = Ad((("BirdbathMail", "s", "Hold user disk full"),))
+    assert _mail(ad, information) == {}
