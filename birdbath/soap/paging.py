@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -17,6 +18,7 @@ MOST_ADS: Final = 1000
 PAGE_BYTES: Final = 4 << 20
 """A page ends with the ad that brings it there."""
 MOST_NAMES: Final = 1000
+_JOB: Final = re.compile(r"([0-9]{1,10})\.([0-9]{1,10})")
 
 
 @dataclass(frozen=True)
@@ -29,11 +31,12 @@ class AdPage:
 
 def job_place(after: str | None) -> JobId:
     """The job after which a page begins, by its text such as 12.3; one before all others without it."""
-    try:
-        cluster, proc = (int(part) for part in (after or "-1.-1").split("."))
-    except ValueError:
-        raise RequestFault(f"after is a job, such as 12.3, not {str(after)[:40]!r}") from None
-    return JobId(cluster, proc)
+    if not after:
+        return JobId(-1, -1)
+    found = _JOB.fullmatch(after)
+    if found is None:
+        raise RequestFault(f"after is a job, such as 12.3, not {after[:40]!r}")
+    return JobId(int(found[1]), int(found[2]))
 
 
 def page_size(most: int) -> int:

@@ -60,7 +60,7 @@ def test_a_projection_leaves_the_rest_out() -> None:
     assert [name for name, _, _ in page.ads.records[0].ad()] == ["Owner"]
 
 
-@pytest.mark.parametrize("after", ["x", "1", "1.2.3", "1.x"])
+@pytest.mark.parametrize("after", ["x", "1", "1.2.3", "1.x", "1_0.2", f"{2**63}.0", f"1.{2**63}", "-1.0"])
 def test_after_is_a_job(after: str) -> None:
     with pytest.raises(RequestFault, match="after is a job"):
         job_page(jobs((1, 0)), after, 0, ())
