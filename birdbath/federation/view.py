@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
-from sqlalchemy import Engine
+from sqlalchemy import URL, Engine
 
 from birdbath.access import Caller
 from birdbath.backend import Backend
@@ -138,7 +138,7 @@ def build_federation(
     folder = settings.folder / "pools" / "federation"
     make_directory(folder)
     spool = Spool(folder / "spool")
-    engine = open_engine(f"sqlite:///{folder / 'birdbath.db'}")
+    engine = open_engine(URL.create("sqlite", database=str(folder / "birdbath.db")).render_as_string())
     writer = Writer(engine)
 
     def resume(unit: UnitOfWork) -> Clusters:

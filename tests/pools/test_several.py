@@ -29,6 +29,16 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
         yield server
 
 
+def test_the_databases_lie_in_the_home_folder_whatever_that_is_called(tmp_path: Path) -> None:
+    with several_pools(tmp_path / "a?b%41"):
+        home = tmp_path / "a?b%41" / "home"
+        assert {database.parent.name for database in home.rglob("birdbath.db")} == {
+            "home",
+            "large",
+            "federation",
+        }
+
+
 def test_the_pools_are_listed(server: ServerProcess) -> None:
     assert {"small", "large"} <= set(get_json(server, "/pools")["pools"])
 

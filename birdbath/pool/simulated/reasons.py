@@ -22,7 +22,7 @@ _NAMES = {
     46: "JobDurationExceeded",
     47: "JobExecuteExceeded",
 }
-_COUNT = re.compile(r"(\w+) = (\d{1,15})(?= ;| \]|;)")
+_COUNT = re.compile(r"\b(\w+) = (\d{1,15})(?= ;| \]|;)")
 
 
 def count_reason(ad: Ad, attribute: str, code: int) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from birdbath.classads import Expression, Scalar
+from birdbath.classads import Ad, Expression, Scalar
 from birdbath.pool.base import ActionDetails, JobAction, JobStatus
+from birdbath.pool.simulated.reasons import count_reason
 from tests.pool.harness import ad_of, becomes, status_of, submit
 from tests.pool.simulated.harness import SimulatedHarness
 from tests.pool.test_action_contract import act
@@ -88,3 +89,11 @@ def test_a_sandbox_that_is_no_directory_holds_its_job(simulated: SimulatedHarnes
     simulated.wait_for(becomes(simulated, good, JobStatus.COMPLETED))
     assert status_of(simulated, job) is JobStatus.HELD
     assert ad_of(simulated, job).integer("HoldReasonCode") == 13
+
+
+@pytest.mark.timeout(20)
+def test_a_long_name_where_reasons_are_counted() -> None:
+    ad = Ad()
+    ad.set("NumHoldsByReason", Expression("a" * 65_000))
+    count_reason(ad, "NumHoldsByReason", 1)
+    assert ad.attribute("NumHoldsByReason") == ("NumHoldsByReason", "x", "[ UserRequest = 1 ]")
