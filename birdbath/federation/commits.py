@@ -286,7 +286,13 @@ class Commits:
         if len(pools) > 1:
             names = ", ".join(sorted(pools))
             raise BirdbathError(f"A transaction goes to one pool; this one acts on jobs of {names}")
-        return list(pools) or await self._choose(caller, [job.ad for job in staged.jobs])
+        if not staged.jobs:
+            return list(pools)
+        suitable = await self._choose(caller, [job.ad for job in staged.jobs])
+        if pools.isdisjoint(suitable) and pools:
+            told = f"this one acts on jobs of {', '.join(pools)}, where its new jobs cannot go"
+            raise BirdbathError(f"A transaction goes to one pool; {told}")
+        return list(pools) or suitable
 
     async def _prepared(
         self, pool: str, caller: Caller, staged: Staged

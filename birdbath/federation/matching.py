@@ -42,7 +42,7 @@ def recommend(
     the settings, takes the jobs: they wait there, as in any pool.
     """
     kinds = list(_kinds(jobs))
-    order = _allowed(kinds, list(machines), rules, now)
+    order = _allowed(jobs, list(machines), rules, now)
     found = tuple(_suitability(pool, seen, pool in order, kinds) for pool, seen in machines.items())
     able = [pool for pool in found if pool.allowed and pool.answered]
     if not able:
@@ -88,17 +88,23 @@ def _kinds(jobs: Sequence[Ad]) -> Iterator[Ad]:
 
 
 def _allowed(
-    kinds: Sequence[Ad], pools: Sequence[str], rules: Sequence[RoutingRule], now: float
+    jobs: Sequence[Ad], pools: Sequence[str], rules: Sequence[RoutingRule], now: float
 ) -> Sequence[str]:
     """The pools that the rules leave to all of the jobs, in the order of the first job's rule."""
-    allowed: Sequence[str] = pools
-    for job in kinds:
-        record = AdRecord.of(job)
-        applying = next((rule for rule in rules if Constraint(rule.when).select([record], now)), None)
-        if applying is not None:
-            allowed = [
-                pool for pool in (applying.pools if allowed is pools else allowed) if pool in applying.pools
-            ]
+    if not rules:
+        return pools
+    left = [AdRecord.of(job) for job in jobs]
+    places = {id(record): place for place, record in enumerate(left)}
+    applying: list[tuple[int, RoutingRule]] = []
+    for rule in rules:
+        chosen = {id(record) for record in Constraint(rule.when).select(left, now)}
+        if chosen:
+            applying.append((min(places[record] for record in chosen), rule))
+            left = [record for record in left if id(record) not in chosen]
+    allowed = pools
+    for _, rule in sorted(applying, key=lambda placed: placed[0]):
+        order = rule.pools if allowed is pools else allowed
+        allowed = [pool for pool in order if pool in rule.pools]
     return allowed
 
 

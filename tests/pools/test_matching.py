@@ -75,6 +75,14 @@ def test_rules_that_part_the_jobs_leave_no_pool() -> None:
         recommend([job(Kind=1), job(Kind=2)], {"a": [machine(1)], "b": [machine(1)]}, rules, 0.0)
 
 
+def test_rules_look_at_every_job() -> None:
+    rules = (RoutingRule(when='Cmd == "secret" || Kind == 99', pools=("b",)), RoutingRule(pools=("a", "b")))
+    both = {"a": [machine(1)], "b": [machine(1)]}
+    assert chosen([job(Cmd="open"), job(Cmd="open")], rules, **both) == "a"
+    assert chosen([job(Cmd="open"), job(Cmd="secret")], rules, **both) == "b"
+    assert chosen([job(Kind=kind) for kind in range(100)], rules, **both) == "b"
+
+
 def test_pools_that_do_not_answer_are_passed_over() -> None:
     assert chosen([job()], a="no answer", b=[machine(1)]) == "b"
     with pytest.raises(NoPool, match="a: no answer"):

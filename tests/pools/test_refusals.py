@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from birdbath.errors import BirdbathError
-from tests.pools.several import commit_request, post, schedd, several_pools
+from tests.pools.several import commit_request, post, schedd, several_pools, submit_one
 from tests.server_process import ServerProcess
 
 LIMITED = """
@@ -72,6 +72,22 @@ def test_a_refusal_is_told_again_and_nothing_is_done(server: ServerProcess) -> N
         assert list(federation.job_ads(f"ClusterId == {cluster.id}")) == []
         transaction.commit()
         assert len(list(federation.job_ads(f"ClusterId == {cluster.id}"))) == 2
+
+
+def test_the_rules_are_not_evaded_by_acting_on_a_job_of_another_pool(server: ServerProcess) -> None:
+    with schedd(server, "federation") as federation:
+        first = submit_one(federation, "FALSE")
+        assert federation.job_ad(first, 0).string("PoolName") == "small"
+        transaction = federation.begin()
+        federation.hold(first, 0, transaction=transaction)
+        job = transaction.new_cluster().new_job()
+        job.submit(job.template("/bin/true", owner="alice"))
+        job.submit({"Limited": True})
+        with pytest.raises(BirdbathError, match="acts on jobs of small, where its new jobs cannot go"):
+            transaction.commit()
+        job.submit({"Limited": False})
+        transaction.commit()
+        assert federation.job_ad(job.id.cluster, 0).string("PoolName") == "small"
 
 
 def test_a_key_of_another_request_does_nothing(server: ServerProcess) -> None:
