@@ -132,7 +132,7 @@ def _accounting(commands: Mapping[str, str], owner: str) -> dict[str, AdValue]:
 
 
 def _hold(commands: Mapping[str, str]) -> dict[str, AdValue]:
-    return dict(_HELD) if vocabulary.flag(commands.get("hold", "false")) is True else {}
+    return dict(_HELD) if vocabulary.decision(commands, "hold", False) else {}
 
 
 def _retries(commands: Mapping[str, str], attributes: Mapping[str, AdValue]) -> dict[str, AdValue]:

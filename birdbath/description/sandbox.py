@@ -14,7 +14,7 @@ from pathlib import Path
 
 from birdbath.description import vocabulary, words
 from birdbath.description.errors import DescriptionError
-from birdbath.description.vocabulary import flag
+from birdbath.description.vocabulary import decision
 from birdbath.values import AdValue
 
 SYSTEM_FOLDERS = ("/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin")
@@ -47,8 +47,11 @@ def plan(commands: Mapping[str, str]) -> Sandbox:
     With `should_transfer_files = NO` nothing is uploaded: both sides see the same file system, and paths stay
     as given. Raises `DescriptionError` for files that are missing, unless `skip_filechecks` is true.
     """
-    sandbox = Sandbox(check=flag(commands.get("skip_filechecks", "false")) is not True)
+    warns = commands.get("skip_filechecks", "").lower() == "warn"  # it is said all the same
+    sandbox = Sandbox(check=warns or not decision(commands, "skip_filechecks", False))
     folder = Path.cwd() / commands.get("initialdir", "")
+    if sandbox.check and not folder.is_dir():
+        raise DescriptionError(f"initialdir: {folder} is no folder")
     transfer = vocabulary.attribute("should_transfer_files", commands.get("should_transfer_files", "YES"))
     if transfer == ("ShouldTransferFiles", "NO"):
         _share(sandbox, commands, folder)
@@ -87,6 +90,9 @@ def _plan_all(commands: Mapping[str, str], folder: Path) -> Sandbox:
 
 def _share(sandbox: Sandbox, commands: Mapping[str, str], folder: Path) -> None:
     """Nothing moves: the job runs in the folder it was submitted from."""
+    for command in ("transfer_input_files", "transfer_output_files", "when_to_transfer_output"):
+        if command in commands:
+            raise DescriptionError(f"{command} does not go with should_transfer_files = NO")
     executable = commands["executable"]
     sandbox.attributes |= {
         "Iwd": str(folder),
@@ -109,7 +115,7 @@ def _executable(sandbox: Sandbox, commands: Mapping[str, str], folder: Path) -> 
         sandbox.attributes["TransferExecutable"] = False
         return
     there_already = os.path.dirname(executable) in SYSTEM_FOLDERS
-    if flag(commands.get("transfer_executable", "false" if there_already else "true")) is False:
+    if not decision(commands, "transfer_executable", not there_already):
         sandbox.attributes |= {"Cmd": executable, "TransferExecutable": False}
     else:
         sandbox.attributes["Cmd"] = sandbox.add("executable", folder / executable)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import isfinite
 
 from birdbath.classads import Ad, canonical_value
@@ -72,6 +72,34 @@ def flag(value: str) -> AdValue:
     return expression(value)
 
 
+def decided(value: str) -> bool:
+    """A truth value, or an expression that has one here and now, such as `1 == 1`: what is asked for at
+    submission. Raises `InvalidAd` for any other.
+    """
+    found = flag(value)
+    if isinstance(found, Expression):
+        found = Ad([("Value", *canonical_value(value))]).evaluate("Value")
+    if not isinstance(found, bool | int | float):
+        raise InvalidAd(f"{value!r} is neither true nor false")
+    return bool(found)
+
+
+def decision(commands: Mapping[str, str], command: str, otherwise: bool) -> bool:
+    """What a command decides at submission; `otherwise` when it is not given. Raises `DescriptionError`."""
+    try:
+        return decided(commands[command]) if command in commands else otherwise
+    except InvalidAd as error:
+        raise DescriptionError(f"{command} = {commands[command]}: {error}") from None
+
+
+def output_transfer(value: str) -> str:
+    """When output is transferred, with what condor_submit makes of ALWAYS and NEVER."""
+    meant = {"ALWAYS": "ON_EXIT_OR_EVICT", "NEVER": "ON_EXIT"}.get(value.upper(), value.upper())
+    if meant not in ("ON_EXIT", "ON_EXIT_OR_EVICT", "ON_SUCCESS"):
+        raise InvalidAd(f"{value!r} is none of ON_EXIT, ON_EXIT_OR_EVICT, ON_SUCCESS")
+    return meant
+
+
 def memory(value: str) -> AdValue:
     return _checked(words.quantity(value, "M"))
 
@@ -126,13 +154,13 @@ _TABLE: dict[str, tuple[str, Reader]] = {
     "kill_sig": ("KillSig", text),
     "kill_sig_timeout": ("KillSigTimeout", expression),
     "leave_in_queue": ("LeaveJobInQueue", flag),
-    "log_xml": ("UserLogUseXML", flag),
+    "log_xml": ("UserLogUseXML", decided),
     "machine_count": ("MinHosts", integer),
     "max_idle": ("JobMaterializeMaxIdle", integer),
     "max_materialize": ("JobMaterializeLimit", integer),
     "max_job_retirement_time": ("MaxJobRetirementTime", expression),
     "next_job_start_delay": ("NextJobStartDelay", expression),
-    "nice_user": ("NiceUser", flag),
+    "nice_user": ("NiceUser", decided),
     "noop_job": ("IsNoopJob", flag),
     "noop_job_exit_code": ("NoopJobExitCode", expression),
     "noop_job_exit_signal": ("NoopJobExitSignal", expression),
@@ -155,19 +183,19 @@ _TABLE: dict[str, tuple[str, Reader]] = {
     "request_disk": ("RequestDisk", disk),
     "request_gpus": ("RequestGPUs", expression),
     "request_memory": ("RequestMemory", memory),
-    "run_as_owner": ("RunAsOwner", flag),
+    "run_as_owner": ("RunAsOwner", decided),
     "should_transfer_files": ("ShouldTransferFiles", transfer),
-    "stream_error": ("StreamErr", flag),
-    "stream_input": ("StreamIn", flag),
-    "stream_output": ("StreamOut", flag),
+    "stream_error": ("StreamErr", decided),
+    "stream_input": ("StreamIn", decided),
+    "stream_output": ("StreamOut", decided),
     "submit_event_notes": ("SubmitEventNotes", text),
     "submit_event_user_notes": ("SubmitEventUserNotes", text),
-    "transfer_error": ("TransferErr", flag),
-    "transfer_input": ("TransferIn", flag),
-    "transfer_output": ("TransferOut", flag),
+    "transfer_error": ("TransferErr", decided),
+    "transfer_input": ("TransferIn", decided),
+    "transfer_output": ("TransferOut", decided),
     "transfer_output_files": ("TransferOutput", text),
     "want_graceful_removal": ("WantGracefulRemoval", flag),
-    "when_to_transfer_output": ("WhenToTransferOutput", lambda value: value.upper()),
+    "when_to_transfer_output": ("WhenToTransferOutput", output_transfer),
 }
 
 _ALIASES = {

@@ -76,6 +76,8 @@ def test_a_plain_job() -> None:
         ("deferral_time", "1800000000", "DeferralTime", 1800000000),
         ("cron_minute", "*/5", "CronMinute", "*/5"),
         ("when_to_transfer_output", "on_exit_or_evict", "WhenToTransferOutput", "ON_EXIT_OR_EVICT"),
+        ("when_to_transfer_output", "never", "WhenToTransferOutput", "ON_EXIT"),
+        ("stream_output", "1 == 2", "StreamOut", False),
         ("machine_count", "3", "MaxHosts", 3),
         ("my.Project", '"demo"', "Project", "demo"),
         ("my.Answer", "6 * 7", "Answer", Expression("6 * 7")),
@@ -116,6 +118,14 @@ def test_a_command_sets_its_attribute(command: str, value: str, attribute: str, 
         ({"input": "nothing.txt"}, r"input: .*nothing\.txt does not exist"),
         ({"output": "results/"}, "that is a folder"),
         ({"arguments": 'a "b" c'}, "a double quote without a backslash"),
+        ({"hold": "maybe"}, "hold = maybe: 'maybe' is neither true nor false"),
+        ({"transfer_executable": "undefined"}, "transfer_executable = undefined: .* neither true nor false"),
+        ({"stream_output": "perhaps"}, "stream_output = perhaps: .* neither true nor false"),
+        ({"skip_filechecks": "x"}, "skip_filechecks = x: .* neither true nor false"),
+        ({"skip_filechecks": "warn", "input": "nothing.txt"}, r"nothing\.txt does not exist"),
+        ({"when_to_transfer_output": "sometimes"}, "none of ON_EXIT, ON_EXIT_OR_EVICT, ON_SUCCESS"),
+        ({"initialdir": "nowhere"}, "initialdir: .*nowhere is no folder"),
+        ({"should_transfer_files": "no", "transfer_output_files": "x"}, "transfer_output_files does not go"),
     ],
 )
 def test_what_cannot_be_is_said(commands: dict[str, str], said: str) -> None:
@@ -273,3 +283,12 @@ def test_an_accounting_group() -> None:
     alone = attributes(accounting_group_user="bob")
     assert (alone["AccountingGroup"], alone["AcctGroupUser"]) == ("bob", "bob")
     assert "AcctGroup" not in alone
+
+
+@pytest.mark.parametrize(("hold", "held"), [("1 == 1", True), ("2", True), ("no", False), ("1 > 2", False)])
+def test_whether_a_job_is_held_may_be_reckoned(hold: str, held: bool) -> None:
+    assert ("HoldReason" in attributes(hold=hold)) is held
+
+
+def test_whether_the_program_is_sent_may_be_reckoned() -> None:
+    assert plan(executable="run.sh", transfer_executable="1 == 2").attributes["TransferExecutable"] is False
