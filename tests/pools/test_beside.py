@@ -30,7 +30,8 @@ pools = ["small", "large"]
 @pytest.fixture(scope="module")
 def server(htcondor_pool: HTCondorPool, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     folder: Path = tmp_path_factory.mktemp("beside")
-    with several_pools(folder, REAL.format(configuration=htcondor_pool.configuration)) as server:
+    more = REAL.format(configuration=htcondor_pool.configuration)
+    with several_pools(folder, more, "federation_timeout = 60.0\n") as server:
         yield server
 
 

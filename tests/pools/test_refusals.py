@@ -42,7 +42,7 @@ def test_a_limit_of_the_pool_leaves_the_transaction_as_it_was(server: ServerProc
             job.submit(ad)
         with pytest.raises(BirdbathError, match="MAX_JOBS_SUBMITTED is 1"):
             transaction.commit()
-        assert list(federation.job_ads()) == []
+        assert list(federation.job_ads(f"ClusterId == {cluster.id}")) == []
         assert list(schedd(server, "limited").job_ads()) == []
         for job in jobs:
             job.submit({"Limited": False})
