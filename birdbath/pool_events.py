@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
@@ -34,7 +35,11 @@ from birdbath.values import Expression
 _log = logging.getLogger(__name__)
 
 _APART = 16
-"""Within so many events after an event its information stands."""
+"""Within so many events after an event its information stands, unless the pool is busy."""
+_FURTHEST = 200
+"""The same of a busy pool, which may be at it still as long as the event is new."""
+_NEW = 30.0
+"""Seconds."""
 
 _SET_BY_THE_LOG = frozenset({"mytype", "eventtypenumber", "cluster", "proc", "subproc", "eventtime"})
 _PLACE = select(htcondor_pools.c.event_place).where(htcondor_pools.c.pool == bindparam("of_pool"))
@@ -69,7 +74,7 @@ class PoolEvents:
         found: list[LoggedBytes] = []
         try:
             found = file.read()
-            found += file.read(_APART)  # information of the last ones, where the log was rotated before it
+            found += file.read(_FURTHEST)  # information of the last ones, where the log was rotated before it
             self._trouble = ""
         except (OSError, UnreadableLog) as error:
             if self._trouble != str(error):
@@ -101,7 +106,7 @@ class PoolEvents:
             if not _is_of_a_job(ad) or _is_of_spooling(ad):
                 place = one.after
                 continue
-            information = self._information(ad, ads[number + 1 : number + 1 + _APART])
+            information = self._information(ad, ads[number + 1 : number + 1 + _FURTHEST])
             if information is None:
                 break
             is_own = information.string(GATEWAY) == self._gateway
@@ -125,7 +130,8 @@ class PoolEvents:
                 self._tells = True
                 if all(other.integer(name, -1) == value for name, value in wanted.items()):
                     return other
-        return Ad() if len(following) == _APART or (following and not self._tells) else None
+        most = _FURTHEST if _is_new(ad) else _APART
+        return Ad() if len(following) >= most or (following and not self._tells) else None
 
     def _job(self, ad: Ad, own: str) -> JobId | None:
         """The job that an event is of; None for one whose commit was not, or is not yet, decided."""
@@ -146,6 +152,10 @@ def _trigger(ad: Ad) -> dict[str, int]:
     """What information that belongs to an event has."""
     job = {name: ad.integer(name) for name in ("Cluster", "Proc")}
     return {**job, "TriggerEventTypeNumber": ad.integer("EventTypeNumber")}
+
+
+def _is_new(ad: Ad) -> bool:
+    return abs(time.time() - event_time(ad)) < _NEW
 
 
 def _is_information(ad: Ad) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,7 +15,7 @@ from birdbath.pool.htcondor.journal import Journal, gateway
 from birdbath.pool_events import PoolEvents, _mail
 from birdbath.store import Writer, event_log, open_engine
 from birdbath.store.reader import Reader
-from tests.events.test_forms import LOG_FORMS, record
+from tests.events.test_forms import LOG_FORMS, TIME, record
 
 SUBMIT, EXECUTE, INFORMATION = EventType.SUBMIT, EventType.EXECUTE, EventType.JOB_AD_INFORMATION
 
@@ -146,6 +147,23 @@ def test_events_between_an_event_and_its_information(pool: TakenOver, restarted:
     assert pool.look() == [(SUBMIT, 1, "ann")]
     pool.information(EXECUTE, 1, "ann")
     assert pool.look() == [(SUBMIT, 1, "ann"), (EXECUTE, 1, "ann"), (SUBMIT, 2, "bob")]
+
+
+@pytest.mark.parametrize("now", [TIME + 5, TIME + 50])
+def test_a_busy_pool_may_be_late_with_its_information(
+    pool: TakenOver, now: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As long as the event is new: else it is somebody else's."""
+    monkeypatch.setattr("birdbath.pool_events.time", SimpleNamespace(time=lambda: now))
+    pool.event(SUBMIT, 0)
+    pool.information(SUBMIT, 0, "ann")
+    for proc in range(1, 21):
+        pool.event(EXECUTE, proc)
+    pool.look()
+    for proc in range(1, 21):
+        pool.information(EXECUTE, proc, "ann")
+    owners = [owner for _, _, owner in pool.look()]
+    assert owners == ["ann"] * 21 if now == TIME + 5 else owners.count("") == 4
 
 
 def test_an_event_whose_information_never_comes(pool: TakenOver) -> None:
