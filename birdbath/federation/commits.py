@@ -286,10 +286,10 @@ class Commits:
         if len(pools) > 1:
             names = ", ".join(sorted(pools))
             raise BirdbathError(f"A transaction goes to one pool; this one acts on jobs of {names}")
-        if not staged.jobs:
+        if pools and not staged.jobs:
             return list(pools)
         suitable = await self._choose(caller, [job.ad for job in staged.jobs])
-        if pools.isdisjoint(suitable) and pools:
+        if pools and pools.isdisjoint(suitable):
             told = f"this one acts on jobs of {', '.join(pools)}, where its new jobs cannot go"
             raise BirdbathError(f"A transaction goes to one pool; {told}")
         return list(pools) or suitable

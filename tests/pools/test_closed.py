@@ -76,7 +76,7 @@ class World:
         self._simulated = SimulatedPool(self._engines[1], Spool(folder / "pool"), clock=clock)
         queue, directory = self._simulated.queue, self._simulated.directory
         self.pool = Interrupted(their, queue, directory, settings, CollectorSettings(), their_notifier)
-        clusters = Clusters(own.write_now(lambda unit: journal.numbered(unit, ["pool"])), {})
+        self.clusters = clusters = Clusters(own.write_now(lambda unit: journal.numbered(unit, ["pool"])), {})
         staging = FederationQueue(Spool(folder / "own"), clock.time)
         backend = Backend(own, staging, NoDirectory(), settings, CollectorSettings(), own_notifier)
         views = Views(clusters, AdMemory(1 << 24))
@@ -275,3 +275,18 @@ def test_a_commit_that_a_stop_gives_up_is_the_clients_again(world: World) -> Non
         return await world.jobs()
 
     assert asyncio.run(run()) == [0]
+
+
+def test_actions_on_jobs_of_pools_that_are_gone_are_passed_over(world: World) -> None:
+    async def run() -> bytes:
+        txn, cluster = await world.staged()
+        await world.commit(txn)
+        other = await world.call("beginTransaction", lambda all: all.schedd.begin_transaction(60))
+        await world.call(
+            "releaseJob", lambda all: all.schedd.release_job(other, cluster, 0, None, False, False)
+        )
+        world.clusters.remove({cluster: 1})
+        reply = await world.commit(other)
+        return b"".join(reply.chunks)
+
+    assert asyncio.run(run()) == b"committed"
