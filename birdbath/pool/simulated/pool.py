@@ -29,7 +29,7 @@ from birdbath.pool.simulated.negotiator import Negotiator
 from birdbath.pool.simulated.queue import SimulatedQueue
 from birdbath.pool.simulated.queued_job import EXECUTING
 from birdbath.pool.simulated.runs import Runs
-from birdbath.pool.simulated.state import save_clock
+from birdbath.pool.simulated.state import keep_time, save_clock
 from birdbath.store.sandbox import Spool
 from birdbath.store.tables import jobs
 from birdbath.store.unit_of_work import UnitOfWork
@@ -126,7 +126,7 @@ class SimulatedPool:
         self._take_up_processes(unit)
         due = self._engine.advance(unit)
         if isinstance(self.clock, VirtualClock) and (kept := self.clock.to_keep()) is not None:
-            save_clock(unit, kept[0])
+            keep_time(unit, kept[0])
             unit.after_commit(kept[1])
         self._context.promised = due
         self.clock.expect(due)
@@ -181,7 +181,7 @@ class SimulatedPool:
     def keep_clock(self, unit: UnitOfWork) -> None:
         """Let a restart go on with the time that a virtual clock shows now: it tells no later one."""
         if isinstance(self.clock, VirtualClock):
-            save_clock(unit, self.clock.state)
+            keep_time(unit, self.clock.state)
 
     def sweep(self, unit: UnitOfWork, older_than: float, staged: Iterable[JobId]) -> int:
         """Delete sandboxes that belong neither to a job in the queue nor to a `staged` one; how many, at most

@@ -83,6 +83,16 @@ def save_clock(unit: UnitOfWork, state: ClockState) -> None:
     unit.execute(_SET_CLOCK, {"stand": json.dumps(asdict(state))})
 
 
+def keep_time(unit: UnitOfWork, state: ClockState) -> None:
+    """Let a restart begin with the time of `state`; how the clock is set stays as it was written, perhaps by
+    another server on the database.
+    """
+    read_state(unit, state.time)
+    row = unit.first(_READ)
+    stand = json.loads(row.clock) if row is not None and row.clock else asdict(state)
+    unit.execute(_SET_CLOCK, {"stand": json.dumps({**stand, "time": state.time})})
+
+
 def read_revision(unit: UnitOfWork) -> int:
     """The number of changes of what is claimed."""
     row = unit.first(_REVISION)

@@ -10,7 +10,7 @@ import pytest
 from birdbath.pool.base import JobId, JobStatus
 from birdbath.pool.simulated import ClockState, ManualClock, VirtualClock
 from birdbath.pool.simulated.clock import KEPT_AHEAD
-from birdbath.pool.simulated.state import read_clock, save_clock
+from birdbath.pool.simulated.state import keep_time, read_clock, save_clock
 from birdbath.store import UnitOfWork
 from tests.pool.harness import becomes, new_job, submit
 from tests.pool.simulated.harness import SimulatedHarness
@@ -154,6 +154,14 @@ def test_a_paused_clock_goes_on_step_by_step() -> None:
     assert clock.reach(1010.0)
     assert not clock.reach(1011.0)
     assert clock.time() == 1010.0
+
+
+def test_keeping_the_time_leaves_the_settings_of_the_clock_alone(simulated: SimulatedHarness) -> None:
+    simulated.write(lambda unit: keep_time(unit, ClockState(1_800_000_100.0, speed=60.0)))
+    assert simulated.write(read_clock) == ClockState(1_800_000_100.0, speed=60.0)
+    simulated.write(lambda unit: save_clock(unit, ClockState(1_800_000_200.0, paused=True)))
+    simulated.write(lambda unit: keep_time(unit, ClockState(1_800_000_300.0, speed=60.0)))
+    assert simulated.write(read_clock) == ClockState(1_800_000_300.0, paused=True)
 
 
 def test_a_clock_shows_no_time_before_it_is_kept() -> None:
