@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from birdbath.federation.matching import Machines, recommend
 from birdbath.federation.queue import FederationQueue
 from birdbath.federation.sorting import Belongs, FederatedOperations, Where, operations, sorter
 from birdbath.federation.views import Asked, Clusters, Views, merged
+from birdbath.pool.base import JobId
 from birdbath.pool.queries import client_constraint
 from birdbath.pool.suitability import Recommendation
 from birdbath.schedd import ScheddSettings, Transaction
@@ -159,8 +161,14 @@ class FederationBackend:
 
         def on(theirs: Operations) -> FederatedOperations:
             def call(name: str, arguments: tuple[Any, ...]) -> Any:
-                _, _, *rest = arguments
-                answer = getattr(theirs.schedd, name)(None, place.cluster, *rest)
+                _, cluster, *rest = arguments
+                try:
+                    answer = getattr(theirs.schedd, name)(None, place.cluster, *rest)
+                except BirdbathError as error:
+                    if name != "remove_cluster":
+                        told = JobId(place.cluster, rest[0]), JobId(cluster, rest[0])
+                        error.args = (_renamed(str(error), *told),)
+                    raise
                 if isinstance(answer, AdList):
                     return AdList(self._views.jobs(place.pool, answer.records), answer.server_time)
                 return answer
@@ -369,6 +377,11 @@ class FederationBackend:
         for pool, answer in found.items():
             self._machines[pool] = now, answer if isinstance(answer, str) else answer.records
         return {pool: self._machines[pool][1] for pool in self._pools}
+
+
+def _renamed(text: str, theirs: JobId, ours: JobId) -> str:
+    """What a pool says of a job, with the id that the client knows."""
+    return re.sub(rf"(?<![\w.]){theirs.cluster}\.{theirs.proc}(?![\w.])", str(ours), text)
 
 
 def _raising(error: BirdbathError) -> FederatedOperations:

@@ -10,7 +10,7 @@ import pytest
 import zeep
 
 from birdbath.client import AdType, Schedd
-from birdbath.errors import BirdbathError
+from birdbath.errors import BirdbathError, UnknownJob
 from birdbath.federation.ids import OTHERS
 from tests.clients.portal import until
 from tests.pools.several import collector, get, get_json, schedd, several_pools, submit_one
@@ -71,6 +71,16 @@ def test_jobs_that_were_submitted_to_a_pool_are_there_under_ids_of_their_own(
     clusters = [ad.integer("ClusterId") for ad in federation.job_ads()]
     assert len(clusters) == len(set(clusters))
     assert given in clusters
+
+
+def test_refusals_name_the_ids_that_the_client_was_given(federation: Schedd) -> None:
+    cluster = submit_one(federation, BIG)
+    (listed,) = federation.job_ads(f"ClusterId == {cluster}")
+    with pytest.raises(UnknownJob, match=rf"unknown: {cluster}\.7$"):
+        federation.job_ad(cluster, 7)
+    other = OTHERS + 100 * (listed.integer("PoolClusterId") + 1000) + 1
+    with pytest.raises(UnknownJob, match=rf"unknown: {other}\.0$"):
+        federation.job_ad(other, 0)
 
 
 def test_a_constraint_may_name_ids_in_a_text(federation: Schedd) -> None:
