@@ -8,7 +8,7 @@ import json
 import os
 import ssl
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -144,6 +144,47 @@ async def test_what_a_full_disk_has_no_room_for_is_there_once_in_the_end(
     await sink.close()
     written = [(tmp_path / name).read_bytes() for name in ("log.2", "log.1", "log")]
     assert b"".join(written) == b"".join(map(form("text"), events))
+
+
+async def test_a_mail_is_broken_off_in_its_middle() -> None:
+    reached = asyncio.Event()
+
+    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 here\r\n")
+        while not (await reader.readline()).startswith(b"DATA"):
+            writer.write(b"250 OK\r\n")
+        reached.set()
+        await reader.read()  # what comes is the mail, and answered when that has ended
+        writer.close()
+
+    async with await asyncio.start_server(converse, "127.0.0.1", free_port()) as listening:
+        server = MailServer("127.0.0.1", listening.sockets[0].getsockname()[1], "condor@pool.org", tls="off")
+        sending = asyncio.create_task(MailSink(server, ["ann@pool.org"]).deliver([HELD]))
+        await reached.wait()
+        sending.cancel()
+        await asyncio.wait([sending], timeout=20)
+        assert sending.cancelled()
+
+
+async def test_a_cancellation_that_the_mail_library_swallows_is_heeded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reached = asyncio.Event()
+
+    async def answer_when_cancelled(*_: Any, **__: Any) -> Any:
+        reached.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        return {}, "OK"
+
+    monkeypatch.setattr("aiosmtplib.SMTP.send_message", answer_when_cancelled)
+    with mail_server() as (_, port):
+        sink = MailSink(MailServer("127.0.0.1", port, "condor@pool.org"), ["ann@pool.org"])
+        sending = asyncio.create_task(sink.deliver([HELD]))
+        await reached.wait()
+        sending.cancel()
+        await asyncio.wait([sending], timeout=20)
+        assert sending.cancelled()
 
 
 async def test_a_mail_for_each_event() -> None:

@@ -63,24 +63,34 @@ class MailServer:
         """Send a message, to `to` only where that is given; the server has it when this returns, but for the
         receivers that it refused. Raises SinkFailed, MailPutOff and MailRefused when nobody gets it.
         """
+        client = aiosmtplib.SMTP(
+            hostname=self.host,
+            port=self.port,
+            username=self.username,
+            password=self.password,
+            use_tls=self.tls == "tls",
+            start_tls={"starttls": None, "require": True}.get(self.tls, False),
+            tls_context=self.context,
+            timeout=TIMEOUT,
+            local_hostname=await asyncio.to_thread(_own_name),
+        )
+        task = asyncio.current_task()
+        cancelled = task.cancelling() if task is not None else 0
         try:
-            refused, _ = await aiosmtplib.send(
-                message,
-                recipients=list(to) or None,
-                hostname=self.host,
-                port=self.port,
-                username=self.username,
-                password=self.password,
-                use_tls=self.tls == "tls",
-                start_tls={"starttls": None, "require": True}.get(self.tls, False),
-                tls_context=self.context,
-                timeout=TIMEOUT,
-                local_hostname=await asyncio.to_thread(_own_name),
-            )
+            async with client:
+                try:
+                    refused, _ = await client.send_message(message, recipients=list(to) or None)
+                except asyncio.CancelledError:
+                    client.close()  # else QUIT is waited for, which in the middle of a mail is a line of that
+                    raise
         except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
             raise _kind_of(error)(
                 f"mail to {', '.join(to) or message['To']} by {self.host}: {error}"
             ) from None
+        finally:
+            # Its wait_for, in Python 3.11, swallows a cancellation that comes together with an answer.
+            if task is not None and task.cancelling() > cancelled:
+                raise asyncio.CancelledError
         reasons = {to: f"{reply.code} {reply.message}" for to, reply in refused.items()}
         for_good = {to: reasons[to] for to, reply in refused.items() if reply.code >= 500}
         return Refusals(for_good, {to: reasons[to] for to in reasons if to not in for_good})
