@@ -12,6 +12,7 @@ from typing import cast
 from lxml import etree
 
 from birdbath.soap import ServiceName, wsdl
+from tests.ports import free_port
 
 _ENVELOPE = (
     '<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -104,7 +105,8 @@ class _Server(ThreadingHTTPServer):
 
 @contextmanager
 def running_fake() -> Iterator[Fake]:
-    with _Server(("127.0.0.1", 0), _Handler) as server:
+    # A port that no other has in this process: clients keep the WSDL of a URL that they know.
+    with _Server(("127.0.0.1", free_port()), _Handler) as server:
         server.fake = Fake()
         server.fake.url = f"http://127.0.0.1:{server.server_port}"
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
