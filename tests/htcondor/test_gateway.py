@@ -30,8 +30,22 @@ def waiting_job(transaction: Transaction, mark: str = "") -> Job:
     return job
 
 
+def committed_ad(schedd: Schedd, job: JobId) -> Ad:
+    """The ad of a job that was committed; a busy schedd may let it be seen some time after the answer."""
+
+    def is_seen() -> bool:
+        try:
+            schedd.job_ad(*job)
+        except UnknownJob:
+            return False
+        return True
+
+    until(is_seen)
+    return schedd.job_ad(*job)
+
+
 def status(schedd: Schedd, job: JobId) -> object:
-    return schedd.job_ad(*job)["JobStatus"]
+    return committed_ad(schedd, job)["JobStatus"]
 
 
 def in_schedd(pool: HTCondorPool, mark: str) -> list[int]:
@@ -220,7 +234,7 @@ def test_the_ad_is_the_clients_to_the_letter(schedd: Schedd) -> None:
         ad.update(strange)
         ad["Real"] = 2.5
         job.submit(ad)
-    seen: Ad = schedd.job_ad(*job.id)
+    seen = committed_ad(schedd, job.id)
     assert {name: seen[name] for name in strange} == strange
     assert (seen["Real"], seen["Arguments"]) == (2.5, "a 'b c'")
     schedd.remove(*job.id)
