@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from types import SimpleNamespace
+from dataclasses import dataclass
 
 import pytest
 from sqlalchemy import Engine
@@ -111,6 +111,23 @@ async def test_the_second_follower_of_a_subscription_takes_over(house: Open) -> 
         assert clusters(await second.next()) == [1]
 
 
+@dataclass
+class Clock:
+    """What subscriptions take for the time."""
+
+    now: float
+
+    def time(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock(time.time())
+    monkeypatch.setattr("birdbath.notify.subscriptions.time", made)
+    return made
+
+
 async def test_a_lease_that_ran_out_ends_a_subscription(house: Open) -> None:
     async with house() as open_house:
         subscriptions = open_house.notifier.subscriptions
@@ -127,56 +144,48 @@ async def test_a_lease_that_ran_out_ends_a_subscription(house: Open) -> None:
 
 
 async def test_an_acknowledgement_renews_the_lease_also_where_nothing_is_new(
-    house: Open, monkeypatch: pytest.MonkeyPatch
+    house: Open, clock: Clock
 ) -> None:
-    now = time.time()
-    monkeypatch.setattr("birdbath.notify.subscriptions.time", SimpleNamespace(time=lambda: now))
     async with house() as open_house:
         subscriptions = open_house.notifier.subscriptions
         made = await subscriptions.create("pull", EVERYTHING, lease=100)
-        now += 0.5
+        clock.now += 0.5
         await subscriptions.acknowledge(made.id, 0)
         assert subscriptions.get(made.id).expires_at == made.expires_at
-        now += 98
+        clock.now += 98
         await subscriptions.acknowledge(made.id, 0)
-        assert subscriptions.get(made.id).expires_at == now + 100
+        assert subscriptions.get(made.id).expires_at == clock.now + 100
 
 
-async def test_a_lease_that_is_being_renewed_does_not_end(
-    house: Open, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    now = time.time()
-    monkeypatch.setattr("birdbath.notify.subscriptions.time", SimpleNamespace(time=lambda: now))
+async def test_a_lease_that_is_being_renewed_does_not_end(house: Open, clock: Clock) -> None:
     async with house() as open_house:
         subscriptions = open_house.notifier.subscriptions
         made = await subscriptions.create("pull", EVERYTHING, lease=100)
-        now += 99
+        clock.now += 99
         renewing = asyncio.create_task(subscriptions.acknowledge(made.id, 0))
         await asyncio.sleep(0)
-        now += 2
+        clock.now += 2
         assert await subscriptions.expire() == []
         await renewing
-        assert subscriptions.get(made.id).expires_at == now + 98
+        assert subscriptions.get(made.id).expires_at == clock.now + 98
 
 
 async def test_a_lease_that_ran_out_while_no_server_was_there_can_be_renewed(
-    house: Open, monkeypatch: pytest.MonkeyPatch
+    house: Open, clock: Clock
 ) -> None:
-    now = time.time()
-    monkeypatch.setattr("birdbath.notify.subscriptions.time", SimpleNamespace(time=lambda: now))
     async with house() as open_house:
         subscriptions = open_house.notifier.subscriptions
         made, forgotten = [await subscriptions.create("pull", EVERYTHING, lease=60) for _ in range(2)]
-    now += 1000
+    clock.now += 1000
     async with house() as open_house:
         subscriptions = open_house.notifier.subscriptions
-        now += 200
+        clock.now += 200
         assert await subscriptions.expire() == []
         await subscriptions.acknowledge(made.id, 0)
-        assert subscriptions.get(made.id).expires_at == now + 60
-        now += 50
+        assert subscriptions.get(made.id).expires_at == clock.now + 60
+        clock.now += 50
         assert await subscriptions.expire() == []
-        now += 51
+        clock.now += 51
         assert {known.id for known in await subscriptions.expire()} == {made.id, forgotten.id}
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from birdbath.client import Cluster, Job
 from birdbath.errors import BirdbathError
 from tests.pools.several import commit_request, post, schedd, several_pools, submit_one
 from tests.server_process import ServerProcess
@@ -31,15 +32,21 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
         yield server
 
 
+def limited_jobs(cluster: Cluster, count: int) -> list[Job]:
+    """So many jobs of a cluster, submitted for the pool that has a limit."""
+    jobs = [cluster.new_job() for _ in range(count)]
+    for job in jobs:
+        ad = job.template("/bin/true", owner="alice")
+        ad["Limited"] = True
+        job.submit(ad)
+    return jobs
+
+
 def test_a_limit_of_the_pool_leaves_the_transaction_as_it_was(server: ServerProcess) -> None:
     with schedd(server, "federation") as federation:
         transaction = federation.begin()
         cluster = transaction.new_cluster()
-        jobs = [cluster.new_job() for _ in range(3)]
-        for job in jobs:
-            ad = job.template("/bin/true", owner="alice")
-            ad["Limited"] = True
-            job.submit(ad)
+        jobs = limited_jobs(cluster, 3)
         with pytest.raises(BirdbathError, match="MAX_JOBS_SUBMITTED is 1"):
             transaction.commit()
         assert list(federation.job_ads(f"ClusterId == {cluster.id}")) == []
@@ -57,11 +64,7 @@ def test_a_refusal_is_told_again_and_nothing_is_done(server: ServerProcess) -> N
     with schedd(server, "federation") as federation:
         transaction = federation.begin()
         cluster = transaction.new_cluster()
-        jobs = [cluster.new_job() for _ in range(2)]
-        for job in jobs:
-            ad = job.template("/bin/true", owner="alice")
-            ad["Limited"] = True
-            job.submit(ad)
+        jobs = limited_jobs(cluster, 2)
         commit = commit_request(transaction)
         _, _, refused = post(server, "federation", commit, Idempotency_Key="refused")
         assert b"MAX_JOBS_SUBMITTED is 1" in refused
